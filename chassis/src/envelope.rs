@@ -1,0 +1,144 @@
+//! What surrounds every endpoint of a service: request id, caller, panics, problems, metrics. Knows no endpoint.
+
+use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use actix_http::{Method, StatusCode, body::BoxBody};
+use actix_web::{
+    HttpMessage, HttpResponse,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    middleware::Next,
+    web,
+};
+use futures_util::FutureExt;
+use prometheus_client::registry::Registry;
+
+use crate::{
+    health::Health,
+    identity::AssertionVerifier,
+    metrics::HttpMetrics,
+    problem::Problem,
+    trace::{REQUEST_ID, RequestContext},
+};
+
+/// Paths that answer without an assertion: they say nothing about anybody.
+const OPEN_PATHS: [&str; 4] = ["/health/live", "/health/ready", "/metrics", "/openapi.json"];
+
+/// What the endpoints of a service have around them.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub health: Health,
+    pub registry: Arc<Registry>,
+    pub http: HttpMetrics,
+    /// Verifies that requests came through the gateway; `None` for listeners that are not behind it.
+    pub verifier: Option<Arc<AssertionVerifier>>,
+}
+
+/// The middleware that wraps every endpoint.
+///
+/// # Errors
+/// None: every failure has become a problem.
+pub(crate) async fn envelope(
+    around: web::Data<Surroundings>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let start = Instant::now();
+    let context = RequestContext::from_headers(request.headers());
+    let method = request.method().clone();
+    let path = request.path().to_owned();
+    request.extensions_mut().insert(context.clone());
+
+    let answered = match identify(&around, &request) {
+        Err(problem) => Err(problem),
+        Ok(()) => match catch_panic(next.call(request)).await {
+            Ok(Ok(response)) => Ok(response.map_into_boxed_body()),
+            Ok(Err(error)) => Err(error
+                .as_error::<Problem>()
+                .map_or_else(|| Problem::of_status(error.as_response_error().status_code()), Problem::public_copy)),
+            Err(problem) => Err(problem),
+        },
+    };
+    match answered {
+        Ok(response) => {
+            let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+            let response = finish(response, &context, &path);
+            around.http.observe(method.as_str(), &route, response.status().as_u16(), start.elapsed());
+            Ok(response)
+        }
+        // The request went down with the failure, so that there is no response to put the problem into: actix makes
+        // one from the error.
+        Err(problem) => {
+            problem.log(&context);
+            around.http.observe(method.as_str(), "refused", problem.status().as_u16(), start.elapsed());
+            Err(problem.within(&context, &path).into())
+        }
+    }
+}
+
+fn identify(around: &Surroundings, request: &ServiceRequest) -> Result<(), Problem> {
+    let Some(verifier) = &around.verifier else { return Ok(()) };
+    if OPEN_PATHS.contains(&request.path()) {
+        return Ok(());
+    }
+    let assertion = verifier.verify(request.headers())?;
+    request.extensions_mut().insert(assertion);
+    Ok(())
+}
+
+/// Puts the request into the error body, and the request id onto every answer.
+fn finish(response: ServiceResponse<BoxBody>, context: &RequestContext, path: &str) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    let own = response.response().error().and_then(|error| error.as_error::<Problem>());
+    let problem = match own {
+        Some(problem) => Some(problem.public_copy()),
+        None if is_bare_error(status, &response) => Some(Problem::of_status(status)),
+        None => None,
+    };
+    let mut response = match problem {
+        None => response,
+        Some(problem) => {
+            own.unwrap_or(&problem).log(context);
+            let answer: HttpResponse = problem.within(context, path).to_response().into();
+            response.into_response(answer)
+        }
+    };
+    response.headers_mut().insert(REQUEST_ID, context.request_id_header().clone());
+    response
+}
+
+/// An error status that a library answered, without a problem in the body.
+fn is_bare_error(status: StatusCode, response: &ServiceResponse<BoxBody>) -> bool {
+    (status.is_client_error() || status.is_server_error())
+        && response.headers().get("content-type").is_none_or(|value| value != "application/problem+json")
+}
+
+/// Runs a handler, and turns a panic into a problem (actix lets it kill the connection and the worker's other work).
+///
+/// # Errors
+/// `internal`, with the message of the panic for the log.
+pub async fn catch_panic<T>(handler: impl Future<Output = T>) -> Result<T, Problem> {
+    AssertUnwindSafe(handler)
+        .catch_unwind()
+        .await
+        .map_err(|panic| Problem::internal(format!("a handler panicked: {}", panic_message(panic.as_ref()))))
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// Answers the methods that a resource does not have: OPTIONS with 204 and `Allow`, the rest with 405 and `Allow`.
+pub fn other_methods(allow: &'static str) -> actix_web::Route {
+    web::route().to(move |method: Method| async move {
+        if method == Method::OPTIONS {
+            Ok(HttpResponse::NoContent().insert_header(("allow", allow)).finish())
+        } else {
+            Err(Problem::method_not_allowed(allow))
+        }
+    })
+}

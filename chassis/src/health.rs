@@ -1,0 +1,108 @@
+//! Liveness and readiness. Each part of a service registers a probe; draining makes it not ready first.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_http::{Response, StatusCode, body::BoxBody, header};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::problem::{Code, Problem};
+
+/// A probe that takes longer counts as failed.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+type ProbeFuture = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+type Probe = dyn Fn() -> ProbeFuture + Send + Sync;
+
+/// The health of one service.
+#[derive(Clone, Default)]
+pub struct Health(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    draining: AtomicBool,
+    probes: Vec<(&'static str, Box<Probe>)>,
+}
+
+/// Collects the probes of a service before it serves.
+#[derive(Default)]
+pub struct HealthBuilder(Inner);
+
+impl HealthBuilder {
+    /// Adds a probe: readiness fails while it does.
+    #[must_use]
+    pub fn probe<F, Fut>(mut self, name: &'static str, probe: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + 'static,
+    {
+        self.0.probes.push((name, Box::new(move || Box::pin(probe()))));
+        self
+    }
+
+    /// The health with all its probes.
+    pub fn build(self) -> Health {
+        Health(Arc::new(self.0))
+    }
+}
+
+/// The body of both health endpoints.
+#[derive(Serialize)]
+struct Report {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    checks: Map<String, Value>,
+}
+
+impl Health {
+    /// From now on the service is not ready, so that balancers stop sending.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    /// Answers `/health/live`: the process serves HTTP.
+    pub fn live(&self) -> Response<BoxBody> {
+        respond(&Report { status: "live", checks: Map::new() })
+    }
+
+    /// Answers `/health/ready`: every part works. `more` is shown with it and decides nothing.
+    ///
+    /// # Errors
+    /// 503 `not_ready` naming the parts that do not work.
+    pub async fn ready(&self, more: Map<String, Value>) -> Result<Response<BoxBody>, Problem> {
+        if self.0.draining.load(Ordering::Acquire) {
+            return Err(Problem::new(Code::NotReady, "the service is shutting down"));
+        }
+        let mut checks = more;
+        let mut failed = Vec::new();
+        for (name, probe) in &self.0.probes {
+            let outcome = tokio::time::timeout(PROBE_TIMEOUT, probe()).await;
+            match outcome.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
+                Ok(()) => drop(checks.insert((*name).to_owned(), Value::from("ok"))),
+                Err(why) => failed.push(format!("{name}: {why}")),
+            }
+        }
+        if failed.is_empty() {
+            Ok(respond(&Report { status: "ready", checks }))
+        } else {
+            Err(Problem::new(Code::NotReady, failed.join("; ")))
+        }
+    }
+}
+
+fn respond(report: &Report) -> Response<BoxBody> {
+    let json = serde_json::to_vec(report).unwrap_or_default();
+    let mut response = Response::with_body(StatusCode::OK, BoxBody::new(json));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}

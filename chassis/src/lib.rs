@@ -1,0 +1,29 @@
+//! What every service shares (the "microservice chassis" pattern). Knows no domain: neither users nor orders nor routes.
+//!
+//! In the order to read: how a service is configured and started, what surrounds each of its endpoints, what its
+//! handlers use, and what it shows to operators.
+
+// Start and stop.
+pub mod config;
+pub mod logging;
+pub mod server;
+
+// Around every request.
+pub mod envelope;
+pub mod identity;
+pub mod problem;
+pub mod trace;
+
+// For handlers.
+pub mod conditional;
+pub mod extract;
+pub mod fields;
+pub mod page;
+pub mod timestamp;
+
+// For operators.
+pub mod health;
+pub mod metrics;
+
+#[cfg(feature = "testing")]
+pub mod testing;

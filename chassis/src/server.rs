@@ -1,0 +1,139 @@
+//! Serving: binding a port, the settings that every listener keeps, and the drain under a deadline.
+
+use std::{
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpResponse, HttpServer,
+    dev::{Server, ServerHandle},
+    middleware, web,
+};
+use serde_json::Map;
+
+use crate::{
+    config::StartError,
+    envelope::{self, Surroundings},
+    health::Health,
+    metrics,
+    problem::Problem,
+};
+
+/// The gateway keeps idle connections for less than this, so that it never writes to one that was just closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// A client that needs longer for the head of a request is cut off.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that does not finish its goodbye is dropped.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests in flight at the end have so long to finish.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Binds the address that the setting `name` gives.
+///
+/// # Errors
+/// Says which setting to change.
+pub fn bind(name: &str, addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).map_err(|error| {
+        StartError::failed(if error.kind() == io::ErrorKind::AddrInUse {
+            format!("{addr} is in use by another process; stop it, or set {name} to another address")
+        } else {
+            format!("cannot listen on {addr}: {error}; set {name} to another address")
+        })
+    })
+}
+
+/// The address that a listener got, which matters where port 0 was asked for.
+///
+/// # Errors
+/// Fails only if the socket is gone.
+pub fn addr_of(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(StartError::failed)
+}
+
+/// Serves `endpoints` with everything that surrounds them, and `/health/*` and `/metrics` beside them.
+///
+/// # Errors
+/// Fails if the operating system refuses the listener.
+pub fn serve<F>(listener: TcpListener, workers: usize, around: Surroundings, endpoints: F) -> Result<Server, StartError>
+where
+    F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+{
+    let around = web::Data::new(around);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(around.clone())
+            .wrap(middleware::from_fn(envelope::envelope))
+            .configure(observability)
+            .configure(endpoints.clone())
+            .default_service(web::to(|| async { Err::<HttpResponse, _>(Problem::not_found()) }))
+    })
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+    .workers(workers)
+    .shutdown_timeout(DRAIN_DEADLINE.as_secs())
+    .disable_signals()
+    .listen(listener)
+    .map_err(StartError::failed)?;
+    Ok(server.run())
+}
+
+fn observability(app: &mut web::ServiceConfig) {
+    const ALLOW: &str = "GET, HEAD, OPTIONS";
+    async fn live(around: web::Data<Surroundings>) -> HttpResponse {
+        around.health.live().into()
+    }
+    async fn ready(around: web::Data<Surroundings>) -> Result<HttpResponse, Problem> {
+        around.health.ready(Map::new()).await.map(HttpResponse::from)
+    }
+    async fn scrape(around: web::Data<Surroundings>) -> HttpResponse {
+        metrics::render(&around.registry)
+    }
+    let resource = |path: &str| web::resource(path).default_service(envelope::other_methods(ALLOW));
+    app.service(resource("/health/live").route(web::get().to(live)).route(web::head().to(live)))
+        .service(resource("/health/ready").route(web::get().to(ready)).route(web::head().to(ready)))
+        .service(resource("/metrics").route(web::get().to(scrape)).route(web::head().to(scrape)));
+}
+
+/// Runs `server` until `shutdown` resolves, then drains it: not ready first, still accepting for `drain_delay`, so
+/// that balancers notice; then no new connections, and the requests in flight finish under [`DRAIN_DEADLINE`].
+///
+/// # Errors
+/// Fails if the server ends by itself with an error.
+pub async fn run_until(
+    server: Server,
+    health: Health,
+    drain_delay: Duration,
+    shutdown: impl Future<Output = ()> + 'static,
+) -> Result<(), StartError> {
+    let handle = server.handle();
+    actix_rt::spawn(drain_after(shutdown, health, drain_delay, handle));
+    server.await.map_err(StartError::failed)
+}
+
+async fn drain_after(shutdown: impl Future<Output = ()>, health: Health, drain_delay: Duration, handle: ServerHandle) {
+    shutdown.await;
+    health.drain();
+    tokio::time::sleep(drain_delay).await;
+    handle.stop(true).await;
+}
+
+/// Resolves when the operating system asks this process to end (SIGTERM, SIGINT).
+pub async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => log::info!("SIGTERM: draining"),
+                _ = interrupt.recv() => log::info!("SIGINT: draining"),
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            log::error!("cannot listen for signals, which end this process at once then: {error}");
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The request id and the W3C trace context that follow a request through every service and every log line.
+
+use std::fmt::Write;
+
+use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header that names a request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header of the W3C trace context, <https://www.w3.org/TR/trace-context/>.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// A request id from a client is taken over up to this length; longer ones would fill the logs.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+/// `00-` + 32 hexadecimal digits + `-` + 16 + `-` + 2 = 55 bytes.
+const TRACEPARENT_BYTES: usize = 55;
+
+/// What identifies a request across services.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    request_id: HeaderValue,
+    traceparent: HeaderValue,
+}
+
+impl RequestContext {
+    /// Takes over a well-formed request id and trace, or makes new ones.
+    ///
+    /// The trace keeps its trace id and gets a new span id, so that each hop is a span of its own.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let mut random = [0; 24];
+        // Without randomness the ids would be guessable, not wrong: they identify, they do not protect.
+        let _ = getrandom::fill(&mut random);
+        let (id, span) = random.split_at(16);
+        let request_id = headers
+            .get(REQUEST_ID)
+            .filter(|value| is_request_id(value.as_bytes()))
+            .cloned()
+            .unwrap_or_else(|| header_value(hex(id)));
+        Self { request_id, traceparent: header_value(next_span(headers.get(TRACEPARENT), id, span)) }
+    }
+
+    /// The request id as text.
+    pub fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    /// The request id as a header.
+    pub const fn request_id_header(&self) -> &HeaderValue {
+        &self.request_id
+    }
+
+    /// The `traceparent` to send to the next service.
+    pub const fn traceparent_header(&self) -> &HeaderValue {
+        &self.traceparent
+    }
+
+    /// The trace id alone: 32 hexadecimal digits.
+    pub fn trace_id(&self) -> &str {
+        self.traceparent.to_str().ok().and_then(|text| text.get(3..35)).unwrap_or_default()
+    }
+}
+
+fn is_request_id(bytes: &[u8]) -> bool {
+    (1..=REQUEST_ID_BYTES_MAX).contains(&bytes.len())
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:+/=".contains(b))
+}
+
+fn next_span(incoming: Option<&HeaderValue>, trace_id: &[u8], span_id: &[u8]) -> String {
+    let incoming = incoming.and_then(|value| value.to_str().ok()).filter(|text| is_traceparent(text));
+    match incoming {
+        Some(text) => format!("00-{}-{}-{}", &text[3..35], hex(span_id), &text[53..55]),
+        None => format!("00-{}-{}-00", hex(trace_id), hex(span_id)),
+    }
+}
+
+/// Version 00 of the trace context, section 3.2: lower-case hexadecimal, neither id all zeros.
+fn is_traceparent(text: &str) -> bool {
+    let is_hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_zero = |part: &str| part.bytes().all(|b| b == b'0');
+    if text.len() != TRACEPARENT_BYTES || !text.is_ascii() {
+        return false;
+    }
+    let dashes = [2, 35, 52].iter().all(|&at| text.as_bytes()[at] == b'-');
+    let (trace_id, span_id, flags) = (&text[3..35], &text[36..52], &text[53..55]);
+    dashes
+        && text.starts_with("00")
+        && is_hex(trace_id)
+        && is_hex(span_id)
+        && is_hex(flags)
+        && !is_zero(trace_id)
+        && !is_zero(span_id)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn header_value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("invalid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(name: HeaderName, value: &'static str) -> RequestContext {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static(value));
+        RequestContext::from_headers(&headers)
+    }
+
+    #[test]
+    fn a_well_formed_request_id_is_kept_and_another_replaced() {
+        assert_eq!(context(REQUEST_ID, "abc-123").request_id(), "abc-123");
+        for bad in ["", "two words", "new\tline", "ünïcode"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_bytes(bad.as_bytes()).unwrap());
+            let made = RequestContext::from_headers(&headers);
+            assert_eq!(made.request_id().len(), 32, "{bad:?} became {:?}", made.request_id());
+        }
+    }
+
+    #[test]
+    fn a_trace_goes_on_with_a_new_span() {
+        let incoming = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let context = context(TRACEPARENT, incoming);
+        let outgoing = context.traceparent_header().to_str().unwrap();
+        assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_ne!(outgoing, incoming);
+        assert!(outgoing.ends_with("-01") && is_traceparent(outgoing), "{outgoing}");
+    }
+
+    #[test]
+    fn a_malformed_trace_starts_a_new_one() {
+        for bad in [
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "01",
+        ] {
+            assert!(!is_traceparent(bad), "{bad}");
+            assert!(is_traceparent(context(TRACEPARENT, bad).traceparent_header().to_str().unwrap()));
+        }
+    }
+}
