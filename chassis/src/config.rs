@@ -100,18 +100,9 @@ impl Mistakes {
         result.map_err(|error| self.note(name, error)).ok()
     }
 
-    /// Reads a secret from the variable `name` or from the file that `{name}_FILE` names; both set is a mistake.
+    /// Like [`secret`], noting the error.
     pub fn secret(&mut self, name: &str, lookup: Lookup<'_>) -> Option<Secret> {
-        let file_variable = format!("{name}_FILE");
-        match (lookup(name), lookup(&file_variable)) {
-            (None, None) => None,
-            (Some(value), None) => Some(Secret::new(value)),
-            (None, Some(path)) => self.take(&file_variable, Secret::from_file(Path::new(&path))),
-            (Some(_), Some(_)) => {
-                self.note(name, format!("both {name} and {file_variable} are set; keep one of them"));
-                None
-            }
-        }
+        self.take(name, secret(name, lookup)).flatten()
     }
 
     /// Like [`secret`](Self::secret), but its absence is a mistake too.
@@ -135,6 +126,20 @@ impl Mistakes {
                 Err(StartError::Config(self.0))
             }
         }
+    }
+}
+
+/// Reads a secret from the variable `name`, or from the file that `{name}_FILE` names.
+///
+/// # Errors
+/// Both are set, or the file cannot be read.
+pub fn secret(name: &str, lookup: Lookup<'_>) -> Result<Option<Secret>, String> {
+    let file_variable = format!("{name}_FILE");
+    match (lookup(name), lookup(&file_variable)) {
+        (None, None) => Ok(None),
+        (Some(value), None) => Ok(Some(Secret::new(value))),
+        (None, Some(path)) => Secret::from_file(Path::new(&path)).map(Some),
+        (Some(_), Some(_)) => Err(format!("both {name} and {file_variable} are set; keep one of them")),
     }
 }
 

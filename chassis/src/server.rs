@@ -23,11 +23,11 @@ use crate::{
 };
 
 /// The gateway keeps idle connections for less than this, so that it never writes to one that was just closed.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A client that needs longer for the head of a request is cut off.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that does not finish its goodbye is dropped.
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests in flight at the end have so long to finish.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 

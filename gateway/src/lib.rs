@@ -1,1 +1,25 @@
-//! placeholder
+//! The API gateway: signs people in, checks every request and forwards it. One YAML file puts it before any services.
+//!
+//! In the order to read: the life of a request is [`proxy`]; it calls [`routing`], [`auth`], [`limit`] and
+//! [`upstream`], which know nothing of each other; [`config`] makes them all from the YAML; [`server`] serves.
+
+pub mod server;
+
+pub mod proxy;
+
+pub mod auth;
+pub mod builtin;
+pub mod docs;
+pub mod hooks;
+pub mod limit;
+pub mod routing;
+pub mod upstream;
+
+pub mod config;
+pub mod metrics;
+pub mod worker;
+
+pub use server::{Server, Settings};
+
+/// The routes of this stack.
+pub const STACK_YAML: &str = include_str!("../gateway.yaml");

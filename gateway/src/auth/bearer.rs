@@ -1,0 +1,89 @@
+//! Reads the bearer token of a request, and words its refusal (RFC 6750). Knows no keys.
+
+use actix_http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use chassis::problem::{Code, Problem};
+
+/// The realm of the challenge: one for the whole gateway.
+const REALM: &str = "api";
+
+/// The token of a request.
+///
+/// # Errors
+/// 401 without an error code where there is no bearer token (section 3.1: "the resource server SHOULD NOT include an
+/// error code"), 400 where there are two `Authorization` fields.
+pub fn token(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut fields = headers.get_all(AUTHORIZATION);
+    let field = match (fields.next(), fields.next()) {
+        (None, _) => return Err(missing("this needs a bearer token: send `Authorization: Bearer …`")),
+        (Some(field), None) => field,
+        (Some(_), Some(_)) => {
+            let problem = Problem::new(Code::BadRequest, "there are two Authorization headers; send one");
+            return Err(challenge(problem, Some("invalid_request")));
+        }
+    };
+    // The scheme is case-insensitive and one or more spaces follow it (RFC 9110, section 11.4).
+    let (scheme, token) = field.to_str().ok().and_then(|text| text.split_once(' ')).unwrap_or(("", ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(missing("the Authorization header has no bearer token: send `Authorization: Bearer …`"));
+    }
+    match token.trim_start_matches(' ') {
+        "" => Err(missing("the bearer token is empty")),
+        token => Ok(token),
+    }
+}
+
+fn missing(detail: &'static str) -> Problem {
+    challenge(Problem::new(Code::TokenMissing, detail), None)
+}
+
+/// The token is malformed, of another issuer, or revoked.
+pub fn invalid(detail: &'static str) -> Problem {
+    challenge(Problem::new(Code::TokenInvalid, detail), Some("invalid_token"))
+}
+
+/// The token is past its time.
+pub fn expired() -> Problem {
+    challenge(Problem::new(Code::TokenExpired, "the token has expired; sign in again"), Some("invalid_token"))
+}
+
+/// The token is good, but not for this.
+pub fn insufficient(claim: &str) -> Problem {
+    let problem =
+        Problem::new(Code::InsufficientScope, format!("the claim `{claim}` of the token does not allow this"));
+    challenge(problem, Some("insufficient_scope"))
+}
+
+fn challenge(problem: Problem, error: Option<&str>) -> Problem {
+    let error = error.map(|error| format!(", error=\"{error}\"")).unwrap_or_default();
+    let value = HeaderValue::try_from(format!("Bearer realm=\"{REALM}\"{error}"));
+    problem.with_header(WWW_AUTHENTICATE, value.unwrap_or(HeaderValue::from_static("Bearer")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(fields: &[&'static str]) -> Result<String, Code> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(AUTHORIZATION, HeaderValue::from_static(field));
+        }
+        token(&headers).map(str::to_owned).map_err(|problem| problem.code())
+    }
+
+    #[test]
+    fn the_scheme_is_bearer_in_any_case() {
+        for field in ["Bearer abc", "bearer abc", "BEARER abc", "Bearer  abc"] {
+            assert_eq!(read(&[field]).as_deref(), Ok("abc"), "{field}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_bearer_token_is_missing() {
+        for field in ["abc", "Basic abc", "Bearer", "Bearer ", "", "Bearerabc"] {
+            assert_eq!(read(&[field]), Err(Code::TokenMissing), "{field}");
+        }
+        assert_eq!(read(&[]), Err(Code::TokenMissing));
+        assert_eq!(read(&["Bearer a", "Bearer a"]), Err(Code::BadRequest));
+    }
+}

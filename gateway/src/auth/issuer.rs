@@ -1,0 +1,89 @@
+//! Issues access tokens (RFC 9068). The only place where tokens are signed.
+
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime},
+};
+
+use chassis::identity::unix_seconds;
+use jsonwebtoken::Header;
+use serde::Serialize;
+
+use super::keys::Key;
+use crate::config::TokenSettings;
+
+/// The `typ` of an access token (RFC 9068, section 2.1): other tokens of the same issuer are not taken for one.
+pub const TYP: &str = "at+jwt";
+
+/// The claims of an access token. `id` is there for clients of the system before this one.
+#[derive(Debug, Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: String,
+    iat: u64,
+    exp: u64,
+    jti: String,
+    sid: String,
+    user_type: &'a str,
+    id: i64,
+}
+
+/// Who signs in.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    pub id: i64,
+    pub user_type: &'a str,
+}
+
+/// Signs the tokens of one issuer.
+#[derive(Debug)]
+pub struct Issuer {
+    issuer: String,
+    audience: String,
+    ttl: Duration,
+}
+
+impl Issuer {
+    /// An issuer as configured.
+    pub fn new(settings: &TokenSettings) -> Self {
+        Self { issuer: settings.issuer.clone(), audience: settings.audience.clone(), ttl: settings.ttl }
+    }
+
+    /// How long a token is valid.
+    pub const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// An access token for `subject`, valid from `now`.
+    ///
+    /// # Errors
+    /// The key cannot sign, or the system gives no randomness.
+    pub fn issue(&self, key: &Key, subject: &Subject<'_>, now: SystemTime) -> Result<String, String> {
+        let iat = unix_seconds(now);
+        let claims = Claims {
+            iss: &self.issuer,
+            aud: &self.audience,
+            sub: subject.id.to_string(),
+            iat,
+            exp: iat + self.ttl.as_secs(),
+            jti: random_id()?,
+            sid: random_id()?,
+            user_type: subject.user_type,
+            id: subject.id,
+        };
+        let header = Header { typ: Some(TYP.to_owned()), kid: Some(key.kid.clone()), ..Header::new(key.algorithm) };
+        jsonwebtoken::encode(&header, &claims, &key.encoding).map_err(|error| error.to_string())
+    }
+}
+
+/// 128 random bits in hexadecimal.
+fn random_id() -> Result<String, String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| format!("the system gives no randomness: {error}"))?;
+    Ok(random.iter().fold(String::with_capacity(32), |mut id, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(id, "{byte:02x}");
+        id
+    }))
+}

@@ -1,0 +1,154 @@
+//! The configuration: one YAML file, parsed to a tree with places, decoded to what the parts need, with every mistake
+//! reported at once. Each part of the gateway has its own settings type; this is their product.
+
+mod decode;
+pub mod mistake;
+mod routes;
+mod values;
+mod yaml;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use actix_http::header::HeaderName;
+use chassis::config::{Lookup, Secret};
+use ipnet::IpNet;
+
+use crate::{
+    auth::policy::Policy,
+    hooks::Hook,
+    limit::Rate,
+    routing::{
+        pattern::Pattern,
+        table::{Methods, Table},
+    },
+};
+use mistake::{Mistake, Mistakes};
+
+/// The gateway as configured. Every value in it is usable: what could not be was a mistake.
+#[derive(Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Headers that tell the upstreams who calls, and the claims they carry.
+    pub identity_headers: Vec<(HeaderName, String)>,
+    pub tokens: Option<TokenSettings>,
+    /// Prefixes that stand for another prefix, the longest first.
+    pub aliases: Vec<(String, String)>,
+    pub builtin: BuiltinPaths,
+    pub upstreams: Vec<UpstreamSettings>,
+    pub routes: Vec<RouteSettings>,
+    /// Which route, or which page of ours, a path belongs to.
+    pub table: Table<Destination>,
+}
+
+/// Where a path leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The route at this index.
+    Route(usize),
+    Builtin(Builtin),
+}
+
+/// What the gateway answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    Docs,
+    OpenApi,
+    Jwks,
+    Live,
+    Ready,
+}
+
+/// Where the pages of the gateway are; `None` is off.
+#[derive(Clone, Debug, Default)]
+pub struct BuiltinPaths {
+    pub docs: Option<String>,
+    pub openapi: Option<String>,
+    pub jwks: Option<String>,
+    pub health: Option<String>,
+}
+
+/// How tokens are issued and verified.
+#[derive(Clone, Debug)]
+pub struct TokenSettings {
+    pub issuer: String,
+    pub audience: String,
+    pub ttl: Duration,
+    pub keys: KeySource,
+}
+
+/// Where the signing key comes from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// Ed25519, in this folder; made on the first start.
+    Folder(PathBuf),
+    /// HS256.
+    Secret(Secret),
+}
+
+/// A service behind the gateway.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    pub name: String,
+    /// Its addresses; requests are spread over them.
+    pub targets: Vec<TargetAddress>,
+    /// The audience and key of the assertions that it asks for.
+    pub assertion: Option<(String, Secret)>,
+    /// Where it serves its OpenAPI document.
+    pub openapi: Option<String>,
+    /// More requests than this at once are refused.
+    pub in_flight_max: usize,
+    pub connect_timeout: Duration,
+}
+
+/// `http://host:port` of one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetAddress {
+    /// `host:port`, as in a URI.
+    pub authority: String,
+}
+
+/// One route.
+#[derive(Debug)]
+pub struct RouteSettings {
+    /// As it is written: `GET,POST /api/users`. Names the route in metrics and logs.
+    pub name: String,
+    pub methods: Methods,
+    pub pattern: Pattern,
+    /// The index of the upstream.
+    pub upstream: usize,
+    pub policy: Policy,
+    pub limit: Option<Rate>,
+    pub then: Option<Hook>,
+    pub rewrite: Option<Pattern>,
+    pub body_bytes_max: u64,
+    pub timeouts: Timeouts,
+    pub forward_authorization: bool,
+}
+
+/// How long the parts of an exchange with an upstream may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the response head.
+    pub head: Duration,
+    /// Between two chunks of a body, in both directions.
+    pub idle: Duration,
+}
+
+impl Config {
+    /// Reads a configuration. `lookup` gives the environment.
+    ///
+    /// # Errors
+    /// Every mistake, by line.
+    pub fn load(source: &str, lookup: Lookup<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Mistakes::default();
+        let config =
+            yaml::parse(source, lookup, &mut mistakes).and_then(|root| decode::config(&root, lookup, &mut mistakes));
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            Some(_) | None => Err(mistakes.into_sorted()),
+        }
+    }
+}

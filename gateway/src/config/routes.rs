@@ -1,0 +1,230 @@
+//! Decodes the routes and checks each against the rest of the file: upstreams, hooks, tokens, aliases, other routes.
+
+use std::time::Duration;
+
+use super::{
+    Destination, RouteSettings, Timeouts, UpstreamSettings,
+    mistake::{Mistakes, did_you_mean},
+    values,
+    yaml::{Node, Table, Value},
+};
+use crate::{
+    auth::policy::Policy,
+    hooks::Hook,
+    limit::{LimitKey, Rate},
+    routing::{
+        pattern::Pattern,
+        table::{Methods, Table as RouteTable},
+    },
+};
+
+const AUTH_HELP: &str =
+    "write `auth: public`, `auth: signed-in`, or the claims that must hold: `auth: {user_type: admin}`";
+
+/// What routes and upstreams have that say nothing else.
+pub(super) struct Defaults {
+    pub(super) connect_timeout: Duration,
+    timeouts: Timeouts,
+    body_bytes_max: u64,
+}
+
+impl Defaults {
+    pub(super) fn decode(node: Option<&Node>, mistakes: &mut Mistakes) -> Self {
+        let mut defaults = Self {
+            connect_timeout: Duration::from_secs(1),
+            // Under the 60 s after which many clients and balancers give up, so that they get our answer.
+            timeouts: Timeouts { head: Duration::from_secs(59), idle: Duration::from_secs(30) },
+            body_bytes_max: 1024 * 1024,
+        };
+        let Some(node) = node else { return defaults };
+        let mut table = node.table(mistakes);
+        if let Some(node) = table.optional("timeout") {
+            let mut timeout = node.table(mistakes);
+            let connect = timeout.optional("connect").and_then(|node| node.parse(mistakes, values::duration));
+            defaults.connect_timeout = connect.unwrap_or(defaults.connect_timeout);
+            defaults.timeouts = timeouts(&mut timeout, defaults.timeouts, mistakes);
+            timeout.finish(mistakes);
+        }
+        let body_limit = table.optional("body_limit").and_then(|node| node.parse(mistakes, values::bytes));
+        defaults.body_bytes_max = body_limit.unwrap_or(defaults.body_bytes_max);
+        table.finish(mistakes);
+        defaults
+    }
+}
+
+fn timeouts(table: &mut Table<'_>, default: Timeouts, mistakes: &mut Mistakes) -> Timeouts {
+    let mut one = |name| table.optional(name).and_then(|node| node.parse(mistakes, values::duration));
+    Timeouts { head: one("head").unwrap_or(default.head), idle: one("idle").unwrap_or(default.idle) }
+}
+
+/// What a route may refer to.
+pub(super) struct Known<'a> {
+    pub(super) upstreams: &'a [UpstreamSettings],
+    pub(super) aliases: &'a [(String, String)],
+    pub(super) has_tokens: bool,
+}
+
+/// All routes; those that are wrong are left out.
+pub(super) fn decode(
+    node: &Node,
+    defaults: &Defaults,
+    known: &Known<'_>,
+    table: &mut RouteTable<Destination>,
+    mistakes: &mut Mistakes,
+) -> Vec<RouteSettings> {
+    let mut routes: Vec<RouteSettings> = Vec::new();
+    for item in node.items(mistakes) {
+        let Some(route) = route(item, defaults, known, mistakes) else { continue };
+        let index = routes.len();
+        match table.insert(&route.pattern, &route.methods, Destination::Route(index)) {
+            Ok(()) => routes.push(route),
+            Err(conflict) => {
+                let other = match conflict.other {
+                    Destination::Route(other) => format!("the route `{}`", routes[other].name),
+                    Destination::Builtin(_) => "a page of the gateway (see `builtin`)".to_owned(),
+                };
+                item.wrong(mistakes, format_args!("{} {} also belongs to {other}", conflict.method, route.pattern));
+            }
+        }
+    }
+    routes
+}
+
+fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<RouteSettings> {
+    let mut table = node.table(mistakes);
+    let matched = table.required("route", mistakes).and_then(|node| matched(node, known, mistakes));
+    let upstream = table.required("to", mistakes).and_then(|node| upstream(node, known, mistakes));
+    let policy = policy(node, &mut table, known, mistakes);
+    let limit = table.optional("limit").and_then(|node| limit(node, policy.as_ref(), mistakes));
+    let then = table.optional("then").and_then(|node| hook(node, known, mistakes));
+    let rewrite = table.optional("rewrite").and_then(|node| rewrite(node, matched.as_ref(), mistakes));
+    let body_limit = table.optional("body_limit").and_then(|node| node.parse(mistakes, values::bytes));
+    let timeouts = table.optional("timeout").map(|node| {
+        let mut table = node.table(mistakes);
+        let timeouts = timeouts(&mut table, defaults.timeouts, mistakes);
+        table.finish(mistakes);
+        timeouts
+    });
+    let forward = table.optional("forward_authorization").and_then(|node| node.parse(mistakes, values::boolean));
+    table.finish(mistakes);
+    let (name, methods, pattern) = matched?;
+    Some(RouteSettings {
+        name,
+        methods,
+        pattern,
+        upstream: upstream?,
+        policy: policy?,
+        limit,
+        then,
+        rewrite,
+        body_bytes_max: body_limit.unwrap_or(defaults.body_bytes_max),
+        timeouts: timeouts.unwrap_or(defaults.timeouts),
+        forward_authorization: forward.unwrap_or(false),
+    })
+}
+
+fn matched(node: &Node, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<(String, Methods, Pattern)> {
+    let (methods, pattern) = node.parse(mistakes, |text| {
+        let (methods, path) = text
+            .split_once(' ')
+            .ok_or_else(|| format!("`{text}` must be methods and a path, like `GET,POST /api/users`"))?;
+        Ok::<_, String>((values::methods(methods)?, path.trim().parse::<Pattern>()?))
+    })?;
+    let hidden = known.aliases.iter().find(|(prefix, _)| is_below(pattern.as_str(), prefix));
+    if let Some((prefix, stands_for)) = hidden {
+        node.wrong(mistakes, format_args!("never reached: the alias turns {prefix} into {stands_for} before routing"));
+    }
+    Some((node.text(mistakes)?.to_owned(), methods, pattern))
+}
+
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn upstream(node: &Node, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<usize> {
+    let name = node.text(mistakes)?;
+    let found = known.upstreams.iter().position(|upstream| upstream.name == name);
+    if found.is_none() {
+        let names = || known.upstreams.iter().map(|upstream| upstream.name.as_str());
+        let help = did_you_mean(name, names())
+            .or_else(|| Some(format!("there are: {}", names().collect::<Vec<_>>().join(", "))));
+        mistakes.note_with_help(node.place, &node.path, format_args!("there is no upstream `{name}`"), help);
+    }
+    found
+}
+
+/// A route that says nothing about `auth` is refused: nobody publishes a service by forgetting a line.
+fn policy(route: &Node, table: &mut Table<'_>, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<Policy> {
+    let Some(node) = table.optional("auth") else {
+        let message = "`auth` is missing: every route says who may use it";
+        mistakes.note_with_help(route.place, &route.path, message, Some(AUTH_HELP.to_owned()));
+        return None;
+    };
+    let policy = match &node.value {
+        Value::Scalar(text) if text == "public" => Some(Policy::Public),
+        Value::Scalar(text) if text == "signed-in" => Some(Policy::SignedIn),
+        Value::Scalar(text) => {
+            let help = did_you_mean(text, ["public", "signed-in"]).or_else(|| Some(AUTH_HELP.to_owned()));
+            mistakes.note_with_help(node.place, &node.path, format_args!("`{text}` is no policy"), help);
+            None
+        }
+        Value::Mapping(_) => Some(Policy::Claims(claims(node, mistakes))),
+        Value::Sequence(_) | Value::Null => {
+            mistakes.note_with_help(node.place, &node.path, "this is no policy", Some(AUTH_HELP.to_owned()));
+            None
+        }
+    };
+    if !known.has_tokens && policy.as_ref().is_some_and(|policy| *policy != Policy::Public) {
+        node.wrong(mistakes, "this needs a token, but the file has no `tokens` section");
+    }
+    policy
+}
+
+fn claims(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, Vec<String>)> {
+    let entries = node.entries(mistakes);
+    if entries.is_empty() {
+        node.wrong(mistakes, "no claim is named; for any signed-in caller write `signed-in`");
+    }
+    let mut claims = Vec::new();
+    for (key, value) in entries {
+        let values: Vec<String> =
+            value.items(mistakes).into_iter().filter_map(|item| item.text(mistakes).map(str::to_owned)).collect();
+        if values.is_empty() {
+            value.wrong(mistakes, "no value is allowed here, so that nobody could pass");
+        }
+        claims.push((key.name.clone(), values));
+    }
+    claims
+}
+
+fn limit(node: &Node, policy: Option<&Policy>, mistakes: &mut Mistakes) -> Option<Rate> {
+    let rate = node.parse(mistakes, values::rate)?;
+    if rate.key == LimitKey::Caller && policy == Some(&Policy::Public) {
+        node.wrong(mistakes, "a public route has no callers to count; write `per ip`");
+    }
+    Some(rate)
+}
+
+fn hook(node: &Node, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<Hook> {
+    let name = node.text(mistakes)?;
+    let hook = Hook::by_name(name);
+    if hook.is_none() {
+        let help = did_you_mean(name, Hook::NAMES).or_else(|| Some(format!("there are: {}", Hook::NAMES.join(", "))));
+        mistakes.note_with_help(node.place, &node.path, format_args!("there is no hook `{name}`"), help);
+    }
+    if hook == Some(Hook::IssueToken) && !known.has_tokens {
+        node.wrong(mistakes, "this issues tokens, but the file has no `tokens` section");
+    }
+    hook
+}
+
+fn rewrite(node: &Node, matched: Option<&(String, Methods, Pattern)>, mistakes: &mut Mistakes) -> Option<Pattern> {
+    let rewrite: Pattern = node.parse(mistakes, str::parse)?;
+    let pattern = &matched?.2;
+    for name in rewrite.names().filter(|name| !pattern.names().any(|known| known == *name)) {
+        let help = did_you_mean(name, pattern.names());
+        let message = format!("the path `{pattern}` has no part `{{{name}}}`");
+        mistakes.note_with_help(node.place, &node.path, message, help);
+    }
+    Some(rewrite)
+}

@@ -1,0 +1,159 @@
+//! Values as people write them in the YAML: sizes, durations, rates, methods, targets. Knows no tree.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use chassis::config::parse_duration;
+
+use super::TargetAddress;
+use crate::{
+    limit::{LimitKey, Rate},
+    routing::table::Methods,
+};
+
+/// A duration that is longer than nothing.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err(format!("`{text}` must be longer than zero")),
+        duration => Ok(duration),
+    }
+}
+
+/// A number of bytes: `64KiB`, `1MiB`, `10MB`, `512`.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is not a size; write it like 64KiB, 1MiB or 10MB");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1000,
+        "KiB" => 1024,
+        "MB" => 1000 * 1000,
+        "MiB" => 1024 * 1024,
+        "GB" => 1000 * 1000 * 1000,
+        "GiB" => 1024 * 1024 * 1024,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+}
+
+/// A whole number above zero.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| format!("`{text}` is not a whole number above zero"))
+}
+
+/// `true` or `false`, as YAML 1.2 has them.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("`{text}` is not `true` or `false`")),
+    }
+}
+
+/// `600/min per ip`.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    let wrong = || format!("`{text}` is not a limit; write it like `600/min per ip` or `20/s per user`");
+    let (amount, key) = text.split_once(" per ").ok_or_else(wrong)?;
+    let (count, window) = amount.split_once('/').ok_or_else(wrong)?;
+    let count: NonZeroU32 = count.trim().parse().map_err(|_| wrong())?;
+    let window = match window.trim() {
+        "s" | "sec" | "second" => Duration::from_secs(1),
+        "m" | "min" | "minute" => Duration::from_secs(60),
+        "h" | "hour" => Duration::from_secs(60 * 60),
+        _ => return Err(wrong()),
+    };
+    let key = match key.trim() {
+        "ip" => LimitKey::ClientIp,
+        "user" => LimitKey::Caller,
+        _ => return Err(wrong()),
+    };
+    Ok(Rate { count, window, key })
+}
+
+/// `GET`, `GET,POST` or `*`.
+pub(super) fn methods(text: &str) -> Result<Methods, String> {
+    if text == "*" {
+        return Ok(Methods::Any);
+    }
+    let mut methods: Vec<String> = Vec::new();
+    for method in text.split(',') {
+        // CONNECT would open a tunnel, TRACE would show the caller the headers that the gateway adds.
+        if !matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE") {
+            return Err(format!(
+                "`{method}` is not a method that can be routed; there are GET, HEAD, POST, PUT, PATCH, DELETE and `*`"
+            ));
+        }
+        if methods.iter().any(|known| known == method) {
+            return Err(format!("{method} is there twice"));
+        }
+        methods.push(method.to_owned());
+    }
+    Ok(Methods::Only(methods))
+}
+
+/// `http://host:port`.
+pub(super) fn target(text: &str) -> Result<TargetAddress, String> {
+    let wrong = |why: &str| format!("`{text}` is not a target: {why}; write it like http://users:8002");
+    let uri: actix_http::Uri = text.parse().map_err(|_| wrong("it is no URL"))?;
+    if uri.scheme_str() != Some("http") {
+        return Err(wrong("it must begin with http://"));
+    }
+    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        return Err(wrong("it has a path; routes say the path, with `rewrite`"));
+    }
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+    let authority = authority.ok_or_else(|| wrong("it names no host"))?;
+    if authority.as_str().contains('@') {
+        return Err(wrong("it has a user name or password"));
+    }
+    Ok(TargetAddress { authority: authority.to_string() })
+}
+
+/// A path of one of our own pages.
+pub(super) fn builtin_path(text: &str) -> Result<Option<String>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    path_prefix(text).map(Some)
+}
+
+/// A path without a slash at its end.
+pub(super) fn path_prefix(text: &str) -> Result<String, String> {
+    let normal = crate::routing::path::normalize(text).map_err(|error| error.detail().to_owned())?;
+    if normal != text || text.ends_with('/') {
+        return Err(format!("`{text}` must be a path like /api, without a slash at its end"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_people_write_them() {
+        assert_eq!(bytes("1MiB"), Ok(1_048_576));
+        assert_eq!(bytes("512"), Ok(512));
+        assert_eq!(rate("600/min per ip").unwrap().window, Duration::from_secs(60));
+        assert_eq!(target("http://users:8002").unwrap().authority, "users:8002");
+        assert_eq!(target("http://[::1]:8002/").unwrap().authority, "[::1]:8002");
+        assert_eq!(builtin_path("off"), Ok(None));
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for text in ["1 XB", "MiB", "-1", "99999999999999999999"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+        for text in ["600/min", "0/min per ip", "600 per ip", "1/fortnight per ip", "1/s per planet"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+        for text in ["get", "GET,GET", "CONNECT", "TRACE", "OPTIONS", "", "GET, POST"] {
+            assert!(methods(text).is_err(), "{text}");
+        }
+        for text in ["users:8002", "ftp://x", "http://x/api", "http://u:p@x", "http://", "http://x?y", ""] {
+            assert!(target(text).is_err(), "{text}");
+        }
+        assert!(duration("0s").unwrap_err().contains("longer than zero"));
+    }
+}

@@ -1,0 +1,192 @@
+//! Bodies on their way through, chunk by chunk: uploads with a limit on size, both directions with one on idleness.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use actix_http::{
+    Payload,
+    body::{BodySize, MessageBody},
+    error::PayloadError,
+};
+use bytes::Bytes;
+use chassis::{
+    extract::too_large,
+    problem::{Code, Problem},
+};
+use futures_core::Stream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::upstream::Permit;
+
+/// The body of a request. Clones are handles to the same body: a second attempt goes on where the first has not begun.
+#[derive(Clone)]
+pub struct Upload(Rc<UploadState>);
+
+struct UploadState {
+    payload: RefCell<Payload>,
+    size: BodySize,
+    idle: RefCell<IdleTimer>,
+    bytes_max: u64,
+    bytes_read: Cell<u64>,
+    last_progress: Cell<Instant>,
+    fault: Cell<Option<UploadFault>>,
+}
+
+/// Why a body was not read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadFault {
+    TooLarge { bytes_max: u64 },
+    TooSlow,
+    Broken,
+}
+
+impl UploadFault {
+    /// What the client is told.
+    pub fn to_problem(self) -> Problem {
+        match self {
+            Self::TooLarge { bytes_max } => too_large(usize::try_from(bytes_max).unwrap_or(usize::MAX)),
+            Self::TooSlow => Problem::new(Code::RequestTimeout, "the body came too slowly"),
+            Self::Broken => Problem::new(Code::BadRequest, "the body ended before its time"),
+        }
+    }
+}
+
+impl Upload {
+    /// A body of the length that the client declared, or of unknown length.
+    pub fn new(payload: Payload, length: Option<u64>, bytes_max: u64, idle: Duration) -> Self {
+        Self(Rc::new(UploadState {
+            payload: RefCell::new(payload),
+            size: length.map_or(BodySize::Stream, BodySize::Sized),
+            idle: RefCell::new(IdleTimer::new(idle)),
+            bytes_max,
+            bytes_read: Cell::new(0),
+            last_progress: Cell::new(Instant::now()),
+            fault: Cell::new(None),
+        }))
+    }
+
+    /// Whether nothing of it has been read, so that it can still be sent.
+    pub fn is_untouched(&self) -> bool {
+        self.0.bytes_read.get() == 0 && self.0.fault.get().is_none()
+    }
+
+    /// When its last chunk came.
+    pub fn last_progress(&self) -> Instant {
+        self.0.last_progress.get()
+    }
+
+    /// Why it was not read to its end.
+    pub fn fault(&self) -> Option<UploadFault> {
+        self.0.fault.get()
+    }
+
+    fn fail<T>(&self, fault: UploadFault) -> Poll<Option<Result<T, UploadError>>> {
+        self.0.fault.set(Some(fault));
+        Poll::Ready(Some(Err(UploadError(fault))))
+    }
+}
+
+/// What awc is told; the client gets [`UploadFault::to_problem`].
+#[derive(Debug)]
+pub struct UploadError(UploadFault);
+
+impl std::fmt::Display for UploadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl std::error::Error for UploadError {}
+
+impl MessageBody for Upload {
+    type Error = UploadError;
+
+    fn size(&self) -> BodySize {
+        self.0.size
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UploadError>>> {
+        let state = &self.0;
+        match Pin::new(&mut *state.payload.borrow_mut()).poll_next(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                state.idle.borrow_mut().progressed();
+                state.last_progress.set(Instant::now());
+                state.bytes_read.set(state.bytes_read.get() + chunk.len() as u64);
+                if state.bytes_read.get() > state.bytes_max {
+                    return self.fail(UploadFault::TooLarge { bytes_max: state.bytes_max });
+                }
+                Poll::Ready(Some(Ok(chunk)))
+            }
+            Poll::Ready(Some(Err(_))) => self.fail(UploadFault::Broken),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                ready!(state.idle.borrow_mut().poll_expired(cx));
+                self.fail(UploadFault::TooSlow)
+            }
+        }
+    }
+}
+
+/// The body of an answer. It holds the permit of its upstream to the last byte.
+pub struct Download {
+    payload: Payload,
+    size: BodySize,
+    idle: IdleTimer,
+    _permit: Permit,
+}
+
+impl Download {
+    /// A body of the length that the upstream declared, or of unknown length.
+    pub fn new(payload: Payload, length: Option<u64>, idle: Duration, permit: Permit) -> Self {
+        let size = length.map_or(BodySize::Stream, BodySize::Sized);
+        Self { payload, size, idle: IdleTimer::new(idle), _permit: permit }
+    }
+}
+
+impl MessageBody for Download {
+    type Error = PayloadError;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        match Pin::new(&mut self.payload).poll_next(cx) {
+            Poll::Ready(chunk) => {
+                self.idle.progressed();
+                Poll::Ready(chunk)
+            }
+            Poll::Pending => {
+                ready!(self.idle.poll_expired(cx));
+                // The head has gone: all that is left is to cut the answer short, so that the client sees it is not whole.
+                Poll::Ready(Some(Err(PayloadError::Incomplete(None))))
+            }
+        }
+    }
+}
+
+/// Expires when nothing has come for so long. It runs only while something is waited for.
+struct IdleTimer {
+    limit: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl IdleTimer {
+    const fn new(limit: Duration) -> Self {
+        Self { limit, sleep: None }
+    }
+
+    fn progressed(&mut self) {
+        self.sleep = None;
+    }
+
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.limit;
+        self.sleep.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx)
+    }
+}

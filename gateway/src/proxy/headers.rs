@@ -1,0 +1,179 @@
+//! The headers of a request and of an answer on their way through (RFC 9110, section 7.6). Knows no bodies.
+
+use std::net::IpAddr;
+
+use actix_http::header::{
+    self, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
+};
+use chassis::{
+    identity::{ASSERTION, IdentityHeaders},
+    trace::{REQUEST_ID, RequestContext, TRACEPARENT},
+};
+use ipnet::IpNet;
+
+use crate::auth::verifier::Caller;
+
+/// Fields that speak about one connection, not about the message (section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHORIZATION,
+];
+
+/// Removes what must not be passed on, in either direction: the hop-by-hop fields and those that `Connection` names.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// The address of the client: the peer, or where the peer is a proxy that is trusted, what that proxy says.
+///
+/// The list is read from its end, for as long as its entries are trusted proxies: what stands before the first
+/// untrusted one may be made up.
+pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
+    let mut client = peer.to_canonical();
+    if !is_trusted(&client) {
+        return client;
+    }
+    let values: Vec<&str> = headers.get_all(X_FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
+    for entry in values.iter().rev().flat_map(|value| value.rsplit(',')) {
+        let Ok(ip) = entry.trim().parse::<IpAddr>() else { break };
+        client = ip.to_canonical();
+        if !is_trusted(&client) {
+            break;
+        }
+    }
+    client
+}
+
+/// Who the request is from, as the upstream shall see it.
+pub struct Provenance<'a> {
+    pub context: &'a RequestContext,
+    pub peer: IpAddr,
+    pub trusted_proxies: &'a [IpNet],
+    pub identity: &'a IdentityHeaders,
+    /// Header and claim of each identity header.
+    pub identity_claims: &'a [(HeaderName, String)],
+    pub caller: Option<&'a Caller>,
+    pub assertion: Option<HeaderValue>,
+    pub keep_authorization: bool,
+}
+
+/// Turns the headers of a request into those that go to the upstream.
+pub fn outgoing(mut headers: HeaderMap, from: &Provenance<'_>) -> HeaderMap {
+    let host = headers.get(HOST).cloned();
+    strip_hop_by_hop(&mut headers);
+    from.identity.strip(&mut headers);
+    // The target's own; awc writes the framing and the host.
+    for name in [HOST, CONTENT_LENGTH, EXPECT] {
+        headers.remove(name);
+    }
+    if !from.keep_authorization {
+        headers.remove(AUTHORIZATION);
+    }
+    forwarded(&mut headers, from, host);
+    identity(&mut headers, from);
+    headers.insert(REQUEST_ID, from.context.request_id_header().clone());
+    headers.insert(TRACEPARENT, from.context.traceparent_header().clone());
+    headers
+}
+
+fn forwarded(headers: &mut HeaderMap, from: &Provenance<'_>, host: Option<HeaderValue>) {
+    let peer = from.peer.to_canonical();
+    if !from.trusted_proxies.iter().any(|network| network.contains(&peer)) {
+        for name in [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO] {
+            headers.remove(name);
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&peer.to_string()) {
+        headers.append(X_FORWARDED_FOR, value);
+    }
+    if !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+    if let Some(host) = host
+        && !headers.contains_key(X_FORWARDED_HOST)
+    {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// Set or removed, never passed through.
+fn identity(headers: &mut HeaderMap, from: &Provenance<'_>) {
+    if let Some(caller) = from.caller {
+        for (name, claim) in from.identity_claims {
+            let value = caller.text(claim).and_then(|text| HeaderValue::from_str(text).ok());
+            if let Some(value) = value {
+                headers.insert(name.clone(), value);
+            }
+        }
+    }
+    if let Some(assertion) = &from.assertion {
+        headers.insert(ASSERTION, assertion.clone());
+    }
+}
+
+/// Turns the headers of an answer into those that go to the client. Its framing is written anew.
+pub fn returning(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    headers.remove(header::PROXY_AUTHENTICATE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn what_speaks_about_one_connection_is_not_passed_on() {
+        let mut headers = map(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "other"),
+            ("x-secret", "1"),
+            ("other", "2"),
+            ("keep-alive", "3"),
+            ("te", "trailers"),
+            ("kept", "a"),
+            ("kept", "b"),
+        ]);
+        strip_hop_by_hop(&mut headers);
+        let kept: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(kept, [("kept", "a"), ("kept", "b")]);
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        for (peer, field, expected) in [
+            ("192.0.2.9", "1.1.1.1", "192.0.2.9"),
+            ("10.0.0.1", "1.1.1.1", "1.1.1.1"),
+            ("10.0.0.1", "6.6.6.6, 1.1.1.1, 10.0.0.2", "1.1.1.1"),
+            ("10.0.0.1", "6.6.6.6, garbage, 10.0.0.2", "10.0.0.2"),
+            ("::ffff:10.0.0.1", "1.1.1.1", "1.1.1.1"),
+        ] {
+            let headers = map(&[("x-forwarded-for", field)]);
+            assert_eq!(client_ip(peer.parse().unwrap(), &headers, &trusted).to_string(), expected, "{peer} {field}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Path patterns: `/users/{id}` and `/files/{path...}`. Knows no requests.
+
+use std::{fmt, str::FromStr};
+
+use super::path;
+
+/// One segment of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// This text.
+    Literal(String),
+    /// One segment, not empty, by this name.
+    Param(String),
+    /// All the rest, even nothing, by this name; only at the end.
+    Rest(String),
+}
+
+/// A path with places to fill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    segments: Vec<Segment>,
+}
+
+impl Pattern {
+    /// The segments between the slashes.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The names that it gives to parts of a path.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+        })
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The parts of a path that this pattern matches, in the order of [`names`](Self::names).
+    pub fn captures<'p>(&self, path: &'p str) -> Vec<&'p str> {
+        let mut captured = Vec::new();
+        let mut rest = path.strip_prefix('/').unwrap_or(path);
+        for segment in &self.segments {
+            let (head, tail) = rest.split_once('/').unwrap_or((rest, ""));
+            match segment {
+                Segment::Literal(_) => {}
+                Segment::Param(_) => captured.push(head),
+                Segment::Rest(_) => captured.push(rest),
+            }
+            rest = tail;
+        }
+        captured
+    }
+
+    /// This pattern with its places filled, in order.
+    pub fn fill(&self, mut value_of: impl FnMut(&str) -> String) -> String {
+        self.segments.iter().fold(String::new(), |mut path, segment| {
+            path.push('/');
+            match segment {
+                Segment::Literal(text) => path.push_str(text),
+                Segment::Param(name) | Segment::Rest(name) => path.push_str(&value_of(name)),
+            }
+            path
+        })
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let inner = text.strip_prefix('/').ok_or_else(|| format!("the path `{text}` must begin with `/`"))?;
+        let segments = inner.split('/').map(segment).collect::<Result<Vec<_>, _>>()?;
+        if let Some(at) = segments.iter().position(|segment| matches!(segment, Segment::Rest(_)))
+            && at + 1 != segments.len()
+        {
+            return Err("`{name...}` takes all the rest, so that it must be the last segment".to_owned());
+        }
+        let pattern = Self { text: text.to_owned(), segments };
+        check_names(&pattern)?;
+        check_literals(&pattern)?;
+        Ok(pattern)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn segment(text: &str) -> Result<Segment, String> {
+    let Some(inner) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) else {
+        if text.contains(['{', '}']) {
+            return Err(format!("`{text}`: a segment is a text, `{{name}}` or `{{name...}}`, and nothing in between"));
+        }
+        return Ok(Segment::Literal(text.to_owned()));
+    };
+    let (name, rest) = inner.strip_suffix("...").map_or((inner, false), |name| (name, true));
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Err(format!("`{text}`: a name is made of letters, digits and `_`"));
+    }
+    let name = name.to_owned();
+    Ok(if rest { Segment::Rest(name) } else { Segment::Param(name) })
+}
+
+fn check_names(pattern: &Pattern) -> Result<(), String> {
+    let names: Vec<&str> = pattern.names().collect();
+    match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        Some((_, name)) => Err(format!("the name `{name}` is given twice")),
+        None => Ok(()),
+    }
+}
+
+/// A literal that is not in normal form could never match.
+fn check_literals(pattern: &Pattern) -> Result<(), String> {
+    let sample = pattern.fill(|_| "x".to_owned());
+    match path::normalize(&sample) {
+        Ok(normal) if normal == sample => Ok(()),
+        Ok(normal) => Err(format!("the path is not in normal form, so that nothing would match it; write `{normal}`")),
+        Err(error) => Err(error.detail().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_capture_what_they_name() {
+        let pattern: Pattern = "/files/{bucket}/{path...}".parse().unwrap();
+        assert_eq!(pattern.names().collect::<Vec<_>>(), ["bucket", "path"]);
+        assert_eq!(pattern.captures("/files/b/x/y"), ["b", "x/y"]);
+        assert_eq!(pattern.captures("/files/b/"), ["b", ""]);
+        assert_eq!(pattern.fill(|name| format!("<{name}>")), "/files/<bucket>/<path>");
+    }
+
+    #[test]
+    fn patterns_that_could_never_match_are_refused() {
+        for text in ["users", "/a//b", "/a/../b", "/a%2Fb", "/{a}/{a}", "/{a...}/b", "/x{a}", "/{}", "/{a b}", "/%61"] {
+            assert!(text.parse::<Pattern>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Sends one request to one target with awc. One client for each upstream and worker: `awc::Client` is not shared.
+
+use std::time::Duration;
+
+use actix_http::{Method, Uri, body, header::HeaderMap};
+use awc::{ClientResponse, Connector, error::SendRequestError};
+use tokio::time::{Instant, timeout_at};
+
+use super::failure::Failure;
+use crate::{
+    config::{TargetAddress, UpstreamSettings},
+    proxy::body::Upload,
+};
+
+/// Less than the 75 s of our own services, so that we close idle connections before they do.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// The way to one upstream.
+#[derive(Clone)]
+pub struct Client(awc::Client);
+
+/// A request as it goes out.
+#[derive(Clone)]
+pub struct Outgoing {
+    pub method: Method,
+    pub path_and_query: String,
+    pub headers: HeaderMap,
+    pub body: Option<Upload>,
+    pub head_timeout: Duration,
+}
+
+impl Client {
+    /// A client that does nothing by itself: no redirects, no decompression, no headers, no limit but our own.
+    pub fn new(settings: &UpstreamSettings) -> Self {
+        let connector = Connector::new().timeout(settings.connect_timeout).conn_keep_alive(KEEP_ALIVE).limit(0);
+        let client =
+            awc::Client::builder().connector(connector).disable_redirects().disable_timeout().no_default_headers();
+        Self(client.finish())
+    }
+
+    /// Sends the request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// What went wrong, and whether it was sent.
+    pub async fn send(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<ClientResponse, Failure> {
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(target.authority.as_str())
+            .path_and_query(outgoing.path_and_query)
+            .build()
+            .map_err(|error| Failure::of(&SendRequestError::Http(error)))?;
+        let mut request = self.0.request(outgoing.method, uri).no_decompress();
+        *request.headers_mut() = outgoing.headers;
+        match outgoing.body {
+            None => {
+                // `send()` would add a `content-length: 0`.
+                let sending = request.send_body(body::None::new());
+                let deadline = Instant::now() + outgoing.head_timeout;
+                timeout_at(deadline, sending).await.map_err(|_| Failure::head_timeout())?.map_err(|e| Failure::of(&e))
+            }
+            Some(upload) => {
+                let mut sending = request.send_body(upload.clone());
+                loop {
+                    // An upload may take long; the answer is waited for from its last chunk on.
+                    let deadline = upload.last_progress() + outgoing.head_timeout;
+                    match timeout_at(deadline, &mut sending).await {
+                        Ok(answer) => return answer.map_err(|error| Failure::of(&error)),
+                        Err(_) if upload.last_progress() + outgoing.head_timeout > deadline => {}
+                        Err(_) => return Err(Failure::head_timeout()),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What can go wrong on the way to an upstream: whose fault it is, whether it was sent, what the client is told.
+
+use awc::error::{ConnectError, SendRequestError};
+use chassis::problem::{Code, Problem};
+
+/// A request that got no answer.
+#[derive(Debug)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// What happened, for the log.
+    pub cause: String,
+}
+
+/// The kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// No connection came about: nothing was sent.
+    NotConnected,
+    /// No connection came about in time: nothing was sent.
+    ConnectTimeout,
+    /// The connection broke after something may have been sent.
+    Broken,
+    /// No answer in time.
+    HeadTimeout,
+    /// What came is no HTTP.
+    Invalid,
+    /// The body of the client ended early, was too large, or too slow: not the upstream's fault.
+    RequestBody,
+}
+
+impl FailureKind {
+    /// Whether the upstream cannot have seen the request.
+    pub const fn never_sent(self) -> bool {
+        matches!(self, Self::NotConnected | Self::ConnectTimeout)
+    }
+}
+
+impl Failure {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enums of awc are non-exhaustive")]
+    /// Reads an error of awc. `Connect(Disconnected)` is what awc says of a connection that broke after sending.
+    pub fn of(error: &SendRequestError) -> Self {
+        let kind = match error {
+            SendRequestError::Connect(ConnectError::Timeout) => FailureKind::ConnectTimeout,
+            SendRequestError::Connect(
+                ConnectError::Io(_) | ConnectError::Resolver(_) | ConnectError::NoRecords | ConnectError::Unresolved,
+            ) => FailureKind::NotConnected,
+            SendRequestError::Response(_) | SendRequestError::Http(_) => FailureKind::Invalid,
+            SendRequestError::Timeout => FailureKind::HeadTimeout,
+            SendRequestError::Body(_) => FailureKind::RequestBody,
+            // Whatever awc may add: it may have been sent.
+            _ => FailureKind::Broken,
+        };
+        Self { kind, cause: format!("{error:?}") }
+    }
+
+    /// No answer before the deadline.
+    pub fn head_timeout() -> Self {
+        Self { kind: FailureKind::HeadTimeout, cause: "no response head in time".to_owned() }
+    }
+
+    /// What the client is told; `upstream` is the name in the configuration.
+    pub fn to_problem(&self, upstream: &str) -> Problem {
+        let (code, detail) = match self.kind {
+            FailureKind::NotConnected => (Code::UpstreamUnreachable, format!("`{upstream}` cannot be reached")),
+            FailureKind::ConnectTimeout => (Code::UpstreamTimeout, format!("`{upstream}` did not accept in time")),
+            FailureKind::Broken => (Code::UpstreamUnreachable, format!("`{upstream}` broke the connection")),
+            FailureKind::HeadTimeout => (Code::UpstreamTimeout, format!("`{upstream}` did not answer in time")),
+            FailureKind::Invalid => (Code::UpstreamInvalid, format!("`{upstream}` gave no valid HTTP answer")),
+            FailureKind::RequestBody => (Code::BadRequest, "the request body ended before its time".to_owned()),
+        };
+        Problem::new(code, detail).because(self.cause.clone())
+    }
+}

@@ -1,0 +1,112 @@
+//! The command line: exit codes and messages.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output},
+};
+
+fn gateway(dir: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    command.current_dir(dir).args(args).env_clear().envs(environment.iter().copied());
+    command.output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const YAML: &str = "version: 1\nlisten: ${LISTEN}\nadmin: 127.0.0.1:0\nupstreams: {u: {targets: [\"http://127.0.0.1:1\"]}}\n\
+                    routes: [{route: GET /x, to: u, auth: public}]\n";
+
+#[test]
+fn check_lists_the_public_routes_of_a_good_file() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("g.yaml"), YAML).unwrap();
+    let output = gateway(dir.path(), &["check", "g.yaml"], &[("LISTEN", "127.0.0.1:0")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(shown, "g.yaml: 1 routes, no mistakes\npublic routes: GET /x\n");
+}
+
+#[test]
+fn check_and_serve_report_every_mistake_and_exit_64() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("g.yaml"), YAML.replace("auth: public", "atuh: public").replace("to: u,", "to: v,"))
+        .unwrap();
+    for args in [&["check", "g.yaml"][..], &["serve", "--config", "g.yaml"], &["--config", "g.yaml"]] {
+        let output = gateway(dir.path(), args, &[("LISTEN", "127.0.0.1:0")]);
+        let shown = stderr(&output);
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {shown}");
+        for part in
+            ["3 mistake(s)", "g.yaml:5:", "did you mean `auth`?", "there is no upstream `v`", "`auth` is missing"]
+        {
+            assert!(shown.contains(part), "{args:?}: {part}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_command_line_exits_64_and_help_exits_0() {
+    let dir = tempfile::tempdir().unwrap();
+    for (args, environment, code) in [
+        (&["--help"][..], &[][..], 0),
+        (&["fly"], &[], 64),
+        (&["--config", "absent.yaml"], &[], 64),
+        (&["serve", "--workers", "0"], &[], 64),
+        (&["serve", "--drain-delay", "soon"], &[], 64),
+        (&["serve"], &[("LOG_FORMAT", "xml")], 64),
+        (&["keys", "init", "--dir", "k", "--share", "x"], &[], 64),
+    ] {
+        let output = gateway(dir.path(), args, environment);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_port_in_use_is_one_readable_message_and_exit_1() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("g.yaml"), YAML).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let output = gateway(dir.path(), &["--config", "g.yaml"], &[("LISTEN", &addr)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        format!(
+            "gateway: {addr} is in use by another process; stop it, or set `listen` (GATEWAY_LISTEN) to another address\n"
+        )
+    );
+}
+
+#[test]
+fn keys_are_made_once_and_shared() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["keys", "init", "--dir", "g", "--share", "users=u/internal.key"];
+    assert_eq!(gateway(dir.path(), &args, &[]).status.code(), Some(0));
+    let read = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
+    let first = (read("g/signing-key.pem"), read("g/users.key"));
+    assert_eq!(first.1, read("u/internal.key"));
+    assert!(first.0.starts_with("-----BEGIN PRIVATE KEY-----"));
+    assert_eq!(gateway(dir.path(), &args, &[]).status.code(), Some(0));
+    assert_eq!(first, (read("g/signing-key.pem"), read("g/users.key")), "the keys stay");
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(dir.path().join("g/signing-key.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    fs::write(dir.path().join("u/internal.key"), "another\n").unwrap();
+    assert_eq!(gateway(dir.path(), &args, &[]).status.code(), Some(1));
+}
+
+#[test]
+fn a_broken_signing_key_is_named_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("k")).unwrap();
+    fs::write(dir.path().join("k/signing-key.pem"), "rubbish").unwrap();
+    let yaml = format!("{YAML}tokens: {{issuer: i, audience: a, keys: k}}\n");
+    fs::write(dir.path().join("g.yaml"), yaml).unwrap();
+    let output = gateway(dir.path(), &["--config", "g.yaml"], &[("LISTEN", "127.0.0.1:0")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("k/signing-key.pem holds no Ed25519 key"), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(dir.path().join("k/signing-key.pem")).unwrap(), "rubbish");
+}

@@ -1,0 +1,171 @@
+//! The YAML: every mistake at once, each with its line.
+
+use gateway::config::{
+    Config,
+    mistake::{Mistake, render},
+};
+
+fn mistakes(yaml: &str) -> Vec<Mistake> {
+    let environment = |name: &str| match name {
+        "GATEWAY_JWT_SECRET" => Some("s".repeat(32)),
+        "INTERNAL_KEY" => Some("k".repeat(32)),
+        _ => None,
+    };
+    Config::load(yaml, &environment).err().unwrap_or_default()
+}
+
+const HEAD: &str = "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\n";
+const TOKENS: &str = "tokens: {issuer: i, audience: a}\n";
+const UPSTREAMS: &str = "upstreams: {users: {targets: [\"http://users:1\"]}}\n";
+
+fn with_routes(routes: &str) -> Vec<Mistake> {
+    mistakes(&format!("{HEAD}{TOKENS}{UPSTREAMS}routes:\n{routes}"))
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_its_line() {
+    let yaml = "\
+version: 2
+listen: nowhere
+admin: 127.0.0.1:0
+lissen: 1
+tokens: {issuer: i, audience: a, ttl: 0s}
+upstreams:
+  users: {targets: [ftp://x], max_in_flight: 0}
+routes:
+  - {route: POST /login, to: user, auth: public, then: issue-tokn}
+  - {route: GET /x, to: users}
+  - {route: get /y, to: users, auth: publc}
+";
+    let found: Vec<(usize, String)> = mistakes(yaml).into_iter().map(|m| (m.place.line, m.path.clone())).collect();
+    let found: Vec<(usize, &str)> = found.iter().map(|(line, path)| (*line, path.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            (1, "version"),
+            (2, "listen"),
+            (4, "lissen"),
+            (5, "tokens.ttl"),
+            (7, "upstreams.users.targets[0]"),
+            (7, "upstreams.users.max_in_flight"),
+            (9, "routes[0].to"),
+            (9, "routes[0].then"),
+            (10, "routes[1]"),
+            (11, "routes[2].route"),
+            (11, "routes[2].auth"),
+        ]
+    );
+}
+
+#[test]
+fn a_mistake_shows_its_line_a_caret_and_what_was_meant() {
+    let yaml = format!("{HEAD}{UPSTREAMS}routes:\n  - {{route: GET /x, to: usrs, auth: public}}\n");
+    let shown = render(&mistakes(&yaml)[0], "gateway.yaml", &yaml);
+    assert_eq!(
+        shown,
+        "gateway.yaml:6:25: routes[0].to: there is no upstream `usrs`\n  \
+         |\n6 |   - {route: GET /x, to: usrs, auth: public}\n  \
+         |                         ^^^^ did you mean `users`?"
+    );
+}
+
+#[test]
+fn a_route_that_says_nothing_about_auth_is_refused() {
+    let found = with_routes("  - {route: GET /x, to: users}\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].message.contains("`auth` is missing"), "{found:?}");
+}
+
+#[test]
+fn what_the_gateway_could_not_do_is_refused() {
+    for (routes, message) in [
+        (
+            "  - {route: GET /x, to: users, auth: public}\n  - {route: 'GET /x', to: users, auth: public}",
+            "also belongs to",
+        ),
+        (
+            "  - {route: 'GET /a/{x}', to: users, auth: public}\n  - {route: '* /a/{y}', to: users, auth: public}",
+            "also belongs to",
+        ),
+        ("  - {route: GET /{x}, to: users, auth: public}", "not valid YAML"),
+        ("  - {route: GET x, to: users, auth: public}", "must begin with `/`"),
+        ("  - {route: /x, to: users, auth: public}", "methods and a path"),
+        ("  - {route: GET /x, to: users, auth: {}}", "no claim is named"),
+        ("  - {route: GET /x, to: users, auth: {role: []}}", "nobody could pass"),
+        ("  - {route: GET /x, to: users, auth: [public]}", "no policy"),
+        ("  - {route: GET /x, to: users, auth: public, limit: 5/min per user}", "no callers to count"),
+        ("  - {route: GET /x, to: users, auth: public, limit: lots}", "is not a limit"),
+        ("  - {route: 'GET /x/{a}', to: users, auth: public, rewrite: '/{b}'}", "has no part `{b}`"),
+        ("  - {route: GET /x, to: users, auth: public, body_limit: big}", "is not a size"),
+        ("  - {route: GET /x, to: users, auth: public, websocket: true}", "there is no key `websocket`"),
+        ("  - {route: GET /x, to: users, auth: public, then: nothing}", "there is no hook"),
+        ("  - {route: GET /x, to: users, auth: public, forward_authorization: yes}", "is not `true` or `false`"),
+    ] {
+        let found = with_routes(routes);
+        assert_eq!(found.len(), 1, "{routes}: {found:#?}");
+        assert!(found[0].message.contains(message), "{routes}: {found:?}");
+    }
+}
+
+#[test]
+fn routes_may_not_hide_the_pages_of_the_gateway() {
+    let yaml = format!(
+        "{HEAD}{UPSTREAMS}builtin: {{docs: /docs, health: /health}}\nroutes:\n  \
+         - {{route: GET /docs, to: users, auth: public}}\n  \
+         - {{route: GET /health/live, to: users, auth: public}}\n  \
+         - {{route: \"* /{{rest...}}\", to: users, auth: public}}\n"
+    );
+    let found = mistakes(&yaml);
+    assert_eq!(found.iter().map(|m| m.place.line).collect::<Vec<_>>(), [7, 8], "{found:#?}");
+}
+
+#[test]
+fn an_alias_hides_no_route() {
+    let yaml = format!(
+        "{HEAD}{UPSTREAMS}aliases: {{/api/v1: /api}}\nroutes:\n  - {{route: GET /api/v1/x, to: users, auth: public}}\n"
+    );
+    assert!(mistakes(&yaml)[0].message.contains("never reached"));
+}
+
+#[test]
+fn tokens_need_a_section_and_one_key() {
+    let yaml = format!("{HEAD}{UPSTREAMS}routes: [{{route: GET /x, to: users, auth: signed-in}}]\n");
+    assert!(mistakes(&yaml)[0].message.contains("no `tokens` section"));
+    let both = format!("{HEAD}{UPSTREAMS}tokens: {{issuer: i, audience: a, keys: /keys}}\nroutes: []\n");
+    assert!(mistakes(&both)[0].message.contains("keep one of them"));
+    let neither = Config::load(&format!("{HEAD}{TOKENS}{UPSTREAMS}routes: []\n"), &|_| None).unwrap_err();
+    assert!(neither[0].message.contains("no key to sign tokens"), "{neither:?}");
+    let short = |name: &str| (name == "GATEWAY_JWT_SECRET").then(|| "short".to_owned());
+    let short = Config::load(&format!("{HEAD}{TOKENS}{UPSTREAMS}routes: []\n"), &short).unwrap_err();
+    assert!(short[0].message.contains("at least 32 bytes"), "{short:?}");
+}
+
+#[test]
+fn an_upstream_that_wants_assertions_needs_a_key() {
+    let yaml = format!("{HEAD}upstreams: {{u: {{targets: [\"http://u:1\"], assertion: users}}}}\nroutes: []\n");
+    assert!(mistakes(&yaml).is_empty());
+    let found = Config::load(&yaml, &|_| None).unwrap_err();
+    assert!(found[0].message.contains("set USERS_INTERNAL_KEY or USERS_INTERNAL_KEY_FILE"), "{found:?}");
+}
+
+#[test]
+fn a_missing_variable_is_a_mistake_and_a_default_is_not() {
+    let yaml = format!("{HEAD}upstreams: {{u: {{targets: [\"${{U_URL}}\"]}}}}\nroutes: []\n");
+    let found = mistakes(&yaml);
+    assert!(found[0].message.contains("U_URL is not set"), "{found:?}");
+    assert!(mistakes(&yaml.replace("${U_URL}", "${U_URL:-http://u:1}")).is_empty());
+}
+
+#[test]
+fn the_configuration_of_this_stack_has_no_mistakes() {
+    let environment = |name: &str| match name {
+        "GATEWAY_KEY_DIR" => Some("keys".to_owned()),
+        "INTERNAL_KEY" => Some("k".repeat(32)),
+        "USERS_SERVICE_URL" | "ORDERS_SERVICE_URL" => Some("http://127.0.0.1:1".to_owned()),
+        _ => None,
+    };
+    let config = Config::load(gateway::STACK_YAML, &environment).unwrap();
+    let public: Vec<_> =
+        config.routes.iter().filter(|route| route.policy.is_public()).map(|route| &route.name).collect();
+    assert_eq!(public, ["POST /api/login"]);
+}

@@ -1,0 +1,11 @@
+//! The gateway from outside: its command line as a process, its listeners over real sockets, before real upstreams.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
+
+mod auth;
+mod commands;
+mod config;
+mod fixture;
+mod forwarding;
+mod limits;
+mod pages;
