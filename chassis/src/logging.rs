@@ -15,6 +15,9 @@ use serde_json::{Map, json};
 
 use crate::timestamp::Timestamp;
 
+/// The server library tells every worker and listener; ours tell the same in one line.
+const DEFAULT_FILTER: &str = "info,actix_server=warn";
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -37,7 +40,7 @@ impl FromStr for LogFormat {
 /// Sends the log of this process to standard error. `RUST_LOG` filters it; without it, `info` and worse are shown.
 pub fn init(format: Option<LogFormat>) {
     let in_terminal = if io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    let mut builder = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
+    let mut builder = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_FILTER));
     match format.unwrap_or(in_terminal) {
         LogFormat::Text => builder.format_target(false),
         LogFormat::Json => builder.format(write_json),

@@ -121,19 +121,23 @@ async fn drain_after(shutdown: impl Future<Output = ()>, health: Health, drain_d
     handle.stop(true).await;
 }
 
-/// Resolves when the operating system asks this process to end (SIGTERM, SIGINT).
-pub async fn shutdown_signal() {
+/// Listens, from now on, for the operating system asking this process to end (SIGTERM, SIGINT). Called before anything
+/// is bound, so that a signal during the start is not lost.
+pub fn shutdown_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => log::info!("SIGTERM: draining"),
-                _ = interrupt.recv() => log::info!("SIGINT: draining"),
+    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    async {
+        match signals {
+            Ok((mut terminate, mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => log::info!("SIGTERM: draining"),
+                    _ = interrupt.recv() => log::info!("SIGINT: draining"),
+                }
             }
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            log::error!("cannot listen for signals, which end this process at once then: {error}");
-            std::future::pending::<()>().await;
+            Err(error) => {
+                log::error!("cannot listen for signals, which end this process at once then: {error}");
+                std::future::pending::<()>().await;
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! [`upstream`], which know nothing of each other; [`config`] makes them all from the YAML; [`server`] serves.
 
 pub mod server;
+pub mod settings;
 
 pub mod proxy;
 
@@ -19,7 +20,8 @@ pub mod config;
 pub mod metrics;
 pub mod worker;
 
-pub use server::{Server, Settings};
+pub use server::Server;
+pub use settings::{Args, Settings};
 
 /// The routes of this stack.
 pub const STACK_YAML: &str = include_str!("../gateway.yaml");

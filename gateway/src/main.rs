@@ -7,11 +7,11 @@ use std::{
 };
 
 use chassis::{
-    config::{self, Mistakes, StartError, environment, parse_duration},
+    config::{self, Mistakes, StartError, environment},
     logging,
 };
-use clap::{Args, Parser, Subcommand};
-use gateway::{Server, Settings, auth::keys, config::Config, server};
+use clap::{Parser, Subcommand};
+use gateway::{Args, Server, Settings, auth::keys, config::Config, server};
 
 #[derive(Parser)]
 #[command(name = "gateway", version, about = "Signs people in, checks every request and forwards it.")]
@@ -19,13 +19,13 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    serve: ServeArgs,
+    serve: Args,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Serve the routes of the configuration (the default).
-    Serve(ServeArgs),
+    Serve(Args),
     /// Report every mistake of a configuration, with its line, and list the public routes.
     Check {
         /// The YAML file.
@@ -37,22 +37,6 @@ enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
-}
-
-#[derive(Args)]
-struct ServeArgs {
-    /// The YAML file.
-    #[arg(long, env = "GATEWAY_CONFIG", default_value = "gateway/gateway.yaml")]
-    config: PathBuf,
-    /// Threads that serve; the number of cores if left out.
-    #[arg(long, env = "GATEWAY_WORKERS")]
-    workers: Option<String>,
-    /// How long to go on accepting after SIGTERM, so that balancers notice.
-    #[arg(long, env = "DRAIN_DELAY", default_value = "0s")]
-    drain_delay: String,
-    /// `text` or `json`; text in a terminal if left out.
-    #[arg(long, env = "LOG_FORMAT")]
-    log_format: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -82,30 +66,16 @@ fn main() -> ExitCode {
     config::exit("gateway", result)
 }
 
-fn serve(args: &ServeArgs) -> Result<(), StartError> {
-    let (settings, log_format) = settings(args)?;
-    logging::init(log_format);
+fn serve(args: &Args) -> Result<(), StartError> {
+    let settings = Settings::from_args(args)?;
+    logging::init(settings.log_format);
     let config = server::load(&args.config, &environment)?;
     actix_rt::System::new().block_on(async move {
+        let shutdown = chassis::server::shutdown_signal();
         let server = Server::bind(config, settings)?;
         log::info!(listen = server.addr()?.to_string(), admin = server.admin_addr()?.to_string(); "gateway ready");
-        server.run_until(chassis::server::shutdown_signal()).await
+        server.run_until(shutdown).await
     })
-}
-
-fn settings(args: &ServeArgs) -> Result<(Settings, Option<logging::LogFormat>), StartError> {
-    let mut mistakes = Mistakes::default();
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let given = args.workers.as_deref().filter(|text| !text.is_empty());
-    let workers = match given {
-        None => Some(cores()),
-        Some(text) => mistakes.parse::<std::num::NonZeroUsize>("GATEWAY_WORKERS", text).map(usize::from),
-    };
-    let drain_delay = mistakes.take("DRAIN_DELAY", parse_duration(&args.drain_delay));
-    let format = args.log_format.as_deref().filter(|text| !text.is_empty());
-    let log_format = format.and_then(|text| mistakes.parse("LOG_FORMAT", text));
-    let settings = workers.zip(drain_delay).map(|(workers, drain_delay)| Settings { workers, drain_delay });
-    Ok((mistakes.finish(settings)?, log_format))
 }
 
 fn check(path: &Path) -> Result<(), StartError> {

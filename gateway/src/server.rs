@@ -23,6 +23,7 @@ use prometheus_client::registry::Registry;
 use crate::{
     config::{Config, mistake},
     proxy,
+    settings::Settings,
     worker::{Shared, Worker},
 };
 
@@ -35,13 +36,6 @@ pub struct Server {
     admin_http: HttpMetrics,
     workers: usize,
     drain_delay: Duration,
-}
-
-/// What is not in the YAML.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    pub workers: usize,
-    pub drain_delay: Duration,
 }
 
 impl Server {

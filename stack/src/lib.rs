@@ -1,1 +1,187 @@
-//! placeholder
+//! Gateway, users and orders in one process, on loopback, with demo users: what `cargo run` starts, and the fixture of
+//! the end-to-end tests. The services speak to each other as they do in containers: over sockets, with signed assertions.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use chassis::config::{Lookup, Secret, StartError};
+use clap::Parser;
+use gateway::auth::keys;
+use tokio::sync::oneshot;
+
+const DATA_DIR_DEFAULT: &str = "./data";
+
+/// The command line and the environment as typed. Besides these, the variables of the three services apply.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "stack", version, about = "Gateway, users and orders in one process, with demo users.")]
+pub struct Args {
+    /// The folder of everything that is kept [default: ./data]
+    #[arg(long, env = "DATA_DIR")]
+    pub data_dir: Option<String>,
+}
+
+/// The three services, bound to their ports.
+pub struct Stack {
+    gateway: gateway::Server,
+    users: users::Server,
+    orders: orders::Server,
+}
+
+impl Stack {
+    /// Makes the keys that are missing and binds all three. `lookup` gives the environment.
+    ///
+    /// # Errors
+    /// What cannot be used: a setting, a port, a file.
+    pub fn bind(args: &Args, lookup: Lookup<'_>) -> Result<Self, StartError> {
+        let data = args.data_dir.as_deref().filter(|text| !text.is_empty()).unwrap_or(DATA_DIR_DEFAULT);
+        let data = Path::new(data);
+        let keys = Keys::create(&data.join("keys"))?;
+        let users = users::Server::bind(users_settings(data, &keys, lookup)?)?;
+        let orders = orders::Server::bind(orders_settings(data, &keys, lookup)?)?;
+        let gateway = bind_gateway(&keys, users.addr(), orders.addr(), lookup)?;
+        Ok(Self { gateway, users, orders })
+    }
+
+    /// Where clients reach the gateway.
+    ///
+    /// # Errors
+    /// Fails only if the socket is gone.
+    pub fn addr(&self) -> Result<SocketAddr, StartError> {
+        self.gateway.addr()
+    }
+
+    /// Where users and orders listen, for tests that call them directly.
+    pub const fn internal_addrs(&self) -> (SocketAddr, SocketAddr) {
+        (self.users.addr(), self.orders.addr())
+    }
+
+    /// Serves until `shutdown` resolves; then the gateway drains first, so that its requests still find the services.
+    /// If one of the three ends by itself, so do the others.
+    ///
+    /// # Errors
+    /// The first that failed.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
+        let (stop_users, users_stopped) = oneshot::channel::<()>();
+        let (stop_orders, orders_stopped) = oneshot::channel::<()>();
+        let users = actix_rt::spawn(self.users.run_until(async { drop(users_stopped.await) }));
+        let orders = actix_rt::spawn(self.orders.run_until(async { drop(orders_stopped.await) }));
+        let (lost, service_lost) = oneshot::channel::<()>();
+        let services = actix_rt::spawn(async move {
+            let (users, orders) = watch(users, orders, lost).await;
+            users.and(orders)
+        });
+        let gateway = self
+            .gateway
+            .run_until(async {
+                tokio::select! {
+                    () = shutdown => {}
+                    _ = service_lost => log::error!("a service has ended, so that the rest ends too"),
+                }
+            })
+            .await;
+        // A service that has ended already has dropped its end.
+        let _ = stop_users.send(());
+        let _ = stop_orders.send(());
+        let services = services.await.map_err(StartError::failed)?;
+        gateway.and(services)
+    }
+}
+
+type Service = actix_rt::task::JoinHandle<Result<(), StartError>>;
+
+/// Waits for both, and tells at the first end: before the shutdown, that is a failure.
+async fn watch(
+    mut users: Service,
+    mut orders: Service,
+    lost: oneshot::Sender<()>,
+) -> (Result<(), StartError>, Result<(), StartError>) {
+    let ended = |joined: Result<Result<(), StartError>, tokio::task::JoinError>| joined.map_err(StartError::failed)?;
+    tokio::select! {
+        result = &mut users => {
+            let _ = lost.send(());
+            (ended(result), ended(orders.await))
+        }
+        result = &mut orders => {
+            let _ = lost.send(());
+            (ended(users.await), ended(result))
+        }
+    }
+}
+
+/// The keys between the gateway and its services, and the folder of the signing key.
+struct Keys {
+    dir: PathBuf,
+    users: Secret,
+    orders: Secret,
+}
+
+impl Keys {
+    fn create(dir: &Path) -> Result<Self, StartError> {
+        let key = |name: &str| {
+            let file = dir.join(name);
+            keys::create_internal_key(&file).and_then(|()| Secret::from_file(&file)).map_err(StartError::failed)
+        };
+        Ok(Self { dir: dir.to_owned(), users: key("users.key")?, orders: key("orders.key")? })
+    }
+}
+
+fn users_settings(data: &Path, keys: &Keys, lookup: Lookup<'_>) -> Result<users::Settings, StartError> {
+    let args = users::Args {
+        data_dir: Some(data.join("users").display().to_string()),
+        demo: Some("true".to_owned()),
+        ..users::Args::parse_from(["users"])
+    };
+    users::Settings::from_args(&args, &or_key("USERS_INTERNAL_KEY", &keys.users, lookup))
+}
+
+fn orders_settings(data: &Path, keys: &Keys, lookup: Lookup<'_>) -> Result<orders::Settings, StartError> {
+    let mut args = orders::Args::parse_from(["orders"]);
+    if args.database_url.as_deref().is_none_or(str::is_empty) {
+        let file = data.join("orders").join("orders.db");
+        args.database_url = Some(format!("sqlite://{}", file.display()));
+    }
+    orders::Settings::from_args(&args, &or_key("ORDERS_INTERNAL_KEY", &keys.orders, lookup))
+}
+
+/// The environment, with the key that was made here in the place of the one that it lacks.
+fn or_key<'a>(name: &'static str, key: &'a Secret, lookup: Lookup<'a>) -> impl Fn(&str) -> Option<String> + 'a {
+    move |wanted| {
+        let given = [name, "INTERNAL_KEY"]
+            .iter()
+            .any(|name| lookup(name).is_some() || lookup(&format!("{name}_FILE")).is_some());
+        if wanted == name && !given { Some(key.expose().to_owned()) } else { lookup(wanted) }
+    }
+}
+
+fn bind_gateway(
+    keys: &Keys,
+    users: SocketAddr,
+    orders: SocketAddr,
+    lookup: Lookup<'_>,
+) -> Result<gateway::Server, StartError> {
+    let has_secret = lookup("GATEWAY_JWT_SECRET").is_some() || lookup("GATEWAY_JWT_SECRET_FILE").is_some();
+    let with_users = or_key("USERS_INTERNAL_KEY", &keys.users, lookup);
+    let with_orders = or_key("ORDERS_INTERNAL_KEY", &keys.orders, &with_users);
+    let environment = |name: &str| match name {
+        "USERS_SERVICE_URL" => Some(format!("http://{users}")),
+        "ORDERS_SERVICE_URL" => Some(format!("http://{orders}")),
+        "GATEWAY_KEY_DIR" => lookup(name).or_else(|| (!has_secret).then(|| keys.dir.display().to_string())),
+        _ => with_orders(name),
+    };
+    let settings = gateway::Settings::from_args(&GatewayArgs::parse_from(["gateway"]).args)?;
+    let config = match lookup("GATEWAY_CONFIG") {
+        Some(file) => gateway::server::load(Path::new(&file), &environment)?,
+        None => gateway::server::load_text("gateway/gateway.yaml", gateway::STACK_YAML, &environment)?,
+    };
+    gateway::Server::bind(config, settings)
+}
+
+/// Reads the settings of the gateway that are not in the YAML from the environment.
+#[derive(Parser)]
+struct GatewayArgs {
+    #[command(flatten)]
+    args: gateway::Args,
+}

@@ -158,7 +158,8 @@ impl Gateway {
         let (admin_sender, admin_receiver) = mpsc::channel();
         let running = Running::start(move |addr, stopped| {
             Box::pin(async move {
-                let server = Server::bind(config, Settings { workers: 1, drain_delay: Duration::ZERO })?;
+                let server =
+                    Server::bind(config, Settings { workers: 1, drain_delay: Duration::ZERO, log_format: None })?;
                 admin_sender.send(server.admin_addr()?).unwrap();
                 addr.send(server.addr()?).unwrap();
                 server.run_until(async { drop(stopped.await) }).await

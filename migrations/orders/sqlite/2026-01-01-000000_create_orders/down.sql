@@ -1,0 +1,2 @@
+-- For development only: this deletes every order.
+DROP TABLE orders;

@@ -1,0 +1,189 @@
+//! The settings of the orders service: as typed on the command line or in the environment, and as needed.
+
+use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
+
+use chassis::{
+    config::{Lookup, Mistakes, Secret, StartError, parse_duration},
+    identity::ASSERTION_KEY_BYTES_MIN,
+    logging::LogFormat,
+};
+use clap::Parser;
+
+use crate::store::DatabaseLocation;
+
+const LISTEN_DEFAULT: &str = "127.0.0.1:8003";
+const DATABASE_URL_DEFAULT: &str = "sqlite://data/orders/orders.db";
+const DRAIN_DELAY_DEFAULT: &str = "0s";
+/// Reads are short and come from the page cache: more threads than cores would only take turns.
+const READERS_DEFAULT_MAX: usize = 8;
+/// More threads than this are a typing mistake.
+const THREADS_MAX: usize = 256;
+
+/// The command line and the environment as typed. An empty text counts as not given: Compose passes those.
+///
+/// The key comes from the environment or a file only, because everybody on a machine can read a command line:
+/// `ORDERS_INTERNAL_KEY` or `INTERNAL_KEY`, or either with `_FILE` for the path of a file.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "orders", version, about = "The orders service.")]
+pub struct Args {
+    /// The address to listen on [default: 127.0.0.1:8003]
+    #[arg(long, env = "ORDERS_LISTEN")]
+    pub listen: Option<String>,
+    /// `sqlite:///absolute/path`, `sqlite://relative/path` or `:memory:` [default: sqlite://data/orders/orders.db]
+    #[arg(long, env = "ORDERS_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// How long to go on accepting after the signal to end, while not ready any more [default: 0s]
+    #[arg(long, env = "DRAIN_DELAY")]
+    pub drain_delay: Option<String>,
+    /// `text` or `json` [default: text in a terminal, json elsewhere]
+    #[arg(long, env = "LOG_FORMAT")]
+    pub log_format: Option<String>,
+    /// Threads that serve HTTP [default: the number of cores]
+    #[arg(long, env = "ORDERS_WORKERS")]
+    pub workers: Option<String>,
+    /// Threads that read the database [default: the number of cores, at most 8]
+    #[arg(long, env = "ORDERS_READERS")]
+    pub readers: Option<String>,
+}
+
+/// The settings as needed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Where the orders are kept.
+    pub database: DatabaseLocation,
+    /// Verifies the gateway's assertions and signs cursors; at least [`ASSERTION_KEY_BYTES_MIN`] bytes.
+    pub internal_key: Secret,
+    /// How long to go on accepting while not ready any more.
+    pub drain_delay: Duration,
+    /// `None` chooses by whether standard error is a terminal.
+    pub log_format: Option<LogFormat>,
+    /// Threads that serve HTTP.
+    pub workers: NonZeroUsize,
+    /// Threads that read the database.
+    pub readers: NonZeroUsize,
+}
+
+impl Settings {
+    /// Parses the settings.
+    ///
+    /// # Errors
+    /// Every mistake at once.
+    pub fn from_args(args: &Args, lookup: Lookup<'_>) -> Result<Self, StartError> {
+        let mut mistakes = Mistakes::default();
+        let listen = mistakes.parse("ORDERS_LISTEN", given(&args.listen).unwrap_or(LISTEN_DEFAULT));
+        let database = given(&args.database_url).unwrap_or(DATABASE_URL_DEFAULT);
+        let database = mistakes.take("ORDERS_DATABASE_URL", database.parse());
+        let internal_key = internal_key(&mut mistakes, lookup);
+        let drain_delay = parse_duration(given(&args.drain_delay).unwrap_or(DRAIN_DELAY_DEFAULT));
+        let drain_delay = mistakes.take("DRAIN_DELAY", drain_delay);
+        let log_format = given(&args.log_format).map(|raw| mistakes.parse("LOG_FORMAT", raw));
+        let workers = threads(&mut mistakes, "ORDERS_WORKERS", given(&args.workers), THREADS_MAX);
+        let readers = threads(&mut mistakes, "ORDERS_READERS", given(&args.readers), READERS_DEFAULT_MAX);
+        let settings = (|| {
+            Some(Self {
+                listen: listen?,
+                database: database?,
+                internal_key: internal_key?,
+                drain_delay: drain_delay?,
+                log_format: log_format.flatten(),
+                workers: workers?,
+                readers: readers?,
+            })
+        })();
+        mistakes.finish(settings)
+    }
+}
+
+fn given(raw: &Option<String>) -> Option<&str> {
+    raw.as_deref().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The key of this service alone, or else the one that all services of a small installation share.
+fn internal_key(mistakes: &mut Mistakes, lookup: Lookup<'_>) -> Option<Secret> {
+    let own = ["ORDERS_INTERNAL_KEY", "ORDERS_INTERNAL_KEY_FILE"].iter().any(|name| lookup(name).is_some());
+    let name = if own { "ORDERS_INTERNAL_KEY" } else { "INTERNAL_KEY" };
+    let key = mistakes.required_secret(name, lookup)?;
+    let long_enough = key.key(ASSERTION_KEY_BYTES_MIN).map(|_| ());
+    mistakes.take(name, long_enough).map(|()| key)
+}
+
+fn threads(mistakes: &mut Mistakes, name: &str, raw: Option<&str>, default_max: usize) -> Option<NonZeroUsize> {
+    let Some(raw) = raw else {
+        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        return Some(NonZeroUsize::new(default_max).map_or(cores, |max| cores.min(max)));
+    };
+    let parsed = raw.parse::<NonZeroUsize>().ok().filter(|count| count.get() <= THREADS_MAX);
+    mistakes
+        .take(name, parsed.ok_or_else(|| format!("`{raw}` is not valid: it must be a number from 1 to {THREADS_MAX}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(name: &str) -> Option<String> {
+        (name == "INTERNAL_KEY").then(|| "k".repeat(ASSERTION_KEY_BYTES_MIN))
+    }
+
+    fn mistakes_of(args: &Args, lookup: Lookup<'_>) -> Vec<String> {
+        match Settings::from_args(args, lookup).unwrap_err() {
+            StartError::Config(mistakes) => mistakes,
+            StartError::Failed(what) => panic!("{what}"),
+        }
+    }
+
+    #[test]
+    fn only_the_key_has_no_default() {
+        let settings = Settings::from_args(&Args::default(), &lookup).unwrap();
+        assert_eq!(settings.listen.to_string(), LISTEN_DEFAULT);
+        assert_eq!(settings.database, DatabaseLocation::File("data/orders/orders.db".into()));
+        assert_eq!(settings.drain_delay, Duration::ZERO);
+        let mistakes = mistakes_of(&Args::default(), &|_| None);
+        assert_eq!(mistakes, ["INTERNAL_KEY: missing; set INTERNAL_KEY or INTERNAL_KEY_FILE"]);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let wrong = |text: &str| Some(text.to_owned());
+        let args = Args {
+            listen: wrong("localhost"),
+            database_url: wrong("postgres://orders:hunter2@db/orders"),
+            drain_delay: wrong("soon"),
+            log_format: wrong("xml"),
+            workers: wrong("0"),
+            readers: wrong("1000"),
+        };
+        let mistakes = mistakes_of(&args, &|name| (name == "ORDERS_INTERNAL_KEY").then(|| "short".to_owned()));
+        let named: Vec<&str> = mistakes.iter().filter_map(|line| line.split(':').next()).collect();
+        let expected = [
+            "ORDERS_LISTEN",
+            "ORDERS_DATABASE_URL",
+            "ORDERS_INTERNAL_KEY",
+            "DRAIN_DELAY",
+            "LOG_FORMAT",
+            "ORDERS_WORKERS",
+            "ORDERS_READERS",
+        ];
+        assert_eq!(named, expected);
+        assert!(mistakes[1].contains("SQLite only") && !mistakes[1].contains("hunter2"), "{}", mistakes[1]);
+    }
+
+    #[test]
+    fn an_empty_setting_counts_as_not_given() {
+        let empty = || Some(String::new());
+        let args = Args { listen: empty(), database_url: empty(), log_format: empty(), ..Args::default() };
+        assert_eq!(Settings::from_args(&args, &lookup).unwrap().listen.to_string(), LISTEN_DEFAULT);
+    }
+
+    #[test]
+    fn the_key_of_this_service_comes_before_the_shared_one() {
+        let both = |name: &str| match name {
+            "ORDERS_INTERNAL_KEY" => Some("o".repeat(40)),
+            "INTERNAL_KEY" => Some("k".repeat(40)),
+            _ => None,
+        };
+        assert_eq!(Settings::from_args(&Args::default(), &both).unwrap().internal_key.expose(), "o".repeat(40));
+    }
+}

@@ -1,0 +1,23 @@
+//! The `orders` program: the command line, the log, and a server until the operating system says stop.
+
+use std::process::ExitCode;
+
+use chassis::{
+    config::{self, StartError},
+    logging, server,
+};
+use orders::{Args, Server, Settings};
+
+fn main() -> ExitCode {
+    let args: Args = match config::parse_args(std::env::args_os()) {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    config::exit("orders", run(&args))
+}
+
+fn run(args: &Args) -> Result<(), StartError> {
+    let settings = Settings::from_args(args, &config::environment)?;
+    logging::init(settings.log_format);
+    actix_rt::System::new().block_on(async { Server::bind(settings)?.run_until(server::shutdown_signal()).await })
+}

@@ -1,0 +1,244 @@
+//! Opens SQLite: the connections and what is set on each of them, checkpoints, the version of the library.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use chassis::config::StartError;
+use diesel::{
+    connection::SimpleConnection,
+    prelude::*,
+    r2d2::{ConnectionManager, CustomizeConnection},
+    sql_types::Text,
+};
+use r2d2::Pool;
+
+use super::{StoreError, target::Target};
+
+/// Another process (a backup, a shell) may hold the write lock for this long before a write is answered with `Busy`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Another process that starts at the same time may be running the migrations.
+const START_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+/// Opening a file takes milliseconds; a pool that needs longer has failed.
+const POOL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// SQLite before this version may corrupt a database in WAL mode: <https://www.sqlite.org/wal.html#walresetbug>.
+const VERSION_MIN: [u32; 3] = [3, 51, 3];
+/// Withdrawn by its authors.
+const VERSION_WITHDRAWN: [u32; 3] = [3, 52, 0];
+
+pub(super) type ReaderPool = Pool<ConnectionManager<SqliteConnection>>;
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+}
+
+/// Opens a connection before the schema is known to be right: it changes nothing, and waits long for others that start.
+pub(super) fn open_for_start(target: &Target) -> Result<SqliteConnection, StoreError> {
+    let mut connection = establish(target)?;
+    run(&mut connection, &format!("PRAGMA busy_timeout = {}", START_LOCK_TIMEOUT.as_millis()))?;
+    assert_version(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens a connection with everything set, to a database whose schema is right.
+pub(super) fn open(target: &Target, role: Role) -> Result<SqliteConnection, StoreError> {
+    let mut connection = establish(target)?;
+    set_up(&mut connection, target, role)?;
+    Ok(connection)
+}
+
+fn establish(target: &Target) -> Result<SqliteConnection, StoreError> {
+    SqliteConnection::establish(target.url()).map_err(|error| StoreError::failed("open the database", error))
+}
+
+/// Sets everything that SQLite keeps per connection. The timeout comes first, because the others may have to wait.
+pub(super) fn set_up(connection: &mut SqliteConnection, target: &Target, role: Role) -> Result<(), StoreError> {
+    run(connection, &format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis()))?;
+    if target.is_file() {
+        set_journal_mode(connection)?;
+    }
+    // FULL: a commit is on the disk when it returns. NORMAL would lose the last ones with the power.
+    run(connection, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")?;
+    run(
+        connection,
+        match role {
+            // The writer checkpoints by itself, after the answers are out and where it sees an error: see `batch`.
+            // The cache (16 MiB) holds any batch, so that only its COMMIT writes to the disk.
+            Role::Writer => "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;",
+            Role::Reader => "PRAGMA query_only = ON",
+        },
+    )
+}
+
+/// WAL: readers and the writer do not wait for one another.
+fn set_journal_mode(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        journal_mode: String,
+    }
+    let row: Row = diesel::sql_query("PRAGMA journal_mode = WAL")
+        .get_result(connection)
+        .map_err(|error| StoreError::of_statement("set the journal mode", error))?;
+    if row.journal_mode == "wal" {
+        return Ok(());
+    }
+    let what = format!("the journal mode stays `{}`: is it on a network file system?", row.journal_mode);
+    Err(StoreError::failed("set the journal mode", what))
+}
+
+/// How far a checkpoint goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Checkpoint {
+    /// As far as it gets without waiting for anybody.
+    Passive,
+    /// To the end of the log, which is emptied then.
+    Truncate,
+}
+
+/// Copies the log into the database. In a database without a log it does nothing.
+///
+/// # Errors
+/// The log stays as it was.
+pub(super) fn checkpoint(connection: &mut SqliteConnection, how: Checkpoint) -> Result<(), StoreError> {
+    run(
+        connection,
+        match how {
+            Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+            Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
+        },
+    )
+}
+
+/// Lets SQLite bring the statistics of its query planner up to date, which it asks for before a connection closes.
+///
+/// # Errors
+/// The statistics stay as they were.
+pub(super) fn optimize(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    run(connection, "PRAGMA optimize")
+}
+
+fn run(connection: &mut SqliteConnection, sql: &str) -> Result<(), StoreError> {
+    connection.batch_execute(sql).map_err(|error| StoreError::of_statement("set up a connection", error))
+}
+
+fn assert_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        version: String,
+    }
+    let row: Row = diesel::sql_query("SELECT sqlite_version() AS version")
+        .get_result(connection)
+        .map_err(|error| StoreError::of_statement("ask for the version of SQLite", error))?;
+    if is_good_version(&row.version) {
+        return Ok(());
+    }
+    Err(StoreError::failed(
+        "use this SQLite",
+        format!("version {} may damage a database; build with the bundled one", row.version),
+    ))
+}
+
+fn is_good_version(version: &str) -> bool {
+    let parts: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+    parts.as_slice() >= VERSION_MIN.as_slice() && parts != VERSION_WITHDRAWN
+}
+
+/// The connections of the readers, all opened now: a mistake shows at the start, and a database in memory stays.
+///
+/// # Errors
+/// Fails if one of them cannot be opened.
+pub(super) fn reader_pool(target: &Target, size: NonZeroUsize) -> Result<ReaderPool, StartError> {
+    let size = u32::try_from(size.get()).unwrap_or(u32::MAX);
+    Pool::builder()
+        .max_size(size)
+        .min_idle(Some(size))
+        // A connection to a file does not grow stale, and opening one costs its cache and its prepared statements.
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_on_check_out(false)
+        .connection_timeout(POOL_TIMEOUT)
+        .connection_customizer(Box::new(Customizer(target.clone())))
+        .build(ConnectionManager::new(target.url()))
+        .map_err(|error| StartError::failed(format!("cannot open the database for reading: {error}")))
+}
+
+/// Sets up every connection of the pool, also those that it opens later.
+#[derive(Debug)]
+struct Customizer(Target);
+
+impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Customizer {
+    fn on_acquire(&self, connection: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
+        set_up(connection, &self.0, Role::Reader)
+            .map_err(|error| diesel::r2d2::Error::ConnectionError(ConnectionError::BadConnection(error.to_string())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::sql_types::BigInt;
+
+    use super::*;
+    use crate::store::DatabaseLocation;
+
+    #[derive(QueryableByName)]
+    struct Number {
+        #[diesel(sql_type = BigInt)]
+        value: i64,
+    }
+
+    fn pragma(connection: &mut SqliteConnection, name: &str) -> i64 {
+        let sql = format!("SELECT {name} AS value FROM pragma_{name}");
+        diesel::sql_query(sql).get_result::<Number>(connection).unwrap().value
+    }
+
+    fn assert_set_up(connection: &mut SqliteConnection, query_only: i64) {
+        #[derive(QueryableByName)]
+        struct Mode {
+            #[diesel(sql_type = Text)]
+            journal_mode: String,
+        }
+        let mode: Mode = diesel::sql_query("PRAGMA journal_mode").get_result(connection).unwrap();
+        assert_eq!(mode.journal_mode, "wal");
+        let timeout = diesel::sql_query("SELECT timeout AS value FROM pragma_busy_timeout");
+        assert_eq!(timeout.get_result::<Number>(connection).unwrap().value, 5000);
+        const FULL: i64 = 2;
+        for (name, value) in
+            [("synchronous", FULL), ("foreign_keys", 1), ("trusted_schema", 0), ("query_only", query_only)]
+        {
+            assert_eq!(pragma(connection, name), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_pragma_holds_on_every_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = Target::prepare(&DatabaseLocation::File(folder.path().join("orders.db"))).unwrap();
+        let mut writer = open(&target, Role::Writer).unwrap();
+        assert_set_up(&mut writer, 0);
+        let pool = reader_pool(&target, 3.try_into().unwrap()).unwrap();
+        let mut readers: Vec<_> = (0..3).map(|_| pool.get().unwrap()).collect();
+        readers.iter_mut().for_each(|reader| assert_set_up(reader, 1));
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = Target::prepare(&DatabaseLocation::File(folder.path().join("orders.db"))).unwrap();
+        let mut reader = open(&target, Role::Reader).unwrap();
+        let refused = reader.batch_execute("CREATE TABLE t (a)").unwrap_err();
+        assert!(refused.to_string().contains("readonly"), "{refused}");
+    }
+
+    #[test]
+    fn versions_of_sqlite_with_known_faults_are_refused() {
+        for (version, is_good) in
+            [("3.51.3", true), ("3.53.2", true), ("4.0.0", true), ("3.52.0", false), ("3.51.2", false), ("", false)]
+        {
+            assert_eq!(is_good_version(version), is_good, "{version}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Brings the schema up to date at the start, under a lock, and refuses a schema that is newer than this program.
+
+use std::{collections::HashSet, error::Error};
+
+use chassis::config::StartError;
+use diesel::{
+    migration::{Migration, MigrationSource},
+    sqlite::{Sqlite, SqliteConnection},
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::{
+    StoreError,
+    connection::{self, Checkpoint, Role},
+    target::Target,
+};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/orders/sqlite");
+
+/// Opens the database for writing, with the schema of this program.
+///
+/// # Errors
+/// What is wrong with the database, in one line.
+pub(super) fn open(target: &Target) -> Result<SqliteConnection, StartError> {
+    let connection = connection::open_for_start(target).and_then(|mut connection| {
+        migrate(&mut connection).map_err(|error| StoreError::failed("bring the schema up to date", error))?;
+        // On the same connection: a database in memory is gone with its last one.
+        connection::set_up(&mut connection, target, Role::Writer)?;
+        rewrite_log(&mut connection)?;
+        Ok(connection)
+    });
+    connection.map_err(|error| StartError::failed(explain(target, &error)))
+}
+
+/// The log may hold a commit whose fsync failed before the last process ended: it is in the page cache, perhaps not on
+/// the disk. Copying it into the database writes it anew, before anybody is shown it.
+fn rewrite_log(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    match connection::checkpoint(connection, Checkpoint::Truncate) {
+        // Reading goes on where there is no space left, and with it the deleting of something else.
+        Err(StoreError::Full | StoreError::Busy) => {
+            log::warn!("the log of the database could not be copied into it; it is tried again later");
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+fn explain(target: &Target, error: &StoreError) -> String {
+    let mut chain = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        chain = format!("{chain}: {source}");
+        next = source.source();
+    }
+    format!("cannot use the database {target}: {chain}")
+}
+
+/// One exclusive transaction around all migrations: of two processes that start at once, the second waits, and finds
+/// nothing left to do. A failed migration leaves nothing behind, not even the ones before it.
+fn migrate(connection: &mut SqliteConnection) -> Result<(), Box<dyn Error + Send + Sync>> {
+    connection.exclusive_transaction(|connection| {
+        refuse_newer(connection)?;
+        for version in connection.run_pending_migrations(MIGRATIONS)? {
+            log::info!(version:% = version; "the schema of the database was migrated");
+        }
+        Ok(())
+    })
+}
+
+fn refuse_newer(connection: &mut SqliteConnection) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let own: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations()?;
+    let known: HashSet<String> = own.iter().map(|migration| migration.name().version().to_string()).collect();
+    let applied = connection.applied_migrations()?;
+    match applied.iter().find(|version| !known.contains(&version.to_string())) {
+        None => Ok(()),
+        Some(unknown) => Err(format!(
+            "it has the migration {unknown}, which this program does not know: a newer version has written it; \
+             start that version again, or restore a backup from before it (nothing was changed)"
+        )
+        .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::{prelude::*, sql_types::Text};
+
+    use super::*;
+    use crate::store::{DatabaseLocation, schema::orders};
+
+    #[derive(QueryableByName, Debug, PartialEq)]
+    struct Named {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+
+    fn names(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
+        let rows: Vec<Named> = diesel::sql_query(sql).load(connection).unwrap();
+        rows.into_iter().map(|row| row.name).collect()
+    }
+
+    #[test]
+    fn the_tables_of_the_program_are_those_of_the_migrations() {
+        let target = Target::prepare(&DatabaseLocation::Memory).unwrap();
+        let mut connection = open(&target).unwrap();
+        let migrated = names(&mut connection, "SELECT name FROM pragma_table_info('orders')");
+        let sql = diesel::debug_query::<Sqlite, _>(&orders::table.select(orders::all_columns)).to_string();
+        let expected: Vec<String> = migrated.iter().map(|name| format!("`orders`.`{name}`")).collect();
+        assert!(sql.starts_with(&format!("SELECT {} FROM", expected.join(", "))), "{sql}");
+        let strict = "SELECT name FROM pragma_table_list WHERE name = 'orders' AND strict";
+        assert_eq!(names(&mut connection, strict), ["orders"]);
+    }
+
+    #[test]
+    fn every_migration_can_be_undone_and_done_again() {
+        let target = Target::prepare(&DatabaseLocation::Memory).unwrap();
+        let mut connection = open(&target).unwrap();
+        connection.revert_all_migrations(MIGRATIONS).unwrap();
+        let left = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' AND name NOT LIKE '__diesel%'";
+        assert_eq!(names(&mut connection, left), Vec::<String>::new());
+        migrate(&mut connection).unwrap();
+        assert_eq!(names(&mut connection, left), ["orders", "orders_by_owner"]);
+    }
+}

@@ -1,0 +1,84 @@
+//! The tables as Diesel knows them, and the way between rows and orders. A test compares them with the migrations.
+
+use chassis::{identity::UserId, timestamp::Timestamp};
+use diesel::prelude::*;
+
+use super::StoreError;
+use crate::domain::{Address, Item, NewOrder, Order, OrderId, Status};
+
+diesel::table! {
+    orders (id) {
+        id -> BigInt,
+        address -> Text,
+        item -> Text,
+        status -> Text,
+        created_by -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        version -> BigInt,
+    }
+}
+
+/// A row of `orders`.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = orders, check_for_backend(diesel::sqlite::Sqlite))]
+pub(super) struct OrderRow {
+    id: i64,
+    address: String,
+    item: String,
+    status: String,
+    created_by: i64,
+    created_at: i64,
+    updated_at: i64,
+    version: i64,
+}
+
+impl OrderRow {
+    /// The order that a row holds.
+    ///
+    /// # Errors
+    /// A row that this program would not have written.
+    pub(super) fn parse(self) -> Result<Order, StoreError> {
+        let id = self.id;
+        self.parsed().ok_or_else(|| StoreError::failed("read an order", format!("order {id} is not one of ours")))
+    }
+
+    fn parsed(self) -> Option<Order> {
+        Some(Order {
+            id: OrderId(self.id),
+            address: Address::parse(&self.address).ok()?,
+            item: Item::parse(&self.item).ok()?,
+            status: Status::of_name(&self.status)?,
+            created_by: UserId(self.created_by),
+            created_at: Timestamp::of_unix_micros(self.created_at)?,
+            updated_at: Timestamp::of_unix_micros(self.updated_at)?,
+            version: u64::try_from(self.version).ok()?,
+        })
+    }
+}
+
+/// A row to be inserted; the database gives the id and the version.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = orders)]
+pub(super) struct NewOrderRow<'a> {
+    address: &'a str,
+    item: &'a str,
+    status: &'static str,
+    created_by: i64,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl<'a> NewOrderRow<'a> {
+    /// The row of an order that is made `now`.
+    pub(super) fn of(order: &'a NewOrder, now: Timestamp) -> Self {
+        Self {
+            address: order.address.as_str(),
+            item: order.item.as_str(),
+            status: Status::Pending.name(),
+            created_by: order.created_by.0,
+            created_at: now.unix_micros(),
+            updated_at: now.unix_micros(),
+        }
+    }
+}

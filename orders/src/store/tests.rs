@@ -1,0 +1,246 @@
+//! What only the inside can bring about: a bad order that parsing would refuse, a lock that is held, a panic.
+
+use std::{os::unix::process::ExitStatusExt, path::Path, process::Command, time::Duration};
+
+use actix::{Handler, Message};
+use chassis::identity::UserId;
+use diesel::{connection::SimpleConnection, prelude::*};
+use futures_util::future::join_all;
+use prometheus_client::encoding::text;
+
+use super::{connection::Role, *};
+use crate::domain::{Address, Item};
+
+const OWNER: UserId = UserId(7);
+
+struct Store {
+    repo: OrdersRepo,
+    registry: Registry,
+    target: Target,
+}
+
+impl Store {
+    fn open(folder: &Path) -> Self {
+        let location = DatabaseLocation::File(folder.join("orders.db"));
+        let mut registry = Registry::default();
+        let repo = OrdersRepo::open(&location, 2.try_into().unwrap(), &mut registry).unwrap();
+        Self { repo, registry, target: Target::prepare(&location).unwrap() }
+    }
+
+    /// A connection of somebody else, who holds the write lock until it is dropped.
+    fn lock(&self) -> SqliteConnection {
+        let mut other = connection::open(&self.target, Role::Writer).unwrap();
+        other.batch_execute("BEGIN IMMEDIATE").unwrap();
+        other
+    }
+
+    fn metric(&self, name: &str) -> String {
+        let mut shown = String::new();
+        text::encode(&mut shown, &self.registry).unwrap();
+        let value = shown.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}: {shown}"));
+        value.trim().to_owned()
+    }
+
+    async fn items(&self) -> Vec<String> {
+        let listed = self.repo.list(OWNER, Page { after: None, limit: 5000 }).await.unwrap();
+        listed.orders.iter().rev().map(|order| order.item.as_str().to_owned()).collect()
+    }
+}
+
+fn order(item: &str) -> NewOrder {
+    NewOrder { address: Address::parse("1 Main Street").unwrap(), item: Item::parse(item).unwrap(), created_by: OWNER }
+}
+
+fn run(test: impl AsyncFnOnce(Store)) {
+    let folder = tempfile::tempdir().unwrap();
+    actix_rt::System::new().block_on(async {
+        let store = Store::open(folder.path());
+        let repo = store.repo.clone();
+        test(store).await;
+        repo.shutdown().await;
+    });
+}
+
+#[test]
+fn an_order_that_the_database_refuses_fails_alone_in_its_batch() {
+    run(async |store| {
+        // While somebody else holds the lock, the first order is a batch that waits, and the others gather.
+        let lock = store.lock();
+        let first = store.repo.create(order("first"));
+        let bad = NewOrder { address: Address::unchecked(&"a".repeat(501)), ..order("bad") };
+        let others =
+            join_all([store.repo.create(order("good")), store.repo.create(bad), store.repo.create(order("fine"))]);
+        let release = async {
+            while store.metric("orders_writes_waiting ") != "3" {
+                tokio::task::yield_now().await;
+            }
+            drop(lock);
+        };
+        let (first, others, ()) = tokio::join!(first, others, release);
+        assert_eq!(first.unwrap().item.as_str(), "first");
+        assert!(others[0].is_ok() && others[2].is_ok(), "{others:?}");
+        let refused = others[1].as_ref().unwrap_err();
+        assert!(matches!(refused, StoreError::Failed { operation: "insert an order", .. }), "{refused:?}");
+        assert_eq!(store.items().await, ["first", "good", "fine"]);
+        assert_eq!(store.metric("orders_batch_size_count "), "2", "the three were one batch");
+    });
+}
+
+#[test]
+fn a_full_queue_refuses_at_once_and_loses_nothing() {
+    run(async |store| {
+        let lock = store.lock();
+        let names: Vec<String> = (0..WRITES_WAITING_MAX).map(|n| n.to_string()).collect();
+        let waiting = join_all(names.iter().map(|name| store.repo.create(order(name))));
+        let meanwhile = async {
+            while store.repo.write_permits.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+            let refused = store.repo.create(order("one too many")).await;
+            assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
+            assert_eq!(store.items().await, Vec::<String>::new(), "reading goes on");
+            drop(lock);
+        };
+        let (made, ()) = tokio::join!(waiting, meanwhile);
+        assert!(made.iter().all(Result::is_ok));
+        assert_eq!(store.items().await, names, "in the order in which they came");
+        assert_eq!(store.repo.write_permits.available_permits(), WRITES_WAITING_MAX);
+    });
+}
+
+#[test]
+fn a_write_that_another_process_keeps_out_for_too_long_is_refused_and_leaves_nothing() {
+    run(async |store| {
+        let lock = store.lock();
+        let refused = store.repo.create(order("locked out")).await;
+        assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
+        drop(lock);
+        store.repo.create(order("later")).await.unwrap();
+        assert_eq!(store.items().await, ["later"]);
+    });
+}
+
+#[test]
+fn a_shutdown_commits_what_waits_and_refuses_what_comes_later() {
+    run(async |store| {
+        let lock = store.lock();
+        let waiting = join_all((0..300).map(|n| store.repo.create(order(&n.to_string()))).collect::<Vec<_>>());
+        let closing = async {
+            while store.repo.write_permits.available_permits() > WRITES_WAITING_MAX - 300 {
+                tokio::task::yield_now().await;
+            }
+            let shutdown = store.repo.shutdown();
+            let late = async {
+                tokio::task::yield_now().await;
+                store.repo.create(order("late")).await
+            };
+            let release = async { drop(lock) };
+            tokio::join!(shutdown, late, release).1
+        };
+        let (made, late) = tokio::join!(waiting, closing);
+        assert!(made.iter().all(Result::is_ok));
+        assert!(matches!(late, Err(StoreError::Closed)), "{late:?}");
+        assert_eq!(store.items().await.len(), 300);
+        assert!(store.repo.ping().await.is_err(), "a closed store is not ready");
+    });
+}
+
+#[test]
+fn orders_that_arrive_together_are_committed_together() {
+    run(async |store| {
+        let made = join_all((0..500).map(|n| store.repo.create(order(&n.to_string())))).await;
+        assert!(made.iter().all(Result::is_ok));
+        let batches: usize = store.metric("orders_batch_size_count ").parse().unwrap();
+        assert!(batches < 100, "{batches} batches for 500 orders");
+        assert_eq!(store.metric("orders_writes_waiting "), "0");
+    });
+}
+
+#[test]
+fn pages_tell_orders_of_one_moment_apart_by_their_ids() {
+    run(async |store| {
+        let lock = store.lock();
+        let names: Vec<String> = (0..8).map(|n| n.to_string()).collect();
+        let waiting = join_all(names.iter().map(|name| store.repo.create(order(name))));
+        let release = async {
+            while store.metric("orders_writes_waiting ") != "7" {
+                tokio::task::yield_now().await;
+            }
+            drop(lock);
+        };
+        let (made, ()) = tokio::join!(waiting, release);
+        let moments: Vec<_> = made.iter().map(|order| order.as_ref().unwrap().created_at).collect();
+        assert!(moments[1..].iter().all(|moment| *moment == moments[1]), "one batch, one moment: {moments:?}");
+
+        let mut page = Page { after: None, limit: 3 };
+        let mut seen = Vec::new();
+        loop {
+            let listed = store.repo.list(OWNER, page).await.unwrap();
+            seen.extend(listed.orders.iter().map(|order| order.item.as_str().to_owned()));
+            page.after = listed.orders.last().map(Order::position);
+            if !listed.has_more {
+                break;
+            }
+        }
+        assert!(seen.iter().eq(names.iter().rev()), "{seen:?}");
+    });
+}
+
+/// Makes an actor panic.
+struct Panic;
+
+impl Message for Panic {
+    type Result = ();
+}
+
+impl Handler<Panic> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("as asked");
+    }
+}
+
+impl Handler<Panic> for Reader {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("as asked");
+    }
+}
+
+const PANICKING_PART: &str = "ORDERS_TEST_PANICKING_PART";
+
+#[test]
+fn a_panic_in_any_part_of_the_store_ends_the_process() {
+    if let Ok(part) = std::env::var(PANICKING_PART) {
+        return panic_in(&part);
+    }
+    for part in ["writer", "reader", "thread"] {
+        let this_test = "store::tests::a_panic_in_any_part_of_the_store_ends_the_process";
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        let child = again.args(["--exact", this_test, "--nocapture"]).env(PANICKING_PART, part).output().unwrap();
+        const SIGABRT: i32 = 6;
+        let log = String::from_utf8_lossy(&child.stderr);
+        assert_eq!(child.status.signal(), Some(SIGABRT), "{part}: {} {log}", child.status);
+        assert!(log.contains("as asked"), "{part}: {log}");
+    }
+}
+
+fn panic_in(part: &str) {
+    run(async |store| {
+        match part {
+            "writer" => drop(store.repo.writer.send(Panic).await),
+            "reader" => drop(store.repo.readers.send(Panic).await),
+            _ => {
+                let thread = std::thread::spawn(|| {
+                    let _fail_stop = fail_stop::AbortOnPanic("thread");
+                    panic!("as asked");
+                });
+                drop(thread.join());
+            }
+        }
+        // The process ends before the deadline, or else the test sees another exit than it wants.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    });
+}

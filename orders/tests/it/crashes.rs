@@ -1,0 +1,80 @@
+//! What was acknowledged is there after the process died.
+
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::{
+    fixture::{ANN, Folder, eventually, ids},
+    process::Program,
+};
+
+const CLIENTS: usize = 8;
+
+/// Lets clients make orders as fast as they can until the service is gone, and calls `end` after `count` of them.
+fn burst(addr: SocketAddr, count: usize, end: impl FnOnce()) -> Vec<Value> {
+    let acknowledged = Mutex::new(Vec::new());
+    let made = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (acknowledged, made) = (&acknowledged, &made);
+            scope.spawn(move || {
+                for n in 0.. {
+                    let Some(order) = ANN.tries_to_order(addr, &format!("{client}/{n}")) else { return };
+                    acknowledged.lock().unwrap().push(order);
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        eventually("some orders are made", || made.load(Ordering::Relaxed) >= count);
+        end();
+    });
+    acknowledged.into_inner().unwrap()
+}
+
+/// Every acknowledged order is there as it was acknowledged, and no number was given twice.
+fn assert_kept(addr: SocketAddr, acknowledged: &[Value]) {
+    let kept = ANN.lists_all(addr, 500);
+    let numbers: HashSet<i64> = ids(&kept).into_iter().collect();
+    assert_eq!(numbers.len(), kept.len());
+    for order in acknowledged {
+        assert!(kept.contains(order), "acknowledged, and lost: {order}");
+    }
+}
+
+#[test]
+fn kill_9_in_a_burst_loses_no_acknowledged_order() {
+    let folder = Folder::new();
+    let mut acknowledged = Vec::new();
+    for round in 1..=5 {
+        let program = Program::start(&folder);
+        let addr = program.addr();
+        assert_kept(addr, &acknowledged);
+        acknowledged.extend(burst(addr, 20 * round, || program.kill()));
+    }
+    let program = Program::start(&folder);
+    assert_kept(program.addr(), &acknowledged);
+    program.stop();
+}
+
+#[test]
+fn sigterm_in_a_burst_ends_the_program_and_loses_no_acknowledged_order() {
+    let folder = Folder::new();
+    let program = Program::start(&folder);
+    let acknowledged = burst(program.addr(), 50, || program.terminate());
+    let (status, log) = program.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let wal = folder.database().with_extension("db-wal");
+    assert!(!wal.exists() || wal.metadata().unwrap().len() == 0, "the log was not copied into the database");
+    let program = Program::start(&folder);
+    assert_kept(program.addr(), &acknowledged);
+    program.stop();
+}

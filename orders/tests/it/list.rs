@@ -1,0 +1,137 @@
+//! `GET /api/orders`.
+
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use serde_json::json;
+
+use crate::fixture::{ADMIN, ANN, BOB, Folder, ids, in_folder, in_memory, next_page};
+
+#[test]
+fn everybody_sees_their_own_orders_newest_first() {
+    let service = in_memory();
+    for item in ["first", "second"] {
+        ANN.orders(service.addr(), item);
+        BOB.orders(service.addr(), item);
+    }
+    let answer = ANN.gets(service.addr(), "/api/orders");
+    let orders = answer.json();
+    assert_eq!(ids(orders.as_array().unwrap()), [3, 1]);
+    assert_eq!((&orders[0]["item"], &orders[1]["item"]), (&json!("second"), &json!("first")));
+    assert_eq!(orders[0], ANN.gets(service.addr(), "/api/orders/3").json(), "an order looks the same everywhere");
+    assert_eq!(answer.header("link"), None);
+    assert_eq!(ADMIN.gets(service.addr(), "/api/orders").json(), json!([]), "an admin's own are none");
+}
+
+#[test]
+fn an_admin_may_list_the_orders_of_another_user() {
+    let service = in_memory();
+    (0..3).for_each(|_| drop(ANN.orders(service.addr(), "a book")));
+    let first = ADMIN.gets(service.addr(), "/api/orders?user_id=7&limit=2");
+    assert_eq!(ids(first.json().as_array().unwrap()), [3, 2]);
+    let next = next_page(&first).unwrap();
+    assert!(next.contains("user_id=7"), "{next}");
+    assert_eq!(ids(ADMIN.gets(service.addr(), &next).json().as_array().unwrap()), [1]);
+
+    assert_eq!(ids(ANN.gets(service.addr(), "/api/orders?user_id=7").json().as_array().unwrap()), [3, 2, 1]);
+    let refused = BOB.gets(service.addr(), "/api/orders?user_id=7");
+    assert_eq!((refused.status, refused.problem().as_str()), (403, "insufficient_scope"));
+}
+
+#[test]
+fn a_page_links_to_the_next_one_only_where_there_is_more() {
+    let service = in_memory();
+    (0..4).for_each(|_| drop(ANN.orders(service.addr(), "a book")));
+    let first = ANN.gets(service.addr(), "/api/orders?limit=2");
+    assert_eq!(ids(first.json().as_array().unwrap()), [4, 3]);
+    let next = next_page(&first).unwrap();
+    assert!(next.starts_with("/api/orders?limit=2&cursor="), "{next}");
+    let second = ANN.gets(service.addr(), &next);
+    assert_eq!(ids(second.json().as_array().unwrap()), [2, 1]);
+    assert_eq!(next_page(&second), None, "the last page was full, and there is nothing behind it");
+    assert_eq!(next_page(&ANN.gets(service.addr(), "/api/orders?limit=4")), None);
+}
+
+#[test]
+fn a_page_has_100_orders_unless_asked_otherwise() {
+    let service = in_memory();
+    thread::scope(|scope| {
+        (0..4).for_each(|_| drop(scope.spawn(|| (0..26).for_each(|_| drop(ANN.orders(service.addr(), "a book"))))));
+    });
+    assert_eq!(ANN.gets(service.addr(), "/api/orders").json().as_array().unwrap().len(), 100);
+    assert_eq!(ANN.gets(service.addr(), "/api/orders?limit=500").json().as_array().unwrap().len(), 104);
+}
+
+#[test]
+fn a_wrong_parameter_is_a_bad_request() {
+    let service = in_memory();
+    for query in
+        ["limit=0", "limit=501", "limit=ten", "limit=", "limit=1&limit=1", "cursor=", "cursor=abc", "user_id=x"]
+    {
+        let answer = ADMIN.gets(service.addr(), &format!("/api/orders?{query}"));
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "bad_request"), "{query}");
+    }
+}
+
+#[test]
+fn a_cursor_that_was_changed_or_belongs_to_another_user_is_refused() {
+    let service = in_memory();
+    (0..2).for_each(|_| drop(ANN.orders(service.addr(), "a book")));
+    BOB.orders(service.addr(), "a pen");
+    let next = next_page(&ANN.gets(service.addr(), "/api/orders?limit=1")).unwrap();
+    assert_eq!(ANN.gets(service.addr(), &next).status, 200);
+
+    let others = BOB.gets(service.addr(), &next);
+    assert_eq!((others.status, others.problem().as_str()), (400, "bad_request"));
+    let cursor = next.split("cursor=").nth(1).unwrap();
+    for at in 0..cursor.len() {
+        let mut changed = cursor.to_owned();
+        changed.replace_range(at..=at, if &cursor[at..=at] == "A" { "B" } else { "A" });
+        let answer = ANN.gets(service.addr(), &format!("/api/orders?cursor={changed}"));
+        assert_eq!(answer.status, 400, "the character at {at} was changed");
+    }
+}
+
+/// Ends the other threads also where an assertion fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn pages_repeat_and_skip_nothing_while_orders_are_made() {
+    let folder = Folder::new();
+    let service = in_folder(&folder);
+    let addr = service.addr();
+    (0..60).for_each(|_| drop(ANN.orders(addr, "before")));
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for user in [ANN, ANN, BOB] {
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    user.orders(addr, "meanwhile");
+                }
+            });
+        }
+        let _stop = StopOnDrop(&stop);
+        for limit in [1, 7, 20] {
+            let orders = ANN.lists_all(addr, limit);
+            let seen: HashSet<i64> = ids(&orders).into_iter().collect();
+            assert_eq!(seen.len(), orders.len(), "something came twice with pages of {limit}");
+            assert!((1..=60).all(|id| seen.contains(&id)), "something was skipped with pages of {limit}");
+            assert!(orders.iter().all(|order| order["created_by"] == 7));
+            assert!(orders.is_sorted_by(
+                |a, b| (a["created_at"].as_str(), a["id"].as_i64()) > (b["created_at"].as_str(), b["id"].as_i64())
+            ));
+        }
+    });
+    let all = ANN.lists_all(addr, 500);
+    assert_eq!(ANN.lists_all(addr, 3), all, "the size of the pages makes no difference");
+}

@@ -1,0 +1,20 @@
+//! The orders service from outside: real sockets, real files, and where a process has to die, the real program.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
+
+mod access;
+mod crashes;
+mod create;
+mod fixture;
+mod full_disk;
+mod list;
+mod openapi;
+mod process;
+mod program;
+mod read;
+mod storage;
+mod surroundings;

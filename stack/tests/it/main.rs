@@ -1,0 +1,12 @@
+//! The whole system from outside: the `stack` binary as a process, called through the gateway over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
+
+mod crash;
+mod fixture;
+mod login;
+mod orders;
+mod pages;
+mod start;
+mod tokens;
+mod users;
