@@ -4,6 +4,8 @@
 mod decode;
 pub mod mistake;
 mod routes;
+mod tokens;
+mod upstreams;
 mod values;
 mod yaml;
 

@@ -1,0 +1,70 @@
+//! Makes the request that goes to the upstream: its path, its headers, the statement about its caller.
+
+use std::{net::IpAddr, time::SystemTime};
+
+use actix_http::header::HeaderMap;
+use chassis::{identity::Assertion, problem::Problem};
+
+use super::{
+    Incoming,
+    body::Upload,
+    headers::{self, Provenance},
+};
+use crate::{
+    auth::verifier::Caller,
+    config::RouteSettings,
+    upstream::{Upstream, client::Outgoing},
+    worker::Worker,
+};
+
+pub(super) fn outgoing(
+    worker: &Worker,
+    route: &RouteSettings,
+    upstream: &Upstream,
+    caller: Option<&Caller>,
+    incoming: &mut Incoming,
+    body: Option<Upload>,
+) -> Result<Outgoing, Problem> {
+    let config = &worker.shared.config;
+    let assertion = upstream
+        .signer()
+        .map(|signer| signer.sign(&assertion(caller, incoming.client_ip), SystemTime::now()))
+        .transpose()?;
+    // Moved, not copied: nobody needs them afterwards.
+    let received = std::mem::replace(incoming.request.headers_mut(), HeaderMap::new());
+    let provenance = Provenance {
+        context: &incoming.context,
+        peer: incoming.peer,
+        trusted_proxies: &config.trusted_proxies,
+        identity: &worker.shared.identity,
+        identity_claims: &config.identity_headers,
+        caller,
+        assertion,
+        keep_authorization: route.forward_authorization || route.policy.is_public(),
+    };
+    let mut path_and_query = rewritten(route, &incoming.path);
+    if let Some(query) = incoming.request.uri().query() {
+        path_and_query.push('?');
+        path_and_query.push_str(query);
+    }
+    Ok(Outgoing {
+        method: incoming.request.method().clone(),
+        path_and_query,
+        headers: headers::outgoing(received, &provenance),
+        body,
+        head_timeout: route.timeouts.head,
+    })
+}
+
+fn assertion(caller: Option<&Caller>, client_ip: IpAddr) -> Assertion {
+    let claim = |name| caller.and_then(|caller| caller.text(name)).map(str::to_owned);
+    Assertion { sub: claim("sub"), user_type: claim("user_type"), sid: claim("sid"), client_ip: Some(client_ip) }
+}
+
+fn rewritten(route: &RouteSettings, path: &str) -> String {
+    let Some(rewrite) = &route.rewrite else { return path.to_owned() };
+    let captures: Vec<(&str, &str)> = route.pattern.names().zip(route.pattern.captures(path)).collect();
+    rewrite.fill(|name| {
+        captures.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()).unwrap_or_default()
+    })
+}

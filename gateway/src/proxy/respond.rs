@@ -1,0 +1,98 @@
+//! Makes the answer to the client from that of the upstream: streamed untouched, or post-processed.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::SystemTime,
+};
+
+use actix_http::{
+    ConnectionType, Method, Payload, Response, StatusCode, Version,
+    body::{BodySize, BoxBody, MessageBody},
+    error::PayloadError,
+    header::HeaderMap,
+};
+use awc::ClientResponse;
+use bytes::Bytes;
+use chassis::problem::{Code, Problem};
+use futures_core::Stream;
+
+use super::{Incoming, admit::content_length, body::Download, headers};
+use crate::{
+    config::RouteSettings,
+    hooks::{Hook, issue_token},
+    upstream::{Permit, Upstream},
+    worker::Worker,
+};
+
+pub(super) async fn respond(
+    worker: &Worker,
+    route: &RouteSettings,
+    upstream: &Upstream,
+    incoming: &Incoming,
+    answer: ClientResponse,
+    permit: Permit,
+) -> Result<Response<BoxBody>, Problem> {
+    if route.then == Some(Hook::IssueToken) && answer.status().is_success() {
+        return issue_token(worker, upstream, answer).await;
+    }
+    Ok(stream(route, incoming, answer, permit))
+}
+
+async fn issue_token(
+    worker: &Worker,
+    upstream: &Upstream,
+    mut answer: ClientResponse,
+) -> Result<Response<BoxBody>, Problem> {
+    let user = answer.body().limit(issue_token::USER_BYTES_MAX).await.map_err(|error| {
+        Problem::new(Code::UpstreamInvalid, format!("`{}` did not end its answer", upstream.name()))
+            .because(error.to_string())
+    })?;
+    worker.issue(|issuer, key| issue_token::answer(&user, issuer, key, SystemTime::now()))
+}
+
+fn stream(route: &RouteSettings, incoming: &Incoming, answer: ClientResponse, permit: Permit) -> Response<BoxBody> {
+    let status = answer.status();
+    let length = content_length(answer.headers());
+    let mut fields = HeaderMap::new();
+    let mut payload = Payload::None;
+    // The only way to the headers of awc's answer that does not copy them.
+    drop(answer.map_body(|head, body| {
+        fields = std::mem::replace(head.headers_mut(), HeaderMap::new());
+        payload = body;
+        Payload::<BoxedStream>::None
+    }));
+    headers::returning(&mut fields);
+    let bodyless = incoming.request.method() == Method::HEAD || status == StatusCode::NOT_MODIFIED;
+    let body = if bodyless {
+        BoxBody::new(Headless(length))
+    } else {
+        BoxBody::new(Download::new(payload, length, route.timeouts.idle, permit))
+    };
+    let mut response = Response::with_body(status, body);
+    *response.headers_mut() = fields;
+    if incoming.request.version() < Version::HTTP_11 && length.is_none() {
+        // HTTP/1.0 knows no chunks: the end of the connection is the end of the body (RFC 9112, section 6.3).
+        response.head_mut().no_chunking(true);
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
+}
+
+type BoxedStream = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
+
+/// No body, though a length: the answer to HEAD says how long the one to GET would be (RFC 9110, section 9.3.2).
+struct Headless(Option<u64>);
+
+impl MessageBody for Headless {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.0.map_or(BodySize::None, BodySize::Sized)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Poll::Ready(None)
+    }
+}
