@@ -1,0 +1,267 @@
+//! The settings of the service: as they are written on the command line and in the environment, and as they are needed.
+
+use std::{
+    collections::BTreeSet, fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, thread,
+    time::Duration,
+};
+
+use chassis::{
+    config::{Lookup, Mistakes, Secret, StartError, parse_duration},
+    identity::{ASSERTION_KEY_BYTES_MIN, UserId},
+    logging::LogFormat,
+};
+use clap::Parser;
+
+use crate::{
+    domain::{COST_MAX, PasswordPolicy},
+    first_users,
+};
+
+const LISTEN: &str = "127.0.0.1:8002";
+const DATA_DIR: &str = "./data/users";
+/// NIST SP 800-63B-4, section 3.1.1.2: a password that is the only factor has at least 15 characters.
+const PASSWORD_MIN: usize = 15;
+/// The demo passwords are one letter.
+const PASSWORD_MIN_DEMO: usize = 1;
+/// bcrypt reads 71 bytes; a longer minimum would leave little or nothing.
+const PASSWORD_MIN_MAX: usize = 64;
+/// About a quarter of a second on a core of today.
+const BCRYPT_COST: u32 = 12;
+/// OWASP, Password Storage Cheat Sheet: a work factor of 10 or more.
+const BCRYPT_COST_MIN: u32 = 10;
+/// More threads than any machine has cores are a mistake.
+const WORKERS_MAX: usize = 1024;
+const PROTECTED_IDS_DEMO: &str = "1,2";
+
+/// Accounts: who may sign in, and as what.
+///
+/// Secrets come from the environment only: USERS_INTERNAL_KEY, or INTERNAL_KEY (required, at least 32 bytes), and
+/// USERS_ADMIN_PASSWORD; each also as …_FILE, the name of a file that has it.
+#[derive(Debug, Default, Parser)]
+#[command(name = "users", version)]
+pub struct Args {
+    /// The address to listen on [default: 127.0.0.1:8002]
+    #[arg(long, env = "USERS_LISTEN")]
+    pub listen: Option<String>,
+    /// The folder that keeps the users [default: ./data/users]
+    #[arg(long, env = "USERS_DATA_DIR")]
+    pub data_dir: Option<String>,
+    /// Install the demo users in an empty folder, and protect them [default: false]
+    #[arg(long, env = "USERS_DEMO", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub demo: Option<String>,
+    /// The fewest characters of a new password [default: 15, with --demo 1]
+    #[arg(long, env = "USERS_PASSWORD_MIN")]
+    pub password_min: Option<String>,
+    /// The cost of new bcrypt hashes, 10 to 15 [default: 12]
+    #[arg(long, env = "USERS_BCRYPT_COST")]
+    pub bcrypt_cost: Option<String>,
+    /// Users that are never deleted or demoted, as in 1,2 [default: none, with --demo 1,2]
+    #[arg(long, env = "USERS_PROTECTED_IDS")]
+    pub protected_ids: Option<String>,
+    /// How long to go on accepting after a signal to stop, as in 5s [default: 0s]
+    #[arg(long, env = "DRAIN_DELAY")]
+    pub drain_delay: Option<String>,
+    /// text or json [default: text in a terminal, else json]
+    #[arg(long, env = "LOG_FORMAT")]
+    pub log_format: Option<String>,
+    /// The number of threads that serve requests [default: one for each core]
+    #[arg(long, env = "USERS_WORKERS")]
+    pub workers: Option<String>,
+}
+
+/// The settings as they are needed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The folder that keeps the users. One process has it at a time.
+    pub data_dir: PathBuf,
+    /// Verifies the gateway's assertions and signs cursors.
+    pub internal_key: Secret,
+    /// The fewest characters of a new password.
+    pub password_min: usize,
+    /// The cost of new bcrypt hashes.
+    pub bcrypt_cost: u32,
+    /// Whether an empty folder gets the demo users.
+    pub demo: bool,
+    /// Users that are never deleted or demoted.
+    pub protected_ids: BTreeSet<UserId>,
+    /// The password of the first admin of an empty folder; without one, a random one is made and logged once.
+    pub admin_password: Option<Secret>,
+    /// How long to go on accepting while not ready any more.
+    pub drain_delay: Duration,
+    /// How log lines look; `None` leaves it to where they go.
+    pub log_format: Option<LogFormat>,
+    /// The number of threads that serve requests.
+    pub workers: usize,
+}
+
+impl Settings {
+    /// Reads the settings. An empty one counts as absent.
+    ///
+    /// # Errors
+    /// Every mistake at once.
+    pub fn from_args(args: &Args, lookup: Lookup<'_>) -> Result<Self, StartError> {
+        let mut mistakes = Mistakes::default();
+        let given = |raw: &Option<String>| raw.clone().filter(|text| !text.trim().is_empty());
+        let or = |raw: &Option<String>, default: &str| given(raw).unwrap_or_else(|| default.to_owned());
+
+        let demo = mistakes.take("USERS_DEMO", parse_bool(&or(&args.demo, "false")));
+        let is_demo = demo == Some(true);
+        let password_min_default = if is_demo { PASSWORD_MIN_DEMO } else { PASSWORD_MIN };
+        let password_min = or(&args.password_min, &password_min_default.to_string());
+        let password_min = mistakes.take("USERS_PASSWORD_MIN", number(&password_min, &(1..=PASSWORD_MIN_MAX)));
+        let bcrypt_cost = or(&args.bcrypt_cost, &BCRYPT_COST.to_string());
+        let protected_ids = or(&args.protected_ids, if is_demo { PROTECTED_IDS_DEMO } else { "" });
+        let log_format = given(&args.log_format).map(|raw| mistakes.parse("LOG_FORMAT", &raw));
+        let workers = given(&args.workers).map(|raw| mistakes.take("USERS_WORKERS", number(&raw, &(1..=WORKERS_MAX))));
+        // Each setting is read before any is asked for, so that all mistakes are found.
+        let listen = mistakes.parse("USERS_LISTEN", &or(&args.listen, LISTEN));
+        let bcrypt_cost = mistakes.take("USERS_BCRYPT_COST", number(&bcrypt_cost, &(BCRYPT_COST_MIN..=COST_MAX)));
+        let protected_ids = mistakes.take("USERS_PROTECTED_IDS", parse_ids(&protected_ids));
+        let drain_delay = mistakes.take("DRAIN_DELAY", parse_duration(&or(&args.drain_delay, "0s")));
+        let internal_key = internal_key(&mut mistakes, lookup);
+        let admin_password = admin_password(&mut mistakes, lookup, password_min);
+        let settings = || {
+            Some(Self {
+                listen: listen?,
+                data_dir: or(&args.data_dir, DATA_DIR).into(),
+                internal_key: internal_key?,
+                password_min: password_min?,
+                bcrypt_cost: bcrypt_cost?,
+                demo: demo?,
+                protected_ids: protected_ids?,
+                admin_password,
+                drain_delay: drain_delay?,
+                log_format: log_format.flatten(),
+                workers: workers.unwrap_or_else(|| Some(cores()))?,
+            })
+        };
+        let settings = settings();
+        mistakes.finish(settings)
+    }
+}
+
+/// How many threads can compute at once.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn internal_key(mistakes: &mut Mistakes, lookup: Lookup<'_>) -> Option<Secret> {
+    const OWN: &str = "USERS_INTERNAL_KEY";
+    const SHARED: &str = "INTERNAL_KEY";
+    let has_own = lookup(OWN).or_else(|| lookup(&format!("{OWN}_FILE"))).is_some();
+    let name = if has_own { OWN } else { SHARED };
+    let key = mistakes.required_secret(name, lookup)?;
+    let checked = key.key(ASSERTION_KEY_BYTES_MIN).map(drop);
+    mistakes.take(name, checked).map(|()| key)
+}
+
+fn admin_password(mistakes: &mut Mistakes, lookup: Lookup<'_>, password_min: Option<usize>) -> Option<Secret> {
+    const NAME: &str = "USERS_ADMIN_PASSWORD";
+    let password = mistakes.secret(NAME, lookup)?;
+    let policy = PasswordPolicy { chars_min: password_min.unwrap_or(1) };
+    mistakes.take(NAME, first_users::check_admin_password(policy, &password)).map(|()| password)
+}
+
+fn parse_bool(raw: &str) -> Result<bool, String> {
+    match raw.trim() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(format!("`{raw}` must be `true` or `false`")),
+    }
+}
+
+fn number<N: FromStr + PartialOrd + Display>(raw: &str, range: &RangeInclusive<N>) -> Result<N, String> {
+    let parsed = raw.trim().parse().ok().filter(|number| range.contains(number));
+    parsed.ok_or_else(|| format!("`{raw}` must be a number from {} to {}", range.start(), range.end()))
+}
+
+fn parse_ids(raw: &str) -> Result<BTreeSet<UserId>, String> {
+    let parse = |id: &str| id.parse().map_err(|_| format!("`{id}` is no user id; write them like 1,2"));
+    raw.split(',').map(str::trim).filter(|id| !id.is_empty()).map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+    fn settings(args: &[&str], environment: &[(&str, &str)]) -> Result<Settings, StartError> {
+        let args = Args::try_parse_from(std::iter::once(&"users").chain(args)).unwrap();
+        let lookup =
+            |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Settings::from_args(&args, &lookup)
+    }
+
+    #[test]
+    fn defaults_are_safe_and_demo_is_asked_for() {
+        let settings = settings(&[], &[("INTERNAL_KEY", KEY)]).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8002");
+        assert_eq!((settings.password_min, settings.bcrypt_cost, settings.demo), (15, 12, false));
+        assert!(settings.protected_ids.is_empty() && settings.admin_password.is_none());
+    }
+
+    #[test]
+    fn demo_brings_its_own_defaults() {
+        for args in [vec!["--demo"], vec!["--demo=true"], vec!["--demo=1"]] {
+            let settings = settings(&args, &[("INTERNAL_KEY", KEY)]).unwrap();
+            assert_eq!((settings.password_min, settings.demo), (1, true));
+            assert_eq!(settings.protected_ids, BTreeSet::from([UserId(1), UserId(2)]));
+        }
+        let args = ["--demo", "--password-min=20", "--protected-ids=7"];
+        let settings = settings(&args, &[("INTERNAL_KEY", KEY)]).unwrap();
+        assert_eq!((settings.password_min, settings.protected_ids), (20, BTreeSet::from([UserId(7)])));
+    }
+
+    #[test]
+    fn an_empty_setting_counts_as_absent() {
+        let settings = settings(
+            &["--listen=", "--demo=", "--workers=", "--bcrypt-cost=", "--drain-delay=", "--log-format="],
+            &[("INTERNAL_KEY", KEY)],
+        )
+        .unwrap();
+        assert_eq!((settings.listen.port(), settings.demo, settings.bcrypt_cost), (8002, false, 12));
+    }
+
+    #[test]
+    fn the_own_key_comes_before_the_shared_one() {
+        let own = "own own own own own own own own own";
+        let chosen = settings(&[], &[("USERS_INTERNAL_KEY", own), ("INTERNAL_KEY", KEY)]).unwrap();
+        assert_eq!(chosen.internal_key.expose(), own);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let wrong = [
+            "--listen=nowhere",
+            "--demo=maybe",
+            "--password-min=0",
+            "--bcrypt-cost=16",
+            "--protected-ids=1,x",
+            "--drain-delay=soon",
+            "--log-format=xml",
+            "--workers=0",
+        ];
+        let environment = [("USERS_INTERNAL_KEY", "short"), ("USERS_ADMIN_PASSWORD", "passwordpassword")];
+        let StartError::Config(lines) = settings(&wrong, &environment).unwrap_err() else { panic!("not a mistake") };
+        for name in [
+            "USERS_LISTEN",
+            "USERS_DEMO",
+            "USERS_PASSWORD_MIN",
+            "USERS_BCRYPT_COST",
+            "USERS_PROTECTED_IDS",
+            "DRAIN_DELAY",
+            "LOG_FORMAT",
+            "USERS_WORKERS",
+            "USERS_INTERNAL_KEY",
+            "USERS_ADMIN_PASSWORD",
+        ] {
+            let named = lines.iter().filter(|line| line.starts_with(&format!("{name}: "))).count();
+            assert_eq!(named, 1, "{name}: {lines:#?}");
+        }
+        assert_eq!(lines.len(), 10, "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.contains("passwordpassword")), "no secret is repeated: {lines:#?}");
+    }
+}

@@ -1,0 +1,213 @@
+//! What goes over the wire: bodies read field by field into domain types, and users as clients see them.
+
+use std::convert::Infallible;
+
+use chassis::{
+    extract::JsonBody,
+    fields::{Change, Fields},
+    identity::UserId,
+    problem::Problem,
+    timestamp::Timestamp,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{
+    Email, FullName, NewPassword, NewUser, PasswordHash, PasswordPolicy, Plaintext, User, UserEdit, UserName, UserType,
+};
+
+/// A user.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+pub(super) struct UserOut<'a> {
+    /// Never given to another user.
+    #[schema(value_type = i64, example = 7)]
+    id: UserId,
+    #[schema(example = "ann")]
+    username: &'a str,
+    #[schema(required, example = "ann@example.com")]
+    email: Option<&'a str>,
+    #[schema(required, example = "Ann Example")]
+    full_name: Option<&'a str>,
+    #[schema(value_type = UserTypeOut)]
+    user_type: &'static str,
+    /// The admin who made this user.
+    #[schema(required, value_type = Option<i64>, example = 1)]
+    created_by: Option<UserId>,
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    created_at: Option<Timestamp>,
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    updated_at: Option<Timestamp>,
+}
+
+impl<'a> UserOut<'a> {
+    pub(super) fn of(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            username: user.username.as_str(),
+            email: user.email.as_ref().map(Email::as_str),
+            full_name: user.full_name.as_ref().map(FullName::as_str),
+            user_type: user.user_type.as_str(),
+            created_by: user.created_by,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+/// A name and a password, as somebody claims them. The name may be any text: one that no user can have is unknown.
+pub(super) struct Login {
+    pub(super) username: Option<UserName>,
+    pub(super) password: Plaintext,
+}
+
+impl Login {
+    pub(super) fn read(JsonBody(mut fields): JsonBody) -> Result<Self, Problem> {
+        let username = fields.required("username", |text| Ok::<_, Infallible>(UserName::parse(text).ok()));
+        let password = fields.required("password", |text| Ok::<_, Infallible>(Plaintext::new(text)));
+        let read = username.zip(password).map(|(username, password)| Self { username, password });
+        fields.finish(read).map_err(Problem::validation)
+    }
+}
+
+/// A user to be made, but for the hash of its password.
+pub(super) struct Unhashed {
+    username: UserName,
+    email: Option<Email>,
+    full_name: Option<FullName>,
+    user_type: UserType,
+}
+
+impl Unhashed {
+    /// The user with the hash of its password.
+    pub(super) fn with(self, hashed_password: PasswordHash, created_by: UserId) -> NewUser {
+        let Self { username, email, full_name, user_type } = self;
+        NewUser { username, email, full_name, user_type, hashed_password, created_by: Some(created_by) }
+    }
+}
+
+/// Reads a user to be made, and the password that it is to have.
+pub(super) fn read_create(
+    JsonBody(mut fields): JsonBody,
+    policy: PasswordPolicy,
+) -> Result<(Unhashed, NewPassword), Problem> {
+    let username = fields.required("username", UserName::parse);
+    let password = fields.required("password", |text| policy.accept(text, username.as_ref()));
+    let email = fields.optional("email", Email::parse);
+    let full_name = fields.optional("full_name", FullName::parse);
+    let user_type = fields.required("user_type", str::parse);
+    let user = username.zip(user_type).map(|(username, user_type)| Unhashed { username, email, full_name, user_type });
+    fields.finish(user.zip(password)).map_err(Problem::validation)
+}
+
+/// Reads a PUT: what is given changes, what is absent or null stays, as in the Python system.
+pub(super) fn read_put(JsonBody(mut fields): JsonBody) -> Result<UserEdit, Problem> {
+    let edit = UserEdit {
+        username: fields.optional("username", UserName::parse),
+        email: unless_null(fields.change("email", Email::parse)),
+        full_name: unless_null(fields.change("full_name", FullName::parse)),
+        user_type: fields.optional("user_type", str::parse),
+    };
+    refuse_password(&mut fields);
+    fields.finish(Some(edit)).map_err(Problem::validation)
+}
+
+/// Reads a JSON merge patch (RFC 7396): null clears what may be absent.
+pub(super) fn read_patch(JsonBody(mut fields): JsonBody) -> Result<UserEdit, Problem> {
+    let username = fields.change("username", UserName::parse);
+    let user_type = fields.change("user_type", str::parse);
+    let edit = UserEdit {
+        email: fields.change("email", Email::parse),
+        full_name: fields.change("full_name", FullName::parse),
+        username: unless_cleared(&mut fields, "username", username),
+        user_type: unless_cleared(&mut fields, "user_type", user_type),
+    };
+    refuse_password(&mut fields);
+    fields.finish(Some(edit)).map_err(Problem::validation)
+}
+
+fn unless_null<T>(change: Change<T>) -> Change<T> {
+    change.set().map_or(Change::Keep, Change::Set)
+}
+
+fn unless_cleared<T>(fields: &mut Fields, name: &str, change: Change<T>) -> Option<T> {
+    if matches!(change, Change::Clear) {
+        fields.wrong(name, "must not be null");
+    }
+    change.set()
+}
+
+/// A password is changed by a call of its own, so that nobody does it by the way.
+fn refuse_password(fields: &mut Fields) {
+    if fields.has("password") {
+        fields.wrong("password", "cannot be changed here; call POST /api/users/{user_id}/password");
+    }
+}
+
+/// What a user may do.
+#[derive(ToSchema)]
+#[schema(as = UserType, rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes a value in the OpenAPI document")]
+pub(super) enum UserTypeOut {
+    Admin,
+    Default,
+}
+
+/// The body of a login.
+#[derive(ToSchema)]
+#[schema(as = Login)]
+#[expect(dead_code, reason = "describes a body in the OpenAPI document")]
+pub(super) struct LoginIn {
+    #[schema(example = "admin")]
+    username: String,
+    #[schema(format = Password, example = "a")]
+    password: String,
+}
+
+/// What the gateway answers to a login.
+#[derive(ToSchema)]
+#[schema(as = Token)]
+#[expect(dead_code, reason = "describes a body in the OpenAPI document")]
+pub(super) struct TokenOut {
+    /// A JWT, for `Authorization: Bearer`.
+    access_token: String,
+    #[schema(example = "bearer")]
+    token_type: String,
+    /// Seconds until the access token expires.
+    #[schema(example = 3600)]
+    expires_in: u64,
+}
+
+/// A user to be made.
+#[derive(ToSchema)]
+#[schema(as = NewUser)]
+#[expect(dead_code, reason = "describes a body in the OpenAPI document")]
+pub(super) struct CreateIn {
+    /// Unique, whatever its case.
+    #[schema(min_length = 1, max_length = 64, example = "ann")]
+    username: String,
+    /// At most 71 bytes; not a common one, and without the username.
+    #[schema(format = Password, example = "a long sentence is easy")]
+    password: String,
+    #[schema(max_length = 254, example = "ann@example.com")]
+    email: Option<String>,
+    #[schema(max_length = 200, example = "Ann Example")]
+    full_name: Option<String>,
+    #[schema(value_type = UserTypeOut)]
+    user_type: String,
+}
+
+/// What is to change of a user.
+#[derive(ToSchema)]
+#[schema(as = UserEdit)]
+#[expect(dead_code, reason = "describes a body in the OpenAPI document")]
+pub(super) struct EditIn {
+    #[schema(min_length = 1, max_length = 64, example = "ann")]
+    username: Option<String>,
+    #[schema(max_length = 254, example = "ann@example.com")]
+    email: Option<String>,
+    #[schema(max_length = 200, example = "Ann Example")]
+    full_name: Option<String>,
+    #[schema(value_type = Option<UserTypeOut>)]
+    user_type: Option<String>,
+}

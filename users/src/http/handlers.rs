@@ -1,0 +1,242 @@
+//! The endpoints. Each makes three moves: take what the request says, call, answer.
+
+use std::{num::ParseIntError, sync::Arc};
+
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web::Data};
+use chassis::{
+    conditional::{ETag, IfMatch, is_not_modified},
+    extract::{JsonBody, PathId},
+    identity::{Admin, UserId},
+    page::{CursorKey, LIMIT_MAX, PageQuery},
+    problem::{Code, Problem},
+};
+
+use super::{
+    contract::{self, CreateIn, EditIn, Login, LoginIn, TokenOut, UserOut},
+    openapi::{
+        AdminProblems, BodyProblems, ConditionProblems, IdIn, IfMatchIn, IfNoneMatchIn, LoginProblems,
+        MalformedProblems, PageIn, PageProblems, TakenProblems, UnknownProblems, WriteProblems,
+    },
+};
+use crate::{
+    domain::{PasswordPolicy, Plaintext, User, UserEdit},
+    passwords::Passwords,
+    store::{StoreError, UsersStore},
+};
+
+const USERS_PATH: &str = "/api/users";
+/// Cursors are for this list alone; its filters will be part of the scope.
+const CURSOR_SCOPE: &str = "all";
+
+/// Sign in.
+///
+/// One answer for an unknown username and a wrong password. (This service answers the user; the gateway makes the token.)
+#[utoipa::path(
+    post, path = "/api/login", tag = "users", operation_id = "login",
+    request_body = LoginIn, security(()),
+    responses((status = 201, description = "Signed in", body = TokenOut), LoginProblems),
+)]
+pub(super) async fn login(
+    body: JsonBody,
+    store: Data<UsersStore>,
+    passwords: Data<Passwords>,
+) -> Result<HttpResponse, Problem> {
+    let Login { username, password } = Login::read(body)?;
+    let user = match username {
+        Some(username) => store.find_by_name(username.folded().clone()).await?,
+        None => None,
+    };
+    let hash = user.as_ref().map(|user| user.hashed_password.clone());
+    let is_right = passwords.verify(password.clone(), hash).await?;
+    let user = user.filter(|_| is_right).ok_or_else(wrong_credentials)?;
+    rehash(&store, &passwords, &user, &password).await;
+    let current = still_the_same(&store, &user).await?;
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(UserOut::of(&current)))
+}
+
+/// One answer for an unknown name and a wrong password.
+fn wrong_credentials() -> Problem {
+    Problem::new(Code::InvalidCredentials, "the username or the password is wrong")
+}
+
+/// The user as it is now, after the time that hashing took: it may be gone, or have other rights or another password.
+async fn still_the_same(store: &UsersStore, user: &User) -> Result<Arc<User>, Problem> {
+    match store.get(user.id).await {
+        Ok(now) if now.version == user.version || now.hashed_password == user.hashed_password => Ok(now),
+        Ok(_) | Err(StoreError::Refused(_)) => Err(wrong_credentials()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Keeps the password under the cost of today. A login does not fail because of it.
+async fn rehash(store: &UsersStore, passwords: &Passwords, user: &User, password: &Plaintext) {
+    let verified = &user.hashed_password;
+    let Some(rehashed) = passwords.rehash(password, verified).await else { return };
+    if let Err(error) = store.rehash(user.id, verified.clone(), rehashed).await {
+        log::warn!(user_id = user.id.0; "a password keeps its old hash: {error}");
+    }
+}
+
+/// List users, by id.
+#[utoipa::path(
+    get, path = "/api/users", tag = "users", operation_id = "list_users", params(PageIn),
+    responses(
+        (status = 200, description = "One page", body = [UserOut],
+            headers(("Link" = String, description = "The next page, `rel=\"next\"`; absent on the last one"))),
+        PageProblems, AdminProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn list(
+    _admin: Admin,
+    request: HttpRequest,
+    store: Data<UsersStore>,
+    cursors: Data<CursorKey>,
+) -> Result<HttpResponse, Problem> {
+    let query = request.query_string();
+    let page = PageQuery::parse(query, LIMIT_MAX)?;
+    let after = page.cursor.as_deref().map(|cursor| position(&cursors, cursor)).transpose()?;
+    // One more than asked for tells whether there is a next page.
+    let mut users = store.list(after, page.limit + 1).await?;
+    let has_more = users.len() > page.limit;
+    users.truncate(page.limit);
+    let mut answer = HttpResponse::Ok();
+    if has_more && let Some(last) = users.last() {
+        let cursor = cursors.seal(CURSOR_SCOPE, &last.id.to_string());
+        if let Some(link) = page.link_next(USERS_PATH, query, &cursor) {
+            answer.insert_header((header::LINK, link));
+        }
+    }
+    Ok(answer.json(users.iter().map(|user| UserOut::of(user)).collect::<Vec<_>>()))
+}
+
+/// The page goes on after the last id of the one before, so that it matters to nobody what is added or deleted meanwhile.
+fn position(cursors: &CursorKey, cursor: &str) -> Result<UserId, Problem> {
+    // A cursor of ours holds an id; were it not so, the fault would be ours.
+    cursors.open(CURSOR_SCOPE, cursor)?.parse().map_err(|error: ParseIntError| Problem::internal(error))
+}
+
+/// Make a user.
+#[utoipa::path(
+    post, path = "/api/users", tag = "users", operation_id = "create_user", request_body = CreateIn,
+    responses(
+        (status = 201, description = "Made", body = UserOut, headers(
+            ("Location" = String, description = "Where the user is"), ("ETag" = String, description = "Its version"))),
+        TakenProblems, BodyProblems, AdminProblems, WriteProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn create(
+    Admin(caller): Admin,
+    body: JsonBody,
+    store: Data<UsersStore>,
+    passwords: Data<Passwords>,
+    policy: Data<PasswordPolicy>,
+) -> Result<HttpResponse, Problem> {
+    let (new, password) = contract::read_create(body, **policy)?;
+    let hash = passwords.hash(password).await?;
+    let user = store.create(new.with(hash, caller.user_id)).await?;
+    let location = format!("{USERS_PATH}/{}", user.id);
+    Ok(answer(HttpResponse::Created().insert_header((header::LOCATION, location)), &user))
+}
+
+/// Read a user.
+#[utoipa::path(
+    get, path = "/api/users/{user_id}", tag = "users", operation_id = "get_user", params(IdIn, IfNoneMatchIn),
+    responses(
+        (status = 200, description = "The user", body = UserOut, headers(("ETag" = String, description = "Its version"))),
+        (status = 304, description = "Not changed since the version in `If-None-Match`"),
+        UnknownProblems, MalformedProblems, AdminProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn get(
+    _admin: Admin,
+    id: PathId,
+    request: HttpRequest,
+    store: Data<UsersStore>,
+) -> Result<HttpResponse, Problem> {
+    let user = store.get(UserId(id.0)).await?;
+    if is_not_modified(request.headers(), user.version)? {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag(&user))).finish());
+    }
+    Ok(answer(&mut HttpResponse::Ok(), &user))
+}
+
+/// Change the given fields of a user; absent and null ones stay.
+#[utoipa::path(
+    put, path = "/api/users/{user_id}", tag = "users", operation_id = "put_user", params(IdIn, IfMatchIn),
+    request_body = EditIn,
+    responses(
+        (status = 200, description = "Changed", body = UserOut, headers(("ETag" = String, description = "Its version"))),
+        UnknownProblems, TakenProblems, BodyProblems, ConditionProblems, AdminProblems, WriteProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn put(
+    _admin: Admin,
+    id: PathId,
+    request: HttpRequest,
+    body: JsonBody,
+    store: Data<UsersStore>,
+) -> Result<HttpResponse, Problem> {
+    update(id, &request, contract::read_put(body)?, &store).await
+}
+
+/// Change a user by a JSON merge patch (RFC 7396): null clears.
+#[utoipa::path(
+    patch, path = "/api/users/{user_id}", tag = "users", operation_id = "patch_user", params(IdIn, IfMatchIn),
+    request_body(content((EditIn = "application/merge-patch+json"), (EditIn = "application/json"))),
+    responses(
+        (status = 200, description = "Changed", body = UserOut, headers(("ETag" = String, description = "Its version"))),
+        UnknownProblems, TakenProblems, BodyProblems, ConditionProblems, AdminProblems, WriteProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn patch(
+    _admin: Admin,
+    id: PathId,
+    request: HttpRequest,
+    body: JsonBody,
+    store: Data<UsersStore>,
+) -> Result<HttpResponse, Problem> {
+    update(id, &request, contract::read_patch(body)?, &store).await
+}
+
+async fn update(
+    id: PathId,
+    request: &HttpRequest,
+    edit: UserEdit,
+    store: &UsersStore,
+) -> Result<HttpResponse, Problem> {
+    let if_match = IfMatch::from_headers(request.headers())?;
+    let user = store.update(UserId(id.0), if_match, edit).await?;
+    Ok(answer(&mut HttpResponse::Ok(), &user))
+}
+
+/// Delete a user. Its id is never given to another one.
+#[utoipa::path(
+    delete, path = "/api/users/{user_id}", tag = "users", operation_id = "delete_user", params(IdIn, IfMatchIn),
+    responses(
+        (status = 204, description = "Deleted"),
+        UnknownProblems, MalformedProblems, ConditionProblems, AdminProblems, WriteProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn delete(
+    _admin: Admin,
+    id: PathId,
+    request: HttpRequest,
+    store: Data<UsersStore>,
+) -> Result<HttpResponse, Problem> {
+    store.delete(UserId(id.0), IfMatch::from_headers(request.headers())?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn etag(user: &User) -> header::HeaderValue {
+    ETag::of_version(user.version).to_header()
+}
+
+fn answer(response: &mut HttpResponseBuilder, user: &User) -> HttpResponse {
+    response.insert_header((header::ETAG, etag(user))).json(UserOut::of(user))
+}

@@ -1,0 +1,186 @@
+//! The data folder: its lock, and files that are replaced whole or not at all. Knows nothing of what is in them.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io::{self, BufWriter, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use chassis::config::StartError;
+
+use super::metrics::StoreMetrics;
+
+const LOCK_FILE: &str = "lock";
+const TEMP_SUFFIX: &str = ".tmp";
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// Why a file was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    /// No room. The old file is untouched.
+    #[error("the disk is full")]
+    Full(#[source] io::Error),
+    /// The old file is untouched.
+    #[error("cannot write")]
+    Failed(#[source] io::Error),
+    /// An fsync failed: what is on the disk is unknown. Asking again is no use: the kernel has forgotten the pages that
+    /// it could not write and would report success.
+    #[error("cannot make the write durable")]
+    Unknown(#[source] io::Error),
+}
+
+impl WriteError {
+    fn of(error: io::Error) -> Self {
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Self::Full(error)
+        } else {
+            Self::Failed(error)
+        }
+    }
+}
+
+/// An opened and locked folder.
+pub(super) struct Folder {
+    path: PathBuf,
+    directory: File,
+    lock: File,
+    metrics: StoreMetrics,
+}
+
+impl Folder {
+    /// Opens the folder, made if need be, and locks it for this process.
+    ///
+    /// # Errors
+    /// Names the folder and what is wrong, or the process that has it.
+    pub(super) fn open(path: &Path, metrics: StoreMetrics) -> Result<Self, StartError> {
+        let failed = |what: &str, error: io::Error| {
+            StartError::failed(format!("cannot {what} the data folder {}: {error}", path.display()))
+        };
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(|error| failed("make", error))?;
+        let directory = File::open(path).map_err(|error| failed("open", error))?;
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(path.join(LOCK_FILE))
+            .map_err(|error| failed("lock", error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(held(path, lock)),
+            Err(TryLockError::Error(error)) => return Err(failed("lock", error)),
+        }
+        write_pid(&lock);
+        Ok(Self { path: path.to_owned(), directory, lock, metrics })
+    }
+
+    /// Reads a file; nothing where there is none.
+    pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StartError> {
+        match fs::read(self.path(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StartError::failed(format!("cannot read {}: {error}", self.path(name).display()))),
+        }
+    }
+
+    /// Where a file is, for messages.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Makes the folder ours, once its content has been accepted: removes what a crash left over, closes it to others,
+    /// and makes sure that what was read is on the disk and not only in the page cache. A file gets its name after its
+    /// own fsync only, so that it is the name that a crash or a failed fsync can leave in doubt.
+    pub(super) fn settle(&self, names: &[&str]) -> Result<(), StartError> {
+        let failed = |error: io::Error| StartError::failed(format!("cannot settle {}: {error}", self.path.display()));
+        close_to_others(&self.path, FOLDER_MODE);
+        for name in names {
+            let temp = self.path(&format!("{name}{TEMP_SUFFIX}"));
+            if temp.symlink_metadata().is_ok() {
+                fs::remove_file(&temp).map_err(failed)?;
+                log::warn!(file:% = temp.display(); "removed a file that a crash left over");
+            }
+            match File::open(self.path(name)) {
+                Ok(file) => {
+                    close_to_others(&self.path(name), FILE_MODE);
+                    self.sync(&file).map_err(failed)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        self.sync(&self.directory).map_err(failed)
+    }
+
+    /// Replaces a file: whoever reads it, at any moment and after any crash, reads the old content or the new.
+    ///
+    /// # Errors
+    /// Whether the old content is still there, or nobody knows.
+    pub(super) fn replace(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), WriteError> {
+        let temp = self.path(&format!("{name}{TEMP_SUFFIX}"));
+        let replaced = self.write_temp(&temp, write).and_then(|()| {
+            fs::rename(&temp, self.path(name)).map_err(WriteError::of)?;
+            self.sync(&self.directory).map_err(WriteError::Unknown)
+        });
+        if replaced.is_err() {
+            // It gives its room back. Where it cannot be removed, the next write truncates it.
+            let _ = fs::remove_file(&temp);
+        }
+        replaced
+    }
+
+    fn write_temp(&self, temp: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(temp);
+        let mut buffered = BufWriter::new(file.map_err(WriteError::of)?);
+        write(&mut buffered).map_err(WriteError::of)?;
+        let file = buffered.into_inner().map_err(|error| WriteError::of(error.into_error()))?;
+        self.sync(&file).map_err(WriteError::Unknown)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        let start = Instant::now();
+        let outcome = file.sync_all();
+        self.metrics.fsync_seconds.observe(start.elapsed().as_secs_f64());
+        outcome
+    }
+
+    /// Lets another process have the folder.
+    pub(super) fn unlock(&self) {
+        if let Err(error) = self.lock.unlock() {
+            log::warn!(folder:% = self.path.display(); "cannot unlock the data folder, which ends with the process: {error}");
+        }
+    }
+}
+
+fn held(path: &Path, mut lock: File) -> StartError {
+    let mut holder = String::new();
+    // Who it is makes a better message; the refusal stands without it.
+    let _ = lock.read_to_string(&mut holder);
+    let holder = if holder.trim().is_empty() { "another process" } else { &format!("process {}", holder.trim()) };
+    StartError::failed(format!(
+        "the data folder {} is in use by {holder}; stop it, or set USERS_DATA_DIR to another folder",
+        path.display()
+    ))
+}
+
+fn write_pid(mut lock: &File) {
+    let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "{}", std::process::id()));
+    if let Err(error) = written {
+        log::warn!("cannot note the process id in the lock file: {error}");
+    }
+}
+
+/// A mounted folder may belong to somebody else, who decides then who may read it.
+fn close_to_others(path: &Path, mode: u32) {
+    if let Err(error) = fs::set_permissions(path, Permissions::from_mode(mode)) {
+        log::warn!(path:% = path.display(); "cannot close this to other users of the machine: {error}");
+    }
+}

@@ -1,0 +1,181 @@
+//! The users in memory, with the indexes that keep names and addresses unique. Knows no file and no message.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::Arc,
+};
+
+use chassis::identity::UserId;
+
+use crate::domain::{Folded, Refusal, User, UserType};
+
+/// All users by id. Records are shared, so that a copy of the map costs a pointer for each.
+pub(super) type Users = BTreeMap<UserId, Arc<User>>;
+
+/// Users with their indexes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    users: Users,
+    usernames: HashMap<Folded, UserId>,
+    emails: HashMap<Folded, UserId>,
+    admins: usize,
+}
+
+impl Table {
+    /// A table of these users. Notes every id, name and address that two of them share; then the table is of no use.
+    pub(super) fn of(users: Vec<User>, mistakes: &mut Vec<String>) -> Self {
+        let mut table = Self::default();
+        for user in users {
+            if let Some(same) = table.users.get(&user.id) {
+                mistakes
+                    .push(format!("two users have the id {}: `{}` and `{}`", user.id, same.username, user.username));
+                continue;
+            }
+            if let Some(other) = table.find_by_name(user.username.folded()) {
+                mistakes.push(format!(
+                    "users {} and {} have usernames that count as the same: `{}` and `{}`",
+                    other.id, user.id, other.username, user.username
+                ));
+            }
+            if let Some(email) = &user.email
+                && let Some(other) = table.emails.get(email.folded())
+            {
+                mistakes.push(format!(
+                    "users {other} and {} have the same e-mail address `{}`",
+                    user.id,
+                    email.as_str()
+                ));
+            }
+            table.put(Arc::new(user));
+        }
+        table
+    }
+
+    pub(super) fn get(&self, id: UserId) -> Result<&Arc<User>, Refusal> {
+        self.users.get(&id).ok_or(Refusal::NotFound)
+    }
+
+    pub(super) fn find_by_name(&self, username: &Folded) -> Option<&Arc<User>> {
+        self.usernames.get(username).and_then(|id| self.users.get(id))
+    }
+
+    /// Up to `limit` users whose ids follow `after`, in the order of their ids.
+    pub(super) fn list(&self, after: Option<UserId>, limit: usize) -> Vec<Arc<User>> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.users.range((start, Bound::Unbounded)).take(limit).map(|(_, user)| Arc::clone(user)).collect()
+    }
+
+    pub(super) const fn users(&self) -> &Users {
+        &self.users
+    }
+
+    pub(super) const fn admins(&self) -> usize {
+        self.admins
+    }
+
+    /// The highest id of all.
+    pub(super) fn id_max(&self) -> Option<UserId> {
+        self.users.keys().next_back().copied()
+    }
+
+    /// Whether `user` may take its name and address: they are free, or its own already.
+    pub(super) fn check_unique(&self, user: &User) -> Result<(), Refusal> {
+        let is_free = |holder: Option<&UserId>| holder.is_none_or(|holder| *holder == user.id);
+        if !is_free(self.usernames.get(user.username.folded())) {
+            return Err(Refusal::UsernameTaken);
+        }
+        if !is_free(user.email.as_ref().and_then(|email| self.emails.get(email.folded()))) {
+            return Err(Refusal::EmailTaken);
+        }
+        Ok(())
+    }
+
+    /// Adds a user, or replaces the one of the same id.
+    pub(super) fn put(&mut self, user: Arc<User>) {
+        self.remove(user.id);
+        self.usernames.insert(user.username.folded().clone(), user.id);
+        if let Some(email) = &user.email {
+            self.emails.insert(email.folded().clone(), user.id);
+        }
+        self.admins += usize::from(user.user_type == UserType::Admin);
+        self.users.insert(user.id, user);
+    }
+
+    /// Removes a user, if it is there.
+    pub(super) fn remove(&mut self, id: UserId) {
+        let Some(user) = self.users.remove(&id) else { return };
+        self.usernames.remove(user.username.folded());
+        if let Some(email) = &user.email {
+            self.emails.remove(email.folded());
+        }
+        self.admins -= usize::from(user.user_type == UserType::Admin);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::timestamp::Timestamp;
+
+    use super::*;
+    use crate::domain::{Email, NewUser, UserName};
+
+    fn user(id: i64, username: &str, email: Option<&str>) -> User {
+        let new = NewUser {
+            username: UserName::parse(username).unwrap(),
+            email: email.map(|email| Email::parse(email).unwrap()),
+            full_name: None,
+            user_type: UserType::Default,
+            hashed_password: "$2b$12$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2".parse().unwrap(),
+            created_by: None,
+        };
+        new.into_user(UserId(id), Timestamp::of_unix_micros(0).unwrap())
+    }
+
+    fn table(users: Vec<User>) -> Table {
+        let mut mistakes = Vec::new();
+        let table = Table::of(users, &mut mistakes);
+        assert_eq!(mistakes, [""; 0]);
+        table
+    }
+
+    #[test]
+    fn names_and_addresses_are_unique_and_the_absence_of_one_is_not_an_address() {
+        let table = table(vec![user(1, "ann", Some("ann@x")), user(2, "bob", None), user(3, "cid", None)]);
+        for (candidate, expected) in [
+            (user(4, "ANN", None), Err(Refusal::UsernameTaken)),
+            (user(4, "dan", Some("Ann@X")), Err(Refusal::EmailTaken)),
+            (user(4, "dan", None), Ok(())),
+            (user(1, "Ann", Some("ANN@x")), Ok(())),
+            (user(1, "bob", None), Err(Refusal::UsernameTaken)),
+        ] {
+            assert_eq!(table.check_unique(&candidate), expected, "{candidate:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_free_again_after_its_user_is_renamed_or_removed() {
+        let mut table = table(vec![user(1, "ann", Some("ann@x")), user(2, "bob", None)]);
+        table.put(Arc::new(user(1, "eve", None)));
+        assert_eq!(table.check_unique(&user(3, "ann", Some("ann@x"))), Ok(()));
+        table.remove(UserId(2));
+        assert_eq!(table.check_unique(&user(3, "bob", None)), Ok(()));
+        assert!(table.find_by_name(UserName::parse("EVE").unwrap().folded()).is_some());
+    }
+
+    #[test]
+    fn a_list_goes_on_after_an_id_even_if_that_user_is_gone() {
+        let mut table = table((1..=5).map(|id| user(id, &format!("u{id}"), None)).collect());
+        table.remove(UserId(2));
+        let ids: Vec<i64> = table.list(Some(UserId(2)), 2).iter().map(|user| user.id.0).collect();
+        assert_eq!(ids, [3, 4]);
+    }
+
+    #[test]
+    fn every_collision_is_listed() {
+        let users = vec![user(1, "ann", Some("a@x")), user(2, "Ann", Some("A@x")), user(1, "bob", None)];
+        let mut mistakes = Vec::new();
+        Table::of(users, &mut mistakes);
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+    }
+}

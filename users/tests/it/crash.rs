@@ -1,0 +1,160 @@
+//! The process killed in the middle of its work, and asked to end in the middle of it.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    fixture::{Folder, new_user},
+    process::{self, Process, command},
+};
+
+/// Users that are changed all the time, each by a thread of its own.
+const WRITERS: usize = 8;
+
+/// What a thread was promised.
+#[derive(Default)]
+struct Promised {
+    created: Vec<String>,
+    /// The last full name of a user that was acknowledged: a number that only grows.
+    renamed: usize,
+}
+
+/// Makes users as fast as they are acknowledged, until the process no longer answers.
+fn create_until_gone(addr: SocketAddr, prefix: String, acknowledged: Arc<AtomicUsize>) -> JoinHandle<Promised> {
+    thread::spawn(move || {
+        let mut promised = Promised::default();
+        for n in 0.. {
+            let name = format!("{prefix}-{n}");
+            let Some((201, _)) = process::admin(addr, "POST", "/api/users", &new_user(&name, "default")) else { break };
+            promised.created.push(name);
+            acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
+        promised
+    })
+}
+
+/// Changes one user as fast as it is acknowledged, from `start` on, until the process no longer answers.
+fn rename_until_gone(addr: SocketAddr, id: i64, start: usize, acknowledged: Arc<AtomicUsize>) -> JoinHandle<Promised> {
+    thread::spawn(move || {
+        let mut promised = Promised { renamed: start, ..Promised::default() };
+        let target = format!("/api/users/{id}");
+        for n in start + 1.. {
+            let change = json!({"full_name": n.to_string()});
+            let Some((200, _)) = process::admin(addr, "PATCH", &target, &change) else { break };
+            promised.renamed = n;
+            acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
+        promised
+    })
+}
+
+/// Reads the file again and again; whoever reads it, at any moment, reads whole JSON.
+fn read_until(path: &Path, stop: Arc<AtomicBool>) -> JoinHandle<usize> {
+    let path = path.to_owned();
+    thread::spawn(move || {
+        let mut reads = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let users: Vec<Value> = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            assert!(users.len() >= 3);
+            reads += 1;
+        }
+        reads
+    })
+}
+
+fn wait_for(acknowledged: &AtomicUsize, count: usize) {
+    while acknowledged.load(Ordering::Relaxed) < count {
+        thread::yield_now();
+    }
+}
+
+fn names(process: &Process) -> Vec<String> {
+    let (status, list) = process.admin("GET", "/api/users", &Value::Null).unwrap();
+    assert_eq!(status, 200);
+    list.as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
+    let folder = Folder::new();
+    let mut process = Process::start(&mut command(&folder.data()));
+    let ids: Vec<i64> = (0..WRITERS)
+        .map(|n| {
+            let (_, user) = process.admin("POST", "/api/users", &new_user(&format!("writer-{n}"), "default")).unwrap();
+            user["id"].as_i64().unwrap()
+        })
+        .collect();
+    let mut renamed = [0; WRITERS];
+    let mut id_max = 0;
+    // Each round is killed at another moment of the burst.
+    for (round, count) in [30, 71, 113, 40, 97, 150].into_iter().enumerate() {
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let reader = read_until(&folder.data().join("users.json"), Arc::clone(&stop));
+        let addr = process.addr();
+        let creators: Vec<_> =
+            (0..3).map(|n| create_until_gone(addr, format!("r{round}-{n}"), Arc::clone(&acknowledged))).collect();
+        let renamers: Vec<_> =
+            (0..WRITERS).map(|n| rename_until_gone(addr, ids[n], renamed[n], Arc::clone(&acknowledged))).collect();
+        wait_for(&acknowledged, count);
+        process.kill();
+        let created: Vec<String> = creators.into_iter().flat_map(|creator| creator.join().unwrap().created).collect();
+        for (n, renamer) in renamers.into_iter().enumerate() {
+            renamed[n] = renamer.join().unwrap().renamed;
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(reader.join().unwrap() > 0);
+
+        process = Process::start(&mut command(&folder.data()));
+        let names = names(&process);
+        for name in created {
+            assert!(names.contains(&name), "round {round}: {name} is lost");
+        }
+        for (n, id) in ids.iter().enumerate() {
+            let kept: usize = process.full_name(*id).parse().unwrap_or_default();
+            assert!(kept >= renamed[n], "round {round}: user {id} went back from {} to {kept}", renamed[n]);
+            renamed[n] = kept;
+        }
+        let (_, last) = process.admin("POST", "/api/users", &new_user(&format!("after-{round}"), "default")).unwrap();
+        assert!(last["id"].as_i64().unwrap() > id_max, "an id was given again");
+        id_max = last["id"].as_i64().unwrap();
+    }
+}
+
+#[test]
+fn a_signal_to_end_loses_nothing_and_does_not_hang() {
+    let folder = Folder::new();
+    let mut process = Process::start(&mut command(&folder.data()));
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let addr = process.addr();
+    let creators: Vec<_> =
+        (0..4).map(|n| create_until_gone(addr, format!("c{n}"), Arc::clone(&acknowledged))).collect();
+    let renamers: Vec<_> = (1..=3).map(|id| rename_until_gone(addr, id, 0, Arc::clone(&acknowledged))).collect();
+    wait_for(&acknowledged, 60);
+    process.terminate();
+    assert!(process.end().success(), "{:?}", process.logged);
+    process.wait_for_log("users has stopped");
+    let created: Vec<String> = creators.into_iter().flat_map(|creator| creator.join().unwrap().created).collect();
+    let renamed: Vec<usize> = renamers.into_iter().map(|renamer| renamer.join().unwrap().renamed).collect();
+
+    let process = Process::start(&mut command(&folder.data()));
+    let names = names(&process);
+    for name in created {
+        assert!(names.contains(&name), "{name} is lost");
+    }
+    for (id, renamed) in (1..).zip(renamed) {
+        let kept: usize = process.full_name(id).parse().unwrap_or_default();
+        assert!(kept >= renamed, "user {id} went back from {renamed} to {kept}");
+    }
+    assert!(!folder.names().iter().any(|name| name.contains("tmp")), "{:?}", folder.names());
+}

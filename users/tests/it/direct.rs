@@ -1,0 +1,82 @@
+//! Requests that did not come through the gateway, and callers who may not.
+
+use std::time::{Duration, SystemTime};
+
+use chassis::{
+    config::Secret,
+    identity::{Assertion, AssertionSigner},
+    testing::{Call, call, get, post},
+};
+use serde_json::json;
+
+use crate::fixture::{KEY, Users, assertion, new_user, signed};
+
+fn every_call() -> Vec<Call> {
+    vec![
+        post("/api/login", &json!({"username": "admin", "password": "a"})),
+        get("/api/users"),
+        call("HEAD", "/api/users"),
+        post("/api/users", &new_user("ann", "admin")),
+        get("/api/users/1"),
+        call("PUT", "/api/users/3").json(&json!({"user_type": "admin"})),
+        call("PATCH", "/api/users/3").json(&json!({"user_type": "admin"})),
+        call("DELETE", "/api/users/3"),
+    ]
+}
+
+#[test]
+fn a_service_called_directly_refuses_everything() {
+    let users = Users::demo();
+    let forged = |audience: &str, key: &str, age: u64| {
+        let signer = AssertionSigner::new(audience, &Secret::new(key.to_owned())).unwrap();
+        let admin =
+            Assertion { sub: Some("1".to_owned()), user_type: Some("admin".to_owned()), ..Assertion::default() };
+        signer.sign(&admin, SystemTime::now() - Duration::from_secs(age)).unwrap().to_str().unwrap().to_owned()
+    };
+    let good = assertion(Some((1, "admin")));
+    let unsigned = format!("{}.", good.rsplit_once('.').unwrap().0);
+    for (why, token) in [
+        ("of another key", forged("users", &"x".repeat(32), 0)),
+        ("for another service", forged("orders", KEY, 0)),
+        ("expired", forged("users", KEY, 600)),
+        ("without signature", unsigned),
+        ("no token at all", "admin".to_owned()),
+    ] {
+        for call in every_call() {
+            let refused = users.send(&call.header("gateway-assertion", &token));
+            assert_eq!(refused.status, 401, "{why}: {}", refused.text());
+        }
+        assert_eq!(users.send(&get("/api/users").header("gateway-assertion", &token)).problem(), "assertion_invalid");
+    }
+    for call in every_call() {
+        let call = call.header("request-user-id", "1").header("request-user-type", "admin");
+        assert_eq!(users.send(&call).status, 401, "{call:?}");
+    }
+    let twice = get("/api/users").header("gateway-assertion", &good).header("gateway-assertion", &good);
+    assert_eq!(users.send(&twice).problem(), "assertion_invalid");
+    assert_eq!(users.get(3).json()["user_type"], "default", "nothing was changed");
+}
+
+#[test]
+fn another_identity_header_must_agree_with_the_assertion() {
+    let users = Users::demo();
+    let with = |name: &str, value: &str| signed(get("/api/users"), Some((1, "admin"))).header(name, value);
+    assert_eq!(users.send(&with("request-user-id", "1")).status, 200);
+    assert_eq!(users.send(&with("request-user-id", "2")).problem(), "assertion_invalid");
+    assert_eq!(users.send(&with("request-user-type", "default")).problem(), "assertion_invalid");
+}
+
+#[test]
+fn only_an_admin_manages_users() {
+    let users = Users::demo();
+    for call in every_call().into_iter().skip(1) {
+        let refused = users.send(&signed(call.clone(), Some((2, "default"))));
+        assert_eq!(refused.status, 403, "{call:?}");
+        let refused = users.send(&signed(call.clone(), None));
+        assert_eq!(refused.status, 401, "nobody is signed in: {call:?}");
+    }
+    let refused = users.send(&signed(get("/api/users/1"), Some((2, "default"))));
+    assert_eq!(refused.problem(), "insufficient_scope");
+    let refused = users.send(&signed(get("/api/users/none"), Some((2, "default"))));
+    assert_eq!(refused.problem(), "insufficient_scope", "who may not ask does not learn what exists");
+}

@@ -1,0 +1,70 @@
+/* A disk that fails when told to: while a file of the fault's name is in $FAULT_CONTROL, system calls on files below
+ * $FAULT_FOLDER fail. Preloaded into the service by the tests. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static int is_told_to(const char *fault) {
+    char path[PATH_MAX];
+    const char *control = getenv("FAULT_CONTROL");
+    if (!control) return 0;
+    snprintf(path, sizeof path, "%s/%s", control, fault);
+    return access(path, F_OK) == 0;
+}
+
+static int is_ours(int fd) {
+    char link[64], path[PATH_MAX];
+    const char *folder = getenv("FAULT_FOLDER");
+    if (!folder) return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0) return 0;
+    path[length] = 0;
+    return strncmp(path, folder, strlen(folder)) == 0;
+}
+
+static int fails(int fd) {
+    if (!is_ours(fd)) return 0;
+    if (is_told_to("full")) { errno = ENOSPC; return 1; }
+    if (is_told_to("broken")) { errno = EIO; return 1; }
+    return 0;
+}
+
+ssize_t write(int fd, const void *bytes, size_t count) {
+    static ssize_t (*next)(int, const void *, size_t);
+    if (!next) next = (ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+    /* The first half still fits, as on a real disk that fills up. */
+    if (fails(fd)) return count > 32 ? next(fd, bytes, count / 2) : -1;
+    return next(fd, bytes, count);
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int count) {
+    static ssize_t (*next)(int, const struct iovec *, int);
+    if (!next) next = (ssize_t (*)(int, const struct iovec *, int))dlsym(RTLD_NEXT, "writev");
+    return fails(fd) ? -1 : next(fd, parts, count);
+}
+
+static int fails_to_sync(int fd) {
+    if (!is_ours(fd)) return 0;
+    while (is_told_to("stall")) usleep(1000);
+    if (is_told_to("fsync")) { errno = EIO; return 1; }
+    return 0;
+}
+
+int fsync(int fd) {
+    static int (*next)(int);
+    if (!next) next = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+    return fails_to_sync(fd) ? -1 : next(fd);
+}
+
+int fdatasync(int fd) {
+    static int (*next)(int);
+    if (!next) next = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    return fails_to_sync(fd) ? -1 : next(fd);
+}

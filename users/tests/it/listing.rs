@@ -1,0 +1,88 @@
+//! The list of users, page by page.
+
+use chassis::testing::{Answer, get};
+use serde_json::json;
+
+use crate::fixture::{Users, demo};
+
+fn ids(answer: &Answer) -> Vec<i64> {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json().as_array().unwrap().iter().map(|user| user["id"].as_i64().unwrap()).collect()
+}
+
+/// The target of the link to the next page, as a client follows it.
+fn next(answer: &Answer) -> Option<String> {
+    let link = answer.header("link")?;
+    let (target, relation) = link.split_once(';').unwrap();
+    assert_eq!(relation.trim(), "rel=\"next\"");
+    Some(target.trim_start_matches('<').trim_end_matches('>').to_owned())
+}
+
+#[test]
+fn the_list_is_a_bare_array_by_id() {
+    let users = Users::demo();
+    users.create("ann");
+    let all = users.admin(get("/api/users"));
+    assert_eq!((ids(&all), next(&all)), (vec![1, 2, 3, 4], None));
+    assert_eq!(all.json()[0], users.get(1).json());
+}
+
+#[test]
+fn a_link_leads_to_the_next_page_and_only_where_there_is_one() {
+    let users = Users::demo();
+    let first = users.admin(get("/api/users?limit=2"));
+    assert_eq!(ids(&first), [1, 2]);
+    let target = next(&first).unwrap();
+    assert!(target.starts_with("/api/users?limit=2&cursor="), "{target}");
+    let second = users.admin(get(&target));
+    assert_eq!((ids(&second), next(&second)), (vec![3], None));
+    let exact = users.admin(get("/api/users?limit=3"));
+    assert_eq!((ids(&exact), next(&exact)), (vec![1, 2, 3], None));
+}
+
+#[test]
+fn pages_neither_repeat_nor_skip_while_users_come_and_go() {
+    let users = Users::demo();
+    for name in ["u4", "u5", "u6", "u7"] {
+        users.create(name);
+    }
+    let first = users.admin(get("/api/users?limit=4"));
+    // The user that the cursor stands on goes, one before it goes, and one comes at the end.
+    assert_eq!((users.delete(4).status, users.delete(3).status), (204, 204));
+    users.create("u8");
+    let second = users.admin(get(&next(&first).unwrap()));
+    assert_eq!((ids(&first), ids(&second)), (vec![1, 2, 3, 4], vec![5, 6, 7, 8]));
+}
+
+#[test]
+fn a_cursor_is_good_after_a_restart_but_not_after_meddling() {
+    let users = Users::demo();
+    let target = next(&users.admin(get("/api/users?limit=1"))).unwrap();
+    let users = users.restart(demo);
+    assert_eq!(ids(&users.admin(get(&target))), [2]);
+    let (start, cursor) = target.split_once("cursor=").unwrap();
+    let mut changed = cursor.to_owned();
+    let last = if changed.pop() == Some('A') { 'B' } else { 'A' };
+    changed.push(last);
+    for bad in [changed.as_str(), "", "2", "Mg", &cursor[1..], &format!("{cursor}{cursor}")] {
+        let refused = users.admin(get(&format!("{start}cursor={bad}")));
+        assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "{bad}");
+    }
+}
+
+#[test]
+fn a_bad_limit_is_refused() {
+    let users = Users::demo();
+    for bad in ["0", "501", "-1", "ten", "", "1&limit=2"] {
+        let refused = users.admin(get(&format!("/api/users?limit={bad}")));
+        assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "{bad}");
+    }
+    assert_eq!(users.admin(get("/api/users?limit=500")).status, 200);
+}
+
+#[test]
+fn a_change_is_seen_by_the_next_reader() {
+    let users = Users::demo();
+    users.patch(3, &json!({"full_name": "Tess"}));
+    assert_eq!(users.admin(get("/api/users")).json()[2]["full_name"], "Tess");
+}

@@ -1,0 +1,124 @@
+//! What every HTTP service owes its clients: methods, media types, limits, one shape of error; health and metrics.
+
+use chassis::testing::{call, exchange, get, post};
+use serde_json::json;
+
+use crate::fixture::{Users, assertion, signed};
+
+#[test]
+fn another_method_is_answered_with_those_that_exist() {
+    let users = Users::demo();
+    for (path, allow, other) in [
+        ("/api/login", "POST, OPTIONS", "GET"),
+        ("/api/users", "GET, HEAD, POST, OPTIONS", "DELETE"),
+        ("/api/users/1", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS", "POST"),
+        ("/openapi.json", "GET, HEAD, OPTIONS", "PUT"),
+        ("/health/ready", "GET, HEAD, OPTIONS", "POST"),
+    ] {
+        let refused = users.admin(call(other, path));
+        assert_eq!((refused.status, refused.problem().as_str()), (405, "method_not_allowed"), "{path}");
+        assert_eq!(refused.header("allow"), Some(allow), "{path}");
+        let options = users.admin(call("OPTIONS", path));
+        assert_eq!(
+            (options.status, options.header("allow"), options.text().as_str()),
+            (204, Some(allow), ""),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn head_is_get_without_the_body() {
+    let users = Users::demo();
+    for path in ["/api/users", "/api/users/1", "/openapi.json", "/health/live", "/health/ready"] {
+        let (head, get) = (users.admin(call("HEAD", path)), users.admin(get(path)));
+        assert_eq!((head.status, head.text().as_str()), (200, ""), "{path}");
+        for header in ["content-type", "content-length", "etag"] {
+            assert_eq!(head.header(header), get.header(header), "{path} {header}");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_names_nothing_is_not_found() {
+    let users = Users::demo();
+    for path in [
+        "/",
+        "/api",
+        "/api/users/",
+        "/api/users/99",
+        "/api/users/none",
+        "/api/users/01",
+        "/api/users/+1",
+        "/api/users/1.0",
+        "/api/users/99999999999999999999",
+        "/api/users/1/",
+        "/api/Users",
+        "/api/login/",
+    ] {
+        let answer = users.admin(get(path));
+        assert_eq!((answer.status, answer.problem().as_str()), (404, "not_found"), "{path}");
+        assert_eq!(answer.json()["instance"], path);
+    }
+}
+
+#[test]
+fn a_body_is_json_of_a_bearable_size() {
+    let users = Users::demo();
+    for (method, path) in
+        [("POST", "/api/login"), ("POST", "/api/users"), ("PUT", "/api/users/3"), ("PATCH", "/api/users/3")]
+    {
+        let send = |media_type: &str, body: &[u8]| users.admin(call(method, path).body(media_type, body));
+        let form = send("application/x-www-form-urlencoded", b"username=admin&password=a");
+        assert_eq!((form.status, form.problem().as_str()), (415, "unsupported_media_type"), "{path}");
+        assert!(form.json()["detail"].as_str().unwrap().contains("-H 'Content-Type: application/json'"));
+        for broken in [&b"{"[..], b"nonsense", b"{\"a\": \xff}", b"{}{}"] {
+            let answer = send("application/json", broken);
+            assert_eq!((answer.status, answer.problem().as_str()), (400, "malformed_json"), "{path} {broken:?}");
+        }
+        assert_eq!(users.admin(call(method, path)).status, 415, "{path}");
+        let large = send("application/json", &vec![b' '; 64 * 1024 + 1]);
+        assert_eq!((large.status, large.problem().as_str()), (413, "payload_too_large"), "{path}");
+        assert_eq!(send("application/json", b"[]").problem(), "validation_failed", "{path}");
+    }
+    let charset = call("PATCH", "/api/users/3").body("application/json; charset=utf-8", b"{\"full_name\": \"T\"}");
+    assert_eq!(users.admin(charset).status, 200);
+}
+
+#[test]
+fn a_body_that_does_not_tell_its_length_is_cut_off() {
+    let users = Users::demo();
+    let head = format!(
+        "POST /api/users HTTP/1.1\r\nHost: u\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         gateway-assertion: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        assertion(Some((1, "admin")))
+    );
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    let answer = exchange(users.addr(), format!("{head}{}0\r\n\r\n", chunk.repeat(2)).as_bytes());
+    assert_eq!((answer.status, answer.problem().as_str()), (413, "payload_too_large"));
+}
+
+#[test]
+fn a_request_keeps_its_id() {
+    let users = Users::demo();
+    let answer = users.admin(get("/api/users/99").header("x-request-id", "mine-7"));
+    assert_eq!(answer.json()["request_id"], "mine-7");
+    assert_eq!(users.get(1).header("x-request-id").map(str::len), Some(32));
+}
+
+#[test]
+fn health_and_metrics_need_no_caller() {
+    let users = Users::demo();
+    assert_eq!(users.send(&get("/health/live")).status, 200);
+    let ready = users.send(&get("/health/ready"));
+    assert_eq!((ready.status, ready.json()), (200, json!({"status": "ready", "checks": {"store": "ok"}})));
+    users.create("ann");
+    users.login("nobody", "x");
+    assert_eq!(users.metric("users_store_batch_changes_count"), 1.0);
+    assert!(users.metric("users_store_fsync_seconds_count") >= 4.0);
+    assert!(users.metric("users_bcrypt_seconds_count") >= 2.0);
+    assert_eq!(users.metric("users_store_waiting_changes"), 0.0);
+    let text = users.send(&get("/metrics")).text();
+    assert!(text.contains("route=\"/api/users\""), "{text}");
+    assert_eq!(users.send(&signed(post("/metrics", &json!({})), None)).status, 405);
+}
