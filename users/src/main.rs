@@ -16,7 +16,8 @@ fn main() -> ExitCode {
 fn run(settings: Settings) -> Result<(), StartError> {
     logging::init(settings.log_format);
     actix_rt::System::new().block_on(async {
+        let shutdown = server::shutdown_signal();
         let server = Server::bind(settings)?;
-        server.run_until(server::shutdown_signal()).await
+        server.run_until(shutdown).await
     })
 }

@@ -1,7 +1,10 @@
 //! The OpenAPI document of this service, which the gateway merges into its own: parameters and problems that several
 //! calls share, and the document itself. The calls are described beside their handlers, the bodies in `contract`.
 
-use std::sync::LazyLock;
+use std::{
+    future::{Ready, ready},
+    sync::LazyLock,
+};
 
 use actix_web::HttpResponse;
 use chassis::problem::ProblemBody;
@@ -38,9 +41,9 @@ impl Modify for Bearer {
 }
 
 /// Answers `/openapi.json`.
-pub(super) async fn serve() -> HttpResponse {
+pub(super) fn serve() -> Ready<HttpResponse> {
     static DOCUMENT: LazyLock<Document> = LazyLock::new(Api::openapi);
-    std::future::ready(HttpResponse::Ok().json(&*DOCUMENT)).await
+    ready(HttpResponse::Ok().json(&*DOCUMENT))
 }
 
 #[derive(IntoParams)]

@@ -84,7 +84,7 @@ impl StoreActor {
             visible: loaded.table,
             protection,
             next_id: loaded.next_id,
-            next_id_durable: 0,
+            next_id_durable: loaded.next_id_durable,
             queue: VecDeque::new(),
             writing: Vec::new(),
             phase: Phase::Open,

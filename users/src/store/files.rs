@@ -26,6 +26,8 @@ pub(super) struct Files {
 pub(super) struct Loaded {
     pub(super) table: Table,
     pub(super) next_id: i64,
+    /// What the file remembers of it, which is less where the file is missing: the file of the Python system had none.
+    pub(super) next_id_durable: i64,
 }
 
 impl Files {
@@ -43,11 +45,11 @@ impl Files {
     fn load(&self) -> Result<Loaded, StartError> {
         let mut mistakes = Vec::new();
         let meta = match self.folder.read(META_FILE)?.map(|bytes| Meta::parse(&bytes)) {
-            None => Meta::new(1),
+            None => Meta::new(0),
             Some(Ok(meta)) => meta,
             Some(Err(mistake)) => {
                 mistakes.push(self.mistake(META_FILE, &mistake));
-                Meta::new(1)
+                Meta::new(0)
             }
         };
         let mut parsed = self.folder.read(USERS_FILE)?.map(|bytes| record::parse(&bytes)).unwrap_or_default();
@@ -58,7 +60,7 @@ impl Files {
             return Err(StartError::failed(format!("nothing was changed, but the data cannot be used:\n  {listed}")));
         }
         let after_max = table.id_max().map_or(1, |id| id.0 + 1);
-        Ok(Loaded { table, next_id: meta.next_id.max(after_max) })
+        Ok(Loaded { table, next_id: meta.next_id.max(after_max), next_id_durable: meta.next_id })
     }
 
     fn mistake(&self, name: &str, what: &str) -> String {

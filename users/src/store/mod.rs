@@ -125,6 +125,7 @@ impl OpenedStore {
             self.loaded.next_id = self.loaded.next_id.max(user.id.0 + 1);
             self.loaded.table.put(Arc::new(user));
         }
+        self.loaded.next_id_durable = self.loaded.next_id;
         self.files.save(Some(self.loaded.next_id), self.loaded.table.users()).map_err(|error| {
             StartError::failed(format!("cannot write the first users: {}", StoreError::from(error).chain()))
         })

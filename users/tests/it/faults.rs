@@ -63,6 +63,26 @@ fn rename(process: &Process, id: i64, name: &str) -> Option<(u16, Value)> {
 }
 
 #[test]
+fn a_change_is_answered_after_file_name_and_folder_are_durable_and_a_new_id_before_its_user() {
+    let disk = FaultyDisk::new();
+    let process = Process::start(&mut disk.command());
+    let traced = |what: &mut dyn FnMut()| {
+        disk.fail("trace");
+        what();
+        let traced = fs::read_to_string(disk.control("trace")).unwrap();
+        disk.heal("trace");
+        traced.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let replaced = |name: &str| [format!("fsync {name}.tmp"), format!("rename {name}"), "fsync users".to_owned()];
+    let renamed = traced(&mut || assert_eq!(rename(&process, 3, "Tess").unwrap().0, 200));
+    assert_eq!(renamed, replaced("users.json"));
+    let created = traced(&mut || {
+        assert_eq!(process.admin("POST", "/api/users", &new_user("ann", "default")).unwrap().0, 201);
+    });
+    assert_eq!(created, [replaced("users.meta.json"), replaced("users.json")].concat());
+}
+
+#[test]
 fn a_full_disk_refuses_changes_loses_nothing_and_is_over_when_there_is_room() {
     let disk = FaultyDisk::new();
     let process = Process::start(&mut disk.command());

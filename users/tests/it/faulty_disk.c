@@ -1,8 +1,10 @@
 /* A disk that fails when told to: while a file of the fault's name is in $FAULT_CONTROL, system calls on files below
- * $FAULT_FOLDER fail. Preloaded into the service by the tests. */
+ * $FAULT_FOLDER fail. While there is a file `trace`, what makes changes durable is noted in it, after it was done.
+ * Preloaded into the service by the tests. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +20,33 @@ static int is_told_to(const char *fault) {
     return access(path, F_OK) == 0;
 }
 
-static int is_ours(int fd) {
-    char link[64], path[PATH_MAX];
-    const char *folder = getenv("FAULT_FOLDER");
-    if (!folder) return 0;
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void trace(const char *call, const char *path) {
+    char file[PATH_MAX];
+    if (!is_told_to("trace")) return;
+    snprintf(file, sizeof file, "%s/trace", getenv("FAULT_CONTROL"));
+    int fd = open(file, O_WRONLY | O_APPEND);
+    if (fd < 0) return;
+    dprintf(fd, "%s %s\n", call, last_part(path));
+    close(fd);
+}
+
+static int path_of(int fd, char *path) {
+    char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length < 0) return 0;
-    path[length] = 0;
+    ssize_t length = readlink(link, path, PATH_MAX - 1);
+    path[length < 0 ? 0 : length] = 0;
+    return length > 0;
+}
+
+static int is_ours(int fd) {
+    char path[PATH_MAX];
+    const char *folder = getenv("FAULT_FOLDER");
+    if (!folder || !path_of(fd, path)) return 0;
     return strncmp(path, folder, strlen(folder)) == 0;
 }
 
@@ -60,7 +81,19 @@ static int fails_to_sync(int fd) {
 int fsync(int fd) {
     static int (*next)(int);
     if (!next) next = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
-    return fails_to_sync(fd) ? -1 : next(fd);
+    if (fails_to_sync(fd)) return -1;
+    int outcome = next(fd);
+    char path[PATH_MAX];
+    if (is_ours(fd) && path_of(fd, path)) trace("fsync", path);
+    return outcome;
+}
+
+int rename(const char *from, const char *to) {
+    static int (*next)(const char *, const char *);
+    if (!next) next = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+    int outcome = next(from, to);
+    trace("rename", to);
+    return outcome;
 }
 
 int fdatasync(int fd) {

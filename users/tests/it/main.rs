@@ -1,5 +1,7 @@
 //! The accounts service from outside: real sockets, real files, and the real process where it is killed or its disk fails.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
+
 mod fixture;
 mod process;
 

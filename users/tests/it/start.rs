@@ -187,6 +187,14 @@ fn an_id_that_only_the_meta_file_remembers_is_not_given_again() {
 }
 
 #[test]
+fn the_highest_id_of_an_imported_file_is_not_given_again() {
+    let users = Users::start(Folder::with_users(&python_file()), production).unwrap();
+    assert_eq!(users.delete(7).status, 204);
+    let users = users.restart(production);
+    assert_eq!(users.create("ann"), 8);
+}
+
+#[test]
 fn what_a_crash_left_over_is_removed() {
     let file = python_file();
     let folder = Folder::with_users(&file);
