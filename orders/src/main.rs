@@ -19,5 +19,8 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), StartError> {
     let settings = Settings::from_args(args, &config::environment)?;
     logging::init(settings.log_format);
-    actix_rt::System::new().block_on(async { Server::bind(settings)?.run_until(server::shutdown_signal()).await })
+    actix_rt::System::new().block_on(async {
+        let shutdown = server::shutdown_signal();
+        Server::bind(settings)?.run_until(shutdown).await
+    })
 }
