@@ -28,7 +28,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SECRET = "0123456789abcdef0123456789abcdef"
-PORTS = {"direct": 7100, "gateway": 7101, "haproxy": 7102, "nginx": 7103, "envoy": 7104, "admin": 7110}
+PORTS = {"direct": 7100, "gateway": 7101, "haproxy": 7102, "nginx": 7103, "envoy": 7104,
+         "haproxy-full": 7105, "admin": 7110}
 BODIES = {"small": 230, "1KiB": 1024, "1MiB": 1024 * 1024}
 
 
@@ -147,11 +148,21 @@ routes:
                  cwd=folder)
 
 
-def start_haproxy(folder):
-    config = write(folder, "haproxy.cfg", f"""
+def start_haproxy(folder, name="haproxy"):
+    """HAProxy with the same check of the token; `haproxy-full` also has a request id, a rate limit and X-Forwarded-For,
+    as the gateway has."""
+    full = "" if name == "haproxy" else """
+  unique-id-format %[uuid()]
+  http-request set-header x-request-id %[unique-id]
+  http-response set-header x-request-id %[unique-id]
+  option forwardfor
+  stick-table type string len 16 size 100k expire 60s store http_req_rate(1s)
+  http-request track-sc0 var(txn.sub)
+  http-request deny deny_status 429 if { sc_http_req_rate(0) gt 1000000000 }"""
+    config = write(folder, f"{name}.cfg", f"""
 global
   nbthread 1
-  maxconn 20000
+  maxconn 9000
 defaults
   mode http
   timeout connect 1s
@@ -159,9 +170,8 @@ defaults
   timeout server 60s
   timeout http-keep-alive 75s
   http-reuse always
-  unique-id-format %[uuid()]
 frontend in
-  bind 127.0.0.1:{PORTS['haproxy']} backlog 8192
+  bind 127.0.0.1:{PORTS[name]} backlog 8192
   http-request set-var(txn.alg) http_auth_bearer,jwt_header_query('$.alg')
   http-request set-var(txn.iss) http_auth_bearer,jwt_payload_query('$.iss')
   http-request set-var(txn.aud) http_auth_bearer,jwt_payload_query('$.aud')
@@ -176,18 +186,12 @@ frontend in
   http-request deny deny_status 403 unless {{ var(txn.type) -m str admin }}
   http-request del-header Authorization
   http-request set-header request-user-id %[var(txn.sub)]
-  http-request set-header request-user-type %[var(txn.type)]
-  http-request set-header x-request-id %[unique-id]
-  http-response set-header x-request-id %[unique-id]
-  option forwardfor
-  stick-table type string len 16 size 100k expire 60s store http_req_rate(1s)
-  http-request track-sc0 var(txn.sub)
-  http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 1000000000 }}
+  http-request set-header request-user-type %[var(txn.type)]{full}
   default_backend direct
 backend direct
   server direct 127.0.0.1:{PORTS['direct']}
 """)
-    return Proxy("haproxy", [shutil.which("haproxy") or "/usr/sbin/haproxy", "-f", config, "-db"], cwd=folder)
+    return Proxy(name, [shutil.which("haproxy") or "/usr/sbin/haproxy", "-f", config, "-db"], cwd=folder)
 
 
 def start_nginx(folder):
@@ -330,13 +334,15 @@ def main():
     running = []
     wanted = lambda name: args.only in (None, name)
     try:
-        running.append(start_direct(folder))
-        proxies = [start_gateway(folder, args.gateway, 10), start_haproxy(folder), start_nginx(folder)]
+        starts = [start_direct, lambda folder: start_gateway(folder, args.gateway, 10), start_haproxy,
+                  lambda folder: start_haproxy(folder, "haproxy-full"), start_nginx]
         if args.envoy:
-            proxies.append(start_envoy(folder, args.envoy))
+            starts.append(lambda folder: start_envoy(folder, args.envoy))
         else:
             print("SKIP envoy: no binary (--envoy)")
-        running += proxies
+        for start in starts:
+            running.append(start(folder))
+        proxies = running[1:]
         print(f"{machine()}; {args.rounds} rounds of {args.seconds} s, medians")
         if wanted("small"):
             measure("230-byte answer, 64 connections", [running[0], *proxies], "/r/small", bearer, 64, args.rounds, args.seconds)
