@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 
-use actix_http::header::{
-    self, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
+use actix_http::{
+    StatusCode,
+    header::{
+        self, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+        TRANSFER_ENCODING, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
+    },
 };
 use chassis::{
     identity::{ASSERTION, IdentityHeaders},
@@ -12,7 +15,10 @@ use chassis::{
 };
 use ipnet::IpNet;
 
-use crate::auth::verifier::Caller;
+use crate::{
+    auth::verifier::Caller,
+    upstream::framing::{HIDDEN_CODING, HIDDEN_LENGTH, HIDDEN_UPGRADE},
+};
 
 /// Fields that speak about one connection, not about the message (section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -127,10 +133,19 @@ fn identity(headers: &mut HeaderMap, from: &Provenance<'_>) {
     }
 }
 
-/// Turns the headers of an answer into those that go to the client. Its framing is written anew.
-pub fn returning(headers: &mut HeaderMap) {
+/// Turns the headers of an answer into those that go to the client. Its framing is written anew; only 304 says in a
+/// field how long the body would be that it does not have (RFC 9110, section 8.6).
+pub fn returning(headers: &mut HeaderMap, status: StatusCode) {
     strip_hop_by_hop(headers);
     headers.remove(header::PROXY_AUTHENTICATE);
+    let length = headers.remove(HIDDEN_LENGTH).next();
+    headers.remove(HIDDEN_CODING);
+    headers.remove(HIDDEN_UPGRADE);
+    if let Some(length) = length
+        && status == StatusCode::NOT_MODIFIED
+    {
+        headers.insert(CONTENT_LENGTH, length);
+    }
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ fn stream(route: &RouteSettings, incoming: &Incoming, answer: ClientResponse, pe
         payload = body;
         Payload::<BoxedStream>::None
     }));
-    headers::returning(&mut fields);
+    headers::returning(&mut fields, status);
     let bodyless = incoming.request.method() == Method::HEAD || status == StatusCode::NOT_MODIFIED;
     let body = if bodyless {
         BoxBody::new(Headless(length))

@@ -6,7 +6,7 @@ use actix_http::{Method, Uri, body, header::HeaderMap};
 use awc::{ClientResponse, Connector, error::SendRequestError};
 use tokio::time::{Instant, timeout_at};
 
-use super::failure::Failure;
+use super::{connect, failure::Failure};
 use crate::{
     config::{TargetAddress, UpstreamSettings},
     proxy::body::Upload,
@@ -32,7 +32,11 @@ pub struct Outgoing {
 impl Client {
     /// A client that does nothing by itself: no redirects, no decompression, no headers, no limit but our own.
     pub fn new(settings: &UpstreamSettings) -> Self {
-        let connector = Connector::new().timeout(settings.connect_timeout).conn_keep_alive(KEEP_ALIVE).limit(0);
+        let connector = Connector::new()
+            .connector(connect::connector())
+            .timeout(settings.connect_timeout)
+            .conn_keep_alive(KEEP_ALIVE)
+            .limit(0);
         let client =
             awc::Client::builder().connector(connector).disable_redirects().disable_timeout().no_default_headers();
         Self(client.finish())

@@ -1,7 +1,12 @@
 //! What can go wrong on the way to an upstream: whose fault it is, whether it was sent, what the client is told.
 
+use std::io;
+
+use actix_http::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 use chassis::problem::{Code, Problem};
+
+use super::framing::Fault;
 
 /// A request that got no answer.
 #[derive(Debug)]
@@ -20,6 +25,9 @@ pub enum FailureKind {
     ConnectTimeout,
     /// The connection broke after something may have been sent.
     Broken,
+    /// The upstream closed a pooled connection just when the request was sent on it. Nothing was answered; it may
+    /// have been read.
+    Stale,
     /// No answer in time.
     HeadTimeout,
     /// What came is no HTTP.
@@ -44,6 +52,7 @@ impl Failure {
             SendRequestError::Connect(
                 ConnectError::Io(_) | ConnectError::Resolver(_) | ConnectError::NoRecords | ConnectError::Unresolved,
             ) => FailureKind::NotConnected,
+            SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => Self::of_io(error),
             SendRequestError::Response(_) | SendRequestError::Http(_) => FailureKind::Invalid,
             SendRequestError::Timeout => FailureKind::HeadTimeout,
             SendRequestError::Body(_) => FailureKind::RequestBody,
@@ -51,6 +60,15 @@ impl Failure {
             _ => FailureKind::Broken,
         };
         Self { kind, cause: format!("{error:?}") }
+    }
+
+    /// Reads an error of the connection, which the framing guard has labelled.
+    fn of_io(error: &io::Error) -> FailureKind {
+        match Fault::within(error) {
+            Some(Fault::Invalid(_)) => FailureKind::Invalid,
+            Some(Fault::Stale) => FailureKind::Stale,
+            Some(Fault::Closed | Fault::Truncated) | None => FailureKind::Broken,
+        }
     }
 
     /// No answer before the deadline.
@@ -63,7 +81,9 @@ impl Failure {
         let (code, detail) = match self.kind {
             FailureKind::NotConnected => (Code::UpstreamUnreachable, format!("`{upstream}` cannot be reached")),
             FailureKind::ConnectTimeout => (Code::UpstreamTimeout, format!("`{upstream}` did not accept in time")),
-            FailureKind::Broken => (Code::UpstreamUnreachable, format!("`{upstream}` broke the connection")),
+            FailureKind::Broken | FailureKind::Stale => {
+                (Code::UpstreamUnreachable, format!("`{upstream}` broke the connection"))
+            }
             FailureKind::HeadTimeout => (Code::UpstreamTimeout, format!("`{upstream}` did not answer in time")),
             FailureKind::Invalid => (Code::UpstreamInvalid, format!("`{upstream}` gave no valid HTTP answer")),
             FailureKind::RequestBody => (Code::BadRequest, "the request body ended before its time".to_owned()),

@@ -1,7 +1,10 @@
 //! The services behind the gateway: their targets, the room they have, the way to them. Knows no routes and no callers.
 
 pub mod client;
+pub mod connect;
 pub mod failure;
+pub mod framing;
+pub mod guard;
 pub mod retry;
 
 use std::sync::{

@@ -15,7 +15,7 @@ pub fn may_retry(kind: FailureKind, method: &Method, body_untouched: bool) -> bo
     body_untouched
         && match kind {
             FailureKind::NotConnected | FailureKind::ConnectTimeout => true,
-            FailureKind::Broken => method.is_safe(),
+            FailureKind::Broken | FailureKind::Stale => method.is_safe(),
             FailureKind::HeadTimeout | FailureKind::Invalid | FailureKind::RequestBody => false,
         }
 }
