@@ -1,7 +1,12 @@
 //! What can go wrong on the way to an upstream: whose fault it is, whether it was sent, what the client is told.
 
+use std::{error::Error, fmt, io};
+
+use actix_http::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 use chassis::problem::{Code, Problem};
+
+use super::breaker::Outcome;
 
 /// A request that got no answer.
 #[derive(Debug)]
@@ -20,19 +25,44 @@ pub enum FailureKind {
     ConnectTimeout,
     /// The connection broke after something may have been sent.
     Broken,
+    /// A pooled connection had been closed by the upstream before it was used again: nobody's fault.
+    Stale,
     /// No answer in time.
     HeadTimeout,
     /// What came is no HTTP.
     Invalid,
     /// The body of the client ended early, was too large, or too slow: not the upstream's fault.
     RequestBody,
+    /// The time for the whole request was over while its body was still coming.
+    Total,
 }
 
 impl FailureKind {
-    /// Whether the upstream cannot have seen the request.
-    pub const fn never_sent(self) -> bool {
-        matches!(self, Self::NotConnected | Self::ConnectTimeout)
+    /// What it says about the target.
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::NotConnected | Self::ConnectTimeout | Self::Broken | Self::HeadTimeout | Self::Invalid => {
+                Outcome::Failure
+            }
+            Self::Stale | Self::RequestBody | Self::Total => Outcome::Unknown,
+        }
     }
+}
+
+/// What a connection says, inside of an [`io::Error`], that had been used before and ended without a byte of the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct StaleConnection;
+
+impl fmt::Display for StaleConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the upstream had closed this connection")
+    }
+}
+
+impl Error for StaleConnection {}
+
+fn is_stale(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<StaleConnection>)
 }
 
 impl Failure {
@@ -40,6 +70,9 @@ impl Failure {
     /// Reads an error of awc. `Connect(Disconnected)` is what awc says of a connection that broke after sending.
     pub fn of(error: &SendRequestError) -> Self {
         let kind = match error {
+            SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) if is_stale(error) => {
+                FailureKind::Stale
+            }
             SendRequestError::Connect(ConnectError::Timeout) => FailureKind::ConnectTimeout,
             SendRequestError::Connect(
                 ConnectError::Io(_) | ConnectError::Resolver(_) | ConnectError::NoRecords | ConnectError::Unresolved,
@@ -58,13 +91,22 @@ impl Failure {
         Self { kind: FailureKind::HeadTimeout, cause: "no response head in time".to_owned() }
     }
 
+    /// The time for the whole request is over.
+    pub fn total_timeout() -> Self {
+        Self { kind: FailureKind::Total, cause: "the whole request took too long".to_owned() }
+    }
+
     /// What the client is told; `upstream` is the name in the configuration.
     pub fn to_problem(&self, upstream: &str) -> Problem {
         let (code, detail) = match self.kind {
             FailureKind::NotConnected => (Code::UpstreamUnreachable, format!("`{upstream}` cannot be reached")),
             FailureKind::ConnectTimeout => (Code::UpstreamTimeout, format!("`{upstream}` did not accept in time")),
-            FailureKind::Broken => (Code::UpstreamUnreachable, format!("`{upstream}` broke the connection")),
-            FailureKind::HeadTimeout => (Code::UpstreamTimeout, format!("`{upstream}` did not answer in time")),
+            FailureKind::Broken | FailureKind::Stale => {
+                (Code::UpstreamUnreachable, format!("`{upstream}` broke the connection"))
+            }
+            FailureKind::HeadTimeout | FailureKind::Total => {
+                (Code::UpstreamTimeout, format!("`{upstream}` did not answer in time"))
+            }
             FailureKind::Invalid => (Code::UpstreamInvalid, format!("`{upstream}` gave no valid HTTP answer")),
             FailureKind::RequestBody => (Code::BadRequest, "the request body ended before its time".to_owned()),
         };
