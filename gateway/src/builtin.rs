@@ -9,10 +9,10 @@ use actix_http::{
 };
 use chassis::problem::Problem;
 use serde::Serialize;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use utoipa_swagger_ui::Config as SwaggerConfig;
 
-use crate::{config::Builtin, docs, proxy::Incoming, worker::Worker};
+use crate::{config::Builtin, docs, proxy::Incoming, upstream::Upstream, worker::Worker};
 
 /// Swagger UI has inline styles and images in `data:` URLs; it needs nothing from elsewhere.
 const DOCS_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'";
@@ -24,11 +24,17 @@ const DOCS_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src '
 pub async fn answer(worker: &Worker, page: Builtin, incoming: &Incoming) -> Result<Response<BoxBody>, Problem> {
     match page {
         Builtin::Live => Ok(worker.shared.health.live()),
-        Builtin::Ready => worker.shared.health.ready(Map::new()).await,
+        Builtin::Ready => worker.shared.health.ready(upstreams(worker)).await,
         Builtin::Jwks => json(&worker.shared.tokens.as_ref().map(|tokens| tokens.key.jwks()).unwrap_or_default()),
         Builtin::OpenApi => json(&docs::merged(worker).await),
         Builtin::Docs => swagger(worker, incoming),
     }
+}
+
+/// How the upstreams are, for people; it does not decide. Their addresses are nobody's business here.
+fn upstreams(worker: &Worker) -> Map<String, Value> {
+    let one = |upstream: &Upstream| (upstream.name().to_owned(), Value::from(upstream.status().summary()));
+    Map::from_iter([("upstreams".to_owned(), Value::Object(worker.shared.upstreams.iter().map(one).collect()))])
 }
 
 fn json(value: &impl Serialize) -> Result<Response<BoxBody>, Problem> {

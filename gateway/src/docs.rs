@@ -13,7 +13,7 @@ use crate::{
     auth::policy::Policy,
     config::{Config, Destination},
     routing::table::Lookup,
-    upstream::client::Outgoing,
+    upstream::{client::Outgoing, pool::Tried},
     worker::Worker,
 };
 
@@ -70,7 +70,8 @@ async fn fetch(worker: &Worker, index: usize) -> Option<Value> {
         body: None,
         head_timeout: FETCH_TIMEOUT,
     };
-    let mut answer = worker.clients[index].send(upstream.pick(), outgoing).await.ok()?;
+    let attempt = upstream.pick(None, Tried::default(), Instant::now()).ok()?;
+    let mut answer = worker.clients[index].send(attempt.address(), outgoing).await.ok()?;
     let body = tokio::time::timeout(FETCH_TIMEOUT, answer.body().limit(DOCUMENT_BYTES_MAX)).await.ok()?.ok()?;
     let document = serde_json::from_slice(&body);
     if let Err(error) = &document {

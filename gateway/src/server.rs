@@ -24,6 +24,7 @@ use crate::{
     config::{Config, mistake},
     proxy,
     settings::Settings,
+    upstream::{health::HealthMonitor, metrics::UpstreamCollector},
     worker::{Shared, Worker},
 };
 
@@ -49,6 +50,8 @@ impl Server {
         let mut registry = Registry::default();
         let admin_http = HttpMetrics::register(&mut registry);
         let shared = Arc::new(Shared::new(config, &mut registry)?);
+        let upstreams = shared.upstreams.clone();
+        registry.register_collector(Box::new(UpstreamCollector(move || upstreams.clone())));
         Ok(Self {
             public,
             admin,
@@ -87,6 +90,8 @@ impl Server {
         let admin = chassis::server::serve(self.admin, 1, around, |_| {})?;
         let admin_handle = admin.handle();
         let admin = actix_rt::spawn(admin);
+        let monitor = HealthMonitor::start();
+        self.shared.upstreams.iter().for_each(|upstream| monitor.watch(upstream));
         let public = serve_public(self.public, self.workers, self.shared)?;
         chassis::server::run_until(public, health, self.drain_delay, shutdown).await?;
         // Last, so that operators see the drain to its end.

@@ -3,6 +3,7 @@
 
 mod decode;
 pub mod mistake;
+mod resilience;
 mod routes;
 mod tokens;
 mod upstreams;
@@ -23,6 +24,7 @@ use crate::{
         pattern::Pattern,
         table::{Methods, Table},
     },
+    upstream::{balance::Balance, breaker::BreakerSettings, health::HealthSettings, retry::RetrySettings},
 };
 use mistake::{Mistake, Mistakes};
 
@@ -95,7 +97,14 @@ pub enum KeySource {
 pub struct UpstreamSettings {
     pub name: String,
     /// Its addresses; requests are spread over them.
-    pub targets: Vec<TargetAddress>,
+    pub targets: Vec<TargetSettings>,
+    pub balance: Balance,
+    /// How its targets are asked for their health; `None` is not at all.
+    pub health: Option<HealthSettings>,
+    /// When a target is taken out for its failures; `None` is never.
+    pub breaker: Option<BreakerSettings>,
+    /// No more than this share of the targets is taken out for failures, in percent, as long as one is well.
+    pub ejected_percent_max: u8,
     /// The audience and key of the assertions that it asks for.
     pub assertion: Option<(String, Secret)>,
     /// Where it serves its OpenAPI document.
@@ -103,6 +112,14 @@ pub struct UpstreamSettings {
     /// More requests than this at once are refused.
     pub in_flight_max: usize,
     pub connect_timeout: Duration,
+}
+
+/// One target of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetSettings {
+    pub address: TargetAddress,
+    /// Its share of the requests, from 1.
+    pub weight: u32,
 }
 
 /// `http://host:port` of one target.
@@ -127,6 +144,7 @@ pub struct RouteSettings {
     pub rewrite: Option<Pattern>,
     pub body_bytes_max: u64,
     pub timeouts: Timeouts,
+    pub retry: RetrySettings,
     pub forward_authorization: bool,
 }
 
@@ -137,6 +155,8 @@ pub struct Timeouts {
     pub head: Duration,
     /// Between two chunks of a body, in both directions.
     pub idle: Duration,
+    /// From the request to the last byte of its answer; `None` is as long as something comes.
+    pub total: Option<Duration>,
 }
 
 impl Config {

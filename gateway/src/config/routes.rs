@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Destination, RouteSettings, Timeouts, UpstreamSettings,
     mistake::{Mistakes, did_you_mean},
-    values,
+    resilience, values,
     yaml::{Node, Table, Value},
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
         pattern::Pattern,
         table::{Methods, Table as RouteTable},
     },
+    upstream::retry::RetrySettings,
 };
 
 const AUTH_HELP: &str =
@@ -25,6 +26,7 @@ const AUTH_HELP: &str =
 pub(super) struct Defaults {
     pub(super) connect_timeout: Duration,
     timeouts: Timeouts,
+    retry: RetrySettings,
     body_bytes_max: u64,
 }
 
@@ -33,7 +35,8 @@ impl Defaults {
         let mut defaults = Self {
             connect_timeout: Duration::from_secs(1),
             // Under the 60 s after which many clients and balancers give up, so that they get our answer.
-            timeouts: Timeouts { head: Duration::from_secs(59), idle: Duration::from_secs(30) },
+            timeouts: Timeouts { head: Duration::from_secs(59), idle: Duration::from_secs(30), total: None },
+            retry: RetrySettings::default(),
             body_bytes_max: 1024 * 1024,
         };
         let Some(node) = node else { return defaults };
@@ -45,6 +48,9 @@ impl Defaults {
             defaults.timeouts = timeouts(&mut timeout, defaults.timeouts, mistakes);
             timeout.finish(mistakes);
         }
+        if let Some(node) = table.optional("retry") {
+            defaults.retry = resilience::retry(node, &defaults.retry, mistakes);
+        }
         let body_limit = table.optional("body_limit").and_then(|node| node.parse(mistakes, values::bytes));
         defaults.body_bytes_max = body_limit.unwrap_or(defaults.body_bytes_max);
         table.finish(mistakes);
@@ -54,7 +60,11 @@ impl Defaults {
 
 fn timeouts(table: &mut Table<'_>, default: Timeouts, mistakes: &mut Mistakes) -> Timeouts {
     let mut one = |name| table.optional(name).and_then(|node| node.parse(mistakes, values::duration));
-    Timeouts { head: one("head").unwrap_or(default.head), idle: one("idle").unwrap_or(default.idle) }
+    Timeouts {
+        head: one("head").unwrap_or(default.head),
+        idle: one("idle").unwrap_or(default.idle),
+        total: one("total").or(default.total),
+    }
 }
 
 /// What a route may refer to.
@@ -105,6 +115,7 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
         table.finish(mistakes);
         timeouts
     });
+    let retry = table.optional("retry").map(|node| resilience::retry(node, &defaults.retry, mistakes));
     let forward = table.optional("forward_authorization").and_then(|node| node.parse(mistakes, values::boolean));
     table.finish(mistakes);
     let (name, methods, pattern) = matched?;
@@ -119,6 +130,7 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
         rewrite,
         body_bytes_max: body_limit.unwrap_or(defaults.body_bytes_max),
         timeouts: timeouts.unwrap_or(defaults.timeouts),
+        retry: retry.unwrap_or_else(|| defaults.retry.clone()),
         forward_authorization: forward.unwrap_or(false),
     })
 }

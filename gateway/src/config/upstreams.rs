@@ -2,9 +2,21 @@
 
 use chassis::config::{Lookup, Secret, secret};
 
-use super::{UpstreamSettings, mistake::Mistakes, routes::Defaults, values, yaml::Node};
+use super::{
+    TargetSettings, UpstreamSettings,
+    mistake::Mistakes,
+    resilience,
+    routes::Defaults,
+    values,
+    yaml::{Node, Value},
+};
+use crate::upstream::{breaker::BreakerSettings, pool::TARGETS_MAX};
 
 const IN_FLIGHT_MAX_DEFAULT: usize = 1024;
+/// Of two targets one may be out, of three two, of ten seven.
+const EJECTED_PERCENT_MAX_DEFAULT: u8 = 70;
+/// More than a thousandth of the requests is hardly meant by a weight; it also bounds the sum of all.
+const WEIGHT_MAX: u32 = 1000;
 
 pub(super) fn decode(
     node: &Node,
@@ -25,12 +37,23 @@ fn upstream(
     let mut table = node.table(mistakes);
     let targets_node = table.required("targets", mistakes);
     let items = targets_node.map(|node| node.items(mistakes)).unwrap_or_default();
-    if let Some(node) = targets_node
-        && items.is_empty()
-    {
-        node.wrong(mistakes, "an upstream needs at least one target");
+    if let Some(node) = targets_node {
+        match items.len() {
+            0 => node.wrong(mistakes, "an upstream needs at least one target"),
+            1..=TARGETS_MAX => {}
+            count => {
+                node.wrong(mistakes, format_args!("{count} targets are too many; {TARGETS_MAX} can be told apart"))
+            }
+        }
     }
-    let targets = items.into_iter().filter_map(|item| item.parse(mistakes, values::target)).collect();
+    let targets = items.into_iter().filter_map(|item| target(item, mistakes)).collect();
+    let balance = table.optional("balance").and_then(|node| resilience::balance(node, mistakes));
+    let health = table.optional("health").and_then(|node| resilience::health(node, mistakes));
+    let breaker = match table.optional("breaker") {
+        None => Some(BreakerSettings::default()),
+        Some(node) => resilience::breaker(node, mistakes),
+    };
+    let ejected = table.optional("max_ejected").and_then(|node| node.parse(mistakes, values::percent));
     let assertion_node = table.optional("assertion");
     let assertion = assertion_node.and_then(|node| {
         let audience = node.text(mistakes)?.to_owned();
@@ -44,11 +67,32 @@ fn upstream(
     UpstreamSettings {
         name: name.to_owned(),
         targets,
+        balance: balance.unwrap_or_default(),
+        health,
+        breaker,
+        ejected_percent_max: ejected.unwrap_or(EJECTED_PERCENT_MAX_DEFAULT),
         assertion,
         openapi,
         in_flight_max: in_flight_max.unwrap_or(IN_FLIGHT_MAX_DEFAULT),
         connect_timeout: connect_timeout.unwrap_or(defaults.connect_timeout),
     }
+}
+
+/// `http://host:port`, or with a weight: `{url: http://host:port, weight: 3}`.
+fn target(node: &Node, mistakes: &mut Mistakes) -> Option<TargetSettings> {
+    let Value::Mapping(_) = &node.value else {
+        return node.parse(mistakes, values::target).map(|address| TargetSettings { address, weight: 1 });
+    };
+    let mut table = node.table(mistakes);
+    let address = table.required("url", mistakes).and_then(|node| node.parse(mistakes, values::target));
+    let weight = table.optional("weight").and_then(|node| {
+        node.parse(mistakes, |text| match text.parse() {
+            Ok(weight @ 1..=WEIGHT_MAX) => Ok(weight),
+            Ok(_) | Err(_) => Err(format!("`{text}` is not a weight from 1 to {WEIGHT_MAX}")),
+        })
+    });
+    table.finish(mistakes);
+    Some(TargetSettings { address: address?, weight: weight.unwrap_or(1) })
 }
 
 /// Each service has a key of its own, so that one service cannot speak as the gateway to another.

@@ -41,6 +41,17 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| format!("`{text}` is not a whole number above zero"))
 }
 
+/// A whole number above zero, for counters of 32 bits.
+pub(super) fn count_u32(text: &str) -> Result<u32, String> {
+    count(text).and_then(|count| u32::try_from(count).map_err(|_| format!("`{text}` is too large")))
+}
+
+/// `20%`.
+pub(super) fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    number.filter(|percent| *percent <= 100).ok_or_else(|| format!("`{text}` is not a share; write it like 20%"))
+}
+
 /// `true` or `false`, as YAML 1.2 has them.
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {

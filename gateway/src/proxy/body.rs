@@ -21,6 +21,7 @@ use chassis::{
 use futures_core::Stream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::kept::Kept;
 use crate::upstream::Permit;
 
 /// The body of a request. Clones are handles to the same body: a second attempt goes on where the first has not begun.
@@ -35,6 +36,7 @@ struct UploadState {
     bytes_read: Cell<u64>,
     last_progress: Cell<Instant>,
     fault: Cell<Option<UploadFault>>,
+    kept: RefCell<Kept>,
 }
 
 /// Why a body was not read to its end.
@@ -67,12 +69,13 @@ impl Upload {
             bytes_read: Cell::new(0),
             last_progress: Cell::new(Instant::now()),
             fault: Cell::new(None),
+            kept: RefCell::new(Kept::default()),
         }))
     }
 
-    /// Whether nothing of it has been read, so that it can still be sent.
-    pub fn is_untouched(&self) -> bool {
-        self.0.bytes_read.get() == 0 && self.0.fault.get().is_none()
+    /// Goes back to its beginning, so that it can be sent again; `false` where that has not been kept.
+    pub fn rewind(&self) -> bool {
+        self.0.kept.borrow_mut().rewind() && self.0.fault.get().is_none()
     }
 
     /// When its last chunk came.
@@ -112,6 +115,10 @@ impl MessageBody for Upload {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UploadError>>> {
         let state = &self.0;
+        if let Some(chunk) = state.kept.borrow_mut().next() {
+            state.last_progress.set(Instant::now());
+            return Poll::Ready(Some(Ok(chunk)));
+        }
         match Pin::new(&mut *state.payload.borrow_mut()).poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
                 state.idle.borrow_mut().progressed();
@@ -120,6 +127,7 @@ impl MessageBody for Upload {
                 if state.bytes_read.get() > state.bytes_max {
                     return self.fail(UploadFault::TooLarge { bytes_max: state.bytes_max });
                 }
+                state.kept.borrow_mut().push(&chunk);
                 Poll::Ready(Some(Ok(chunk)))
             }
             Poll::Ready(Some(Err(_))) => self.fail(UploadFault::Broken),

@@ -14,9 +14,11 @@ mod accept;
 mod admit;
 pub mod body;
 pub mod headers;
+mod kept;
 mod outgoing;
 mod respond;
 mod send;
+mod total;
 
 use std::{rc::Rc, time::Instant};
 
@@ -32,7 +34,7 @@ use accept::{Found, accept, find};
 use admit::{admit, authorize, identify, upload};
 use outgoing::outgoing;
 use respond::respond;
-use send::send;
+use send::{Sender, send};
 
 use crate::{builtin, worker::Worker};
 
@@ -43,7 +45,7 @@ pub async fn handle(worker: Rc<Worker>, mut request: Request) -> Response<BoxBod
     let instance = request.path().to_owned();
     let payload = request.take_payload();
     let mut label = Label::default();
-    let outcome = catch_panic(forward(&worker, request, payload, &context, &mut label)).await;
+    let outcome = catch_panic(forward(&worker, request, payload, &context, start, &mut label)).await;
     let mut response = match outcome.and_then(|answered| answered) {
         Ok(response) => response,
         Err(problem) => {
@@ -73,6 +75,7 @@ async fn forward(
     request: Request,
     payload: Payload,
     context: &RequestContext,
+    start: Instant,
     label: &mut Label,
 ) -> Result<Response<BoxBody>, Problem> {
     let mut incoming = accept(worker, request, context)?;
@@ -92,8 +95,11 @@ async fn forward(
     authorize(route, caller.as_deref())?;
     limiter.map_or(Ok(()), |limiter| admit(limiter, caller.as_deref(), &incoming))?;
     let upload = upload(route, incoming.request.headers(), payload)?;
-    let permit = upstream.admit().ok_or_else(|| Problem::overloaded(1))?;
+    let mut permit = upstream.admit().ok_or_else(|| Problem::overloaded(1))?;
     let outgoing = outgoing(worker, route, upstream, caller.as_deref(), &mut incoming, upload)?;
-    let answer = send(worker, route, upstream, outgoing).await?;
-    respond(worker, route, upstream, &incoming, answer, permit).await
+    let deadline = route.timeouts.total.map(|total| start + total);
+    let from = Sender { caller: caller.as_deref(), client_ip: incoming.client_ip, deadline };
+    let answer = send(worker, route, upstream, outgoing, from, &mut permit).await?;
+    let response = respond(worker, route, upstream, &incoming, answer, permit).await?;
+    Ok(total::limit(response, deadline))
 }

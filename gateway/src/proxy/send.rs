@@ -1,35 +1,134 @@
 //! Sends a request, to another target where an attempt failed and nothing can be done twice by it.
 
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use actix_http::header::{HeaderName, HeaderValue, IF_MATCH, RETRY_AFTER};
 use awc::ClientResponse;
-use chassis::problem::Problem;
+use chassis::problem::{Code, Problem};
+use tokio::time::timeout;
 
 use super::body::Upload;
 use crate::{
+    auth::verifier::Caller,
     config::RouteSettings,
-    upstream::{Upstream, client::Outgoing, retry},
+    upstream::{
+        Permit, Unavailable, Upstream,
+        balance::{self, Balance, HashKey},
+        client::{Client, Outgoing},
+        failure::Failure,
+        pool::Tried,
+        retry::{self, Attempted, Verdict},
+    },
     worker::Worker,
 };
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 pub(super) async fn send(
     worker: &Worker,
     route: &RouteSettings,
     upstream: &Upstream,
     outgoing: Outgoing,
+    from: Sender<'_>,
+    permit: &mut Permit,
 ) -> Result<ClientResponse, Problem> {
     let client = &worker.clients[route.upstream];
-    let mut attempts = 0;
+    let key = sticky(upstream, &outgoing, from);
+    let mut request = attempted(&outgoing);
+    let mut tried = Tried::default();
+    upstream.budget().deposit(route.retry.budget_percent);
     loop {
-        attempts += 1;
-        let failure = match client.send(upstream.pick(), outgoing.clone()).await {
-            Ok(answer) => return Ok(answer),
+        let attempt = upstream.pick(key, tried, Instant::now());
+        let mut attempt = attempt.map_err(|out| unavailable(upstream, out))?;
+        let failure = match within(from.deadline, client, attempt.address(), outgoing.clone()).await {
+            Ok(answer) => {
+                attempt.answered(answer.status());
+                permit.hold(attempt);
+                return Ok(answer);
+            }
             Err(failure) => failure,
         };
+        attempt.failed(failure.kind);
         if let Some(fault) = outgoing.body.as_ref().and_then(Upload::fault) {
             return Err(fault.to_problem());
         }
-        let untouched = outgoing.body.as_ref().is_none_or(Upload::is_untouched);
-        if attempts >= retry::ATTEMPTS_MAX || !retry::may_retry(failure.kind, &outgoing.method, untouched) {
+        tried = tried.with(attempt.index());
+        request.attempts += 1;
+        request.body_is_whole = outgoing.body.as_ref().is_none_or(Upload::rewind);
+        request.has_other_target = upstream.has_other_target(tried, Instant::now());
+        let again = match retry::verdict(&route.retry, failure.kind, &request) {
+            _ if left(from.deadline).is_some_and(|left| left.is_zero()) => false,
+            Verdict::GiveUp => false,
+            Verdict::Retry => upstream.budget().withdraw(),
+            Verdict::RetryFree => {
+                request.had_stale = true;
+                true
+            }
+        };
+        if !again {
             return Err(failure.to_problem(upstream.name()));
         }
+        upstream.count_retry();
     }
+}
+
+/// Who sends a request, and until when it has to be done.
+#[derive(Clone, Copy)]
+pub(super) struct Sender<'a> {
+    pub(super) caller: Option<&'a Caller>,
+    pub(super) client_ip: IpAddr,
+    pub(super) deadline: Option<Instant>,
+}
+
+/// What keeps a request at a target, where the upstream asks for that.
+fn sticky(upstream: &Upstream, outgoing: &Outgoing, from: Sender<'_>) -> Option<u64> {
+    match &upstream.settings().balance {
+        Balance::RoundRobin | Balance::LeastInFlight | Balance::P2c => None,
+        Balance::Hash(HashKey::Header(name)) => outgoing.headers.get(name).map(|value| balance::hash(value.as_bytes())),
+        Balance::Hash(HashKey::Caller) => Some(match from.caller.and_then(|caller| caller.text("sub")) {
+            Some(sub) => balance::hash(sub.as_bytes()),
+            None => balance::hash(from.client_ip.to_string().as_bytes()),
+        }),
+    }
+}
+
+fn attempted(outgoing: &Outgoing) -> Attempted<'_> {
+    Attempted {
+        method: &outgoing.method,
+        has_idempotency_key: outgoing.headers.contains_key(IDEMPOTENCY_KEY),
+        has_if_match: outgoing.headers.contains_key(IF_MATCH),
+        body_is_whole: true,
+        attempts: 0,
+        had_stale: false,
+        has_other_target: false,
+    }
+}
+
+/// Sends until the deadline of the whole request. A target that is still silent then was too slow; while the body is
+/// still coming, the client may have been.
+async fn within(
+    deadline: Option<Instant>,
+    client: &Client,
+    target: &crate::config::TargetAddress,
+    mut outgoing: Outgoing,
+) -> Result<ClientResponse, Failure> {
+    let Some(left) = left(deadline) else { return client.send(target, outgoing).await };
+    if outgoing.body.is_none() {
+        outgoing.head_timeout = outgoing.head_timeout.min(left);
+        return client.send(target, outgoing).await;
+    }
+    timeout(left, client.send(target, outgoing)).await.unwrap_or_else(|_| Err(Failure::total_timeout()))
+}
+
+fn left(deadline: Option<Instant>) -> Option<Duration> {
+    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+}
+
+fn unavailable(upstream: &Upstream, out: Unavailable) -> Problem {
+    let seconds = out.wait.as_secs() + 1;
+    let detail = format!("all targets of `{}` are out; try again in {seconds} s", upstream.name());
+    Problem::new(Code::UpstreamUnavailable, detail).with_header(RETRY_AFTER, HeaderValue::from(seconds))
 }

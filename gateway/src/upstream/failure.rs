@@ -6,7 +6,7 @@ use actix_http::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 use chassis::problem::{Code, Problem};
 
-use super::framing::Fault;
+use super::{breaker::Outcome, framing::Fault};
 
 /// A request that got no answer.
 #[derive(Debug)]
@@ -34,12 +34,19 @@ pub enum FailureKind {
     Invalid,
     /// The body of the client ended early, was too large, or too slow: not the upstream's fault.
     RequestBody,
+    /// The time for the whole request was over while its body was still coming.
+    Total,
 }
 
 impl FailureKind {
-    /// Whether the upstream cannot have seen the request.
-    pub const fn never_sent(self) -> bool {
-        matches!(self, Self::NotConnected | Self::ConnectTimeout)
+    /// What it says about the target.
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::NotConnected | Self::ConnectTimeout | Self::Broken | Self::HeadTimeout | Self::Invalid => {
+                Outcome::Failure
+            }
+            Self::Stale | Self::RequestBody | Self::Total => Outcome::Unknown,
+        }
     }
 }
 
@@ -76,6 +83,11 @@ impl Failure {
         Self { kind: FailureKind::HeadTimeout, cause: "no response head in time".to_owned() }
     }
 
+    /// The time for the whole request is over.
+    pub fn total_timeout() -> Self {
+        Self { kind: FailureKind::Total, cause: "the whole request took too long".to_owned() }
+    }
+
     /// What the client is told; `upstream` is the name in the configuration.
     pub fn to_problem(&self, upstream: &str) -> Problem {
         let (code, detail) = match self.kind {
@@ -84,7 +96,9 @@ impl Failure {
             FailureKind::Broken | FailureKind::Stale => {
                 (Code::UpstreamUnreachable, format!("`{upstream}` broke the connection"))
             }
-            FailureKind::HeadTimeout => (Code::UpstreamTimeout, format!("`{upstream}` did not answer in time")),
+            FailureKind::HeadTimeout | FailureKind::Total => {
+                (Code::UpstreamTimeout, format!("`{upstream}` did not answer in time"))
+            }
             FailureKind::Invalid => (Code::UpstreamInvalid, format!("`{upstream}` gave no valid HTTP answer")),
             FailureKind::RequestBody => (Code::BadRequest, "the request body ended before its time".to_owned()),
         };

@@ -1,18 +1,40 @@
 //! The services behind the gateway: their targets, the room they have, the way to them. Knows no routes and no callers.
+//!
+//! [`Upstream`] is the live state that all workers share; the decisions it takes are in [`balance`], [`breaker`],
+//! [`retry`] and [`pool`], which are pure.
 
+pub mod balance;
+pub mod breaker;
+pub mod budget;
 pub mod client;
 pub mod connect;
 pub mod failure;
 pub mod framing;
 pub mod guard;
+pub mod health;
+pub mod metrics;
+pub mod pool;
 pub mod retry;
+pub mod target;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
+use actix_http::StatusCode;
 use chassis::identity::AssertionSigner;
+use serde::Serialize;
+
+use balance::{Candidate, Draw, choose, mixed};
+use breaker::{Entry, Outcome};
+use budget::Budget;
+use failure::FailureKind;
+use pool::{Condition, Tried};
+use target::{Health, Target, TargetStatus};
 
 use crate::config::{TargetAddress, UpstreamSettings};
 
@@ -21,10 +43,57 @@ use crate::config::{TargetAddress, UpstreamSettings};
 pub struct Upstream(Arc<Inner>);
 
 struct Inner {
+    /// Not given to another upstream as long as the process lives, so that what is remembered by it stays true.
+    id: u64,
     settings: UpstreamSettings,
     signer: Option<AssertionSigner>,
-    next: AtomicUsize,
+    targets: Vec<Target>,
+    turn: AtomicU64,
     in_flight: AtomicUsize,
+    refused: AtomicU64,
+    retries: AtomicU64,
+    budget: Budget,
+    /// Its health is being checked.
+    watched: AtomicBool,
+}
+
+/// No target can take a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// One may be back after this.
+    pub wait: Duration,
+}
+
+/// An upstream as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    pub name: String,
+    pub in_flight: usize,
+    pub in_flight_max: usize,
+    /// Requests answered 503 because there was no room.
+    pub refused: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+    pub targets: Vec<TargetStatus>,
+}
+
+impl Status {
+    /// `up`, `degraded` where some targets are out, `down` where all are.
+    pub fn summary(&self) -> &'static str {
+        let out = self.targets.iter().filter(|target| target.is_out()).count();
+        match out {
+            0 => "up",
+            out if out < self.targets.len() => "degraded",
+            _ => "down",
+        }
+    }
+}
+
+impl TargetStatus {
+    /// Whether it gets no requests, but for one that tries.
+    pub fn is_out(&self) -> bool {
+        self.health == Health::Unhealthy || self.breaker != target::BreakerState::Closed
+    }
 }
 
 impl Upstream {
@@ -33,9 +102,27 @@ impl Upstream {
     /// # Errors
     /// The key for its assertions is too short.
     pub fn new(settings: UpstreamSettings) -> Result<Self, String> {
+        static IDS: AtomicU64 = AtomicU64::new(0);
         let signer =
             settings.assertion.as_ref().map(|(audience, key)| AssertionSigner::new(audience, key)).transpose()?;
-        Ok(Self(Arc::new(Inner { settings, signer, next: AtomicUsize::new(0), in_flight: AtomicUsize::new(0) })))
+        let target = |target: &crate::config::TargetSettings| Target::new(target.clone(), settings.breaker.as_ref());
+        Ok(Self(Arc::new(Inner {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            targets: settings.targets.iter().map(target).collect(),
+            settings,
+            signer,
+            turn: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            budget: Budget::default(),
+            watched: AtomicBool::new(false),
+        })))
+    }
+
+    /// A number that no other upstream has or will have while the process lives.
+    pub fn id(&self) -> u64 {
+        self.0.id
     }
 
     /// Its settings.
@@ -57,22 +144,163 @@ impl Upstream {
     pub fn admit(&self) -> Option<Permit> {
         let before = self.0.in_flight.fetch_add(1, Ordering::Relaxed);
         // Made before the check, so that it gives back what was just taken.
-        let permit = Permit(Arc::clone(&self.0));
-        (before < self.0.settings.in_flight_max).then_some(permit)
+        let permit = Permit { upstream: Arc::clone(&self.0), attempt: None };
+        if before < self.0.settings.in_flight_max {
+            return Some(permit);
+        }
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
+        None
     }
 
-    /// The target whose turn it is.
-    pub fn pick(&self) -> &TargetAddress {
-        let targets = &self.0.settings.targets;
-        &targets[self.0.next.fetch_add(1, Ordering::Relaxed) % targets.len()]
+    /// A target for one attempt: one that is well, and that has not failed this request yet, where there is one.
+    /// `key` is what sticks to a target.
+    ///
+    /// # Errors
+    /// All targets are out.
+    pub fn pick(&self, key: Option<u64>, tried: Tried, now: Instant) -> Result<Attempt, Unavailable> {
+        let conditions = self.conditions(now);
+        let mut refused = Tried::default();
+        loop {
+            let pool = pool::eligible(&conditions, self.0.settings.ejected_percent_max, tried, refused);
+            let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
+            let candidates: Vec<Candidate> = pool.iter().map(|index| self.candidate(index)).collect();
+            let draw = Draw { turn, random: mixed(turn), key };
+            let index = choose(&self.0.settings.balance, &candidates, draw).ok_or_else(|| self.unavailable(now))?;
+            match self.0.targets[index].enter(conditions[index] == Condition::Suspect, now) {
+                Some(entry) => {
+                    return Ok(Attempt { upstream: Arc::clone(&self.0), index, entry, outcome: Outcome::Unknown });
+                }
+                // Another request was faster to try whether it is back.
+                None => refused = refused.with(index),
+            }
+        }
+    }
+
+    /// Whether there is a target that has not failed this request yet.
+    pub fn has_other_target(&self, tried: Tried, now: Instant) -> bool {
+        let conditions = self.conditions(now);
+        let pool = pool::eligible(&conditions, self.0.settings.ejected_percent_max, tried, Tried::default());
+        pool.iter().any(|index| !tried.has(index))
+    }
+
+    /// The retries that it has left.
+    pub fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// Counts an attempt beyond the first.
+    pub fn count_retry(&self) {
+        self.0.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How it is now.
+    pub fn status(&self) -> Status {
+        let now = Instant::now();
+        Status {
+            name: self.name().to_owned(),
+            in_flight: self.0.in_flight.load(Ordering::Relaxed),
+            in_flight_max: self.0.settings.in_flight_max,
+            refused: self.0.refused.load(Ordering::Relaxed),
+            retries: self.0.retries.load(Ordering::Relaxed),
+            targets: self.0.targets.iter().map(|target| target.status(now)).collect(),
+        }
+    }
+
+    fn conditions(&self, now: Instant) -> Vec<Condition> {
+        let condition = |target: &Target| match (target.health(), target.shut_for(now)) {
+            (Health::Unhealthy, _) => Condition::Unhealthy,
+            (Health::Unknown | Health::Healthy, Duration::ZERO) => Condition::Well,
+            (Health::Unknown | Health::Healthy, _) => Condition::Suspect,
+        };
+        self.0.targets.iter().map(condition).collect()
+    }
+
+    fn candidate(&self, index: usize) -> Candidate {
+        let target = &self.0.targets[index];
+        Candidate { index, weight: target.settings.weight, in_flight: target.in_flight(), hash: target.hash }
+    }
+
+    fn unavailable(&self, now: Instant) -> Unavailable {
+        let next_check = self.0.settings.health.as_ref().map_or(Duration::from_secs(1), |health| health.interval);
+        let wait = |target: &Target| match target.health() {
+            Health::Unhealthy => next_check,
+            Health::Unknown | Health::Healthy => target.shut_for(now),
+        };
+        Unavailable { wait: self.0.targets.iter().map(wait).min().unwrap_or(next_check) }
     }
 }
 
 /// A request in flight; ends when dropped.
-pub struct Permit(Arc<Inner>);
+pub struct Permit {
+    upstream: Arc<Inner>,
+    /// Its attempt that was answered: the target is busy with it to the last byte.
+    attempt: Option<Attempt>,
+}
+
+impl Permit {
+    /// Keeps an attempt for as long as the request is in flight.
+    pub fn hold(&mut self, attempt: Attempt) {
+        self.attempt = Some(attempt);
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One attempt at one target. Dropped before it is judged, it says nothing about the target.
+pub struct Attempt {
+    upstream: Arc<Inner>,
+    index: usize,
+    entry: Entry,
+    outcome: Outcome,
+}
+
+impl Attempt {
+    /// Where the target is.
+    pub fn address(&self) -> &TargetAddress {
+        &self.target().settings.address
+    }
+
+    /// The place of the target among all.
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Takes note of the head of its answer. A target that says it cannot do its work is taken out where another one
+    /// could do it; alone, its own answer is the best there is.
+    pub fn answered(&mut self, status: StatusCode) {
+        let unable =
+            matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
+        let failed = unable && self.upstream.targets.len() > 1;
+        self.judge(if failed { Outcome::Failure } else { Outcome::Success });
+    }
+
+    /// Takes note that there was no answer.
+    pub fn failed(&mut self, kind: FailureKind) {
+        self.judge(kind.outcome());
+    }
+
+    fn judge(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+        if outcome != Outcome::Unknown && self.target().judge(self.entry, outcome, Instant::now()) {
+            let (upstream, target) = (self.upstream.settings.name.as_str(), self.address().authority.as_str());
+            log::warn!(upstream, target; "the target fails and is taken out");
+        }
+    }
+
+    fn target(&self) -> &Target {
+        &self.upstream.targets[self.index]
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if self.outcome == Outcome::Unknown {
+            self.target().judge(self.entry, Outcome::Unknown, Instant::now());
+        }
+        self.target().leave();
     }
 }

@@ -91,7 +91,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Received>>, script: &dyn Fn(&Rec
     }
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Received> {
+pub(crate) fn read(reader: &mut BufReader<TcpStream>) -> Option<Received> {
     let line = read_line(reader)?;
     let mut headers = Vec::new();
     loop {

@@ -81,7 +81,7 @@ fn health_and_keys_are_public_and_metrics_are_not() {
     let gateway = gateway(&upstream);
     for (path, body) in [
         ("/health/live", r#"{"status":"live"}"#),
-        ("/health/ready", r#"{"status":"ready"}"#),
+        ("/health/ready", r#"{"status":"ready","checks":{"upstreams":{"u":"up","v":"up"}}}"#),
         ("/.well-known/jwks.json", r#"{"keys":[]}"#),
     ] {
         let answer = get(path).send(gateway.addr());

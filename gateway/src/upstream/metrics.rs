@@ -1,0 +1,80 @@
+//! The metrics of upstreams, read from their live state when somebody asks, so that a request pays nothing for them.
+
+use std::fmt;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+};
+
+use super::{Status, Upstream, target::TargetStatus};
+
+/// Tells the state of the upstreams that `current` gives.
+pub struct UpstreamCollector<F>(pub F);
+
+impl<F> fmt::Debug for UpstreamCollector<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UpstreamCollector")
+    }
+}
+
+impl<F: Fn() -> Vec<Upstream> + Send + Sync + 'static> Collector for UpstreamCollector<F> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let all: Vec<Status> = (self.0)().iter().map(Upstream::status).collect();
+        let encoder = &mut encoder;
+        upstreams(encoder, &all, "gateway_upstream_in_flight", "Requests under way", |s| gauge(s.in_flight))?;
+        upstreams(encoder, &all, "gateway_upstream_in_flight_max", "Requests that there is room for", |s| {
+            gauge(s.in_flight_max)
+        })?;
+        upstreams(encoder, &all, "gateway_upstream_refused", "Requests that found no room", |s| counter(s.refused))?;
+        upstreams(encoder, &all, "gateway_upstream_retries", "Attempts beyond the first", |s| counter(s.retries))?;
+        targets(encoder, &all, "gateway_target_up", "1 where the target gets requests, else 0", |t| {
+            gauge(usize::from(!t.is_out()))
+        })?;
+        targets(encoder, &all, "gateway_target_in_flight", "Requests under way", |t| gauge(t.in_flight))?;
+        targets(encoder, &all, "gateway_target_requests", "Requests sent", |t| counter(t.requests))?;
+        targets(encoder, &all, "gateway_target_failures", "Requests that failed by its fault", |t| counter(t.failures))
+    }
+}
+
+fn gauge(value: usize) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn counter(value: u64) -> ConstCounter<u64> {
+    ConstCounter::new(value)
+}
+
+fn upstreams<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    all: &[Status],
+    name: &str,
+    help: &str,
+    metric: impl Fn(&Status) -> M,
+) -> fmt::Result {
+    let Some(first) = all.first() else { return Ok(()) };
+    let mut family = encoder.encode_descriptor(name, help, None, metric(first).metric_type())?;
+    for status in all {
+        metric(status).encode(family.encode_family(&[("upstream", status.name.as_str())])?)?;
+    }
+    Ok(())
+}
+
+fn targets<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    all: &[Status],
+    name: &str,
+    help: &str,
+    metric: impl Fn(&TargetStatus) -> M,
+) -> fmt::Result {
+    let Some(first) = all.iter().find_map(|status| status.targets.first()) else { return Ok(()) };
+    let mut family = encoder.encode_descriptor(name, help, None, metric(first).metric_type())?;
+    for status in all {
+        for target in &status.targets {
+            let labels = [("upstream", status.name.as_str()), ("target", target.address.as_str())];
+            metric(target).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Says which targets may be chosen from, given what is known of each. Pure: knows no clock and no sockets.
+
+/// A set of targets is one word, which nobody has to allocate.
+pub const TARGETS_MAX: usize = u64::BITS as usize;
+
+/// What is known of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Well,
+    /// Requests to it have failed: its breaker is open.
+    Suspect,
+    /// It says of itself that it is not ready, or does not answer its checks.
+    Unhealthy,
+}
+
+/// A set of targets, by their places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tried(u64);
+
+impl Tried {
+    /// The set and one more.
+    #[must_use]
+    pub const fn with(self, index: usize) -> Self {
+        Self(self.0 | (1 << index))
+    }
+
+    /// Whether a target is in it.
+    pub const fn has(self, index: usize) -> bool {
+        self.0 >> index & 1 == 1
+    }
+
+    const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Its members.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..TARGETS_MAX).filter(move |index| self.has(*index))
+    }
+}
+
+/// The targets to choose from: those that are well, without those that were tried as long as there are others, and
+/// never those that refused.
+///
+/// Where more than `ejected_percent_max` of all targets are suspects, but not all, they are given requests all the same:
+/// the few that are well would only fall to the load of all.
+pub fn eligible(conditions: &[Condition], ejected_percent_max: u8, tried: Tried, refused: Tried) -> Tried {
+    let all = |condition| {
+        let matching = conditions.iter().enumerate().filter(|(_, known)| **known == condition);
+        matching.fold(Tried::default(), |set, (index, _)| set.with(index))
+    };
+    let (well, suspects) = (all(Condition::Well), all(Condition::Suspect));
+    let too_many = u64::from(suspects.len()) * 100 > conditions.len() as u64 * u64::from(ejected_percent_max);
+    let pool = if well != Tried::default() && too_many { Tried(well.0 | suspects.0) } else { well };
+    let pool = pool.without(refused);
+    let untried = pool.without(tried);
+    if untried == Tried::default() { pool } else { untried }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Condition::*, *};
+
+    fn members(conditions: &[Condition], tried: Tried) -> Vec<usize> {
+        eligible(conditions, 50, tried, Tried::default()).iter().collect()
+    }
+
+    #[test]
+    fn those_that_are_well_are_chosen_from() {
+        let none = Tried::default();
+        for (conditions, expected) in [
+            (vec![Well, Well], vec![0, 1]),
+            (vec![Well, Suspect], vec![0]),
+            (vec![Unhealthy, Well, Unhealthy], vec![1]),
+            (vec![Suspect, Suspect, Well], vec![0, 1, 2]),
+            (vec![Suspect, Suspect], vec![]),
+            (vec![Suspect, Unhealthy], vec![]),
+            (vec![Unhealthy], vec![]),
+        ] {
+            assert_eq!(members(&conditions, none), expected, "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn another_target_is_preferred_to_one_that_was_tried() {
+        assert_eq!(members(&[Well, Well], Tried::default().with(0)), [1]);
+        assert_eq!(members(&[Well, Unhealthy], Tried::default().with(0)), [0], "there is no other");
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_are_ejected_than_may_be_unless_all_are_down(
+            conditions in proptest::collection::vec(prop_oneof![Just(Well), Just(Suspect)], 1..64),
+            percent in 0u8..=100,
+        ) {
+            let pool = eligible(&conditions, percent, Tried::default(), Tried::default());
+            let ejected = conditions.len() - pool.iter().count();
+            let all_down = !conditions.contains(&Well);
+            prop_assert!(all_down || ejected * 100 <= conditions.len() * usize::from(percent));
+            prop_assert_eq!(pool.iter().count() == 0, all_down);
+        }
+
+        #[test]
+        fn a_sick_target_is_never_chosen(
+            conditions in proptest::collection::vec(prop_oneof![Just(Well), Just(Suspect), Just(Unhealthy)], 1..64),
+            tried: u64,
+            refused: u64,
+        ) {
+            let pool = eligible(&conditions, 50, Tried(tried), Tried(refused));
+            prop_assert!(pool.iter().all(|index| conditions[index] != Unhealthy && !Tried(refused).has(index)));
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! What clients notice when targets die, hang, fail and come back: as little as possible.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use chassis::testing::{Answer, call, get, post};
+use serde_json::json;
+
+use crate::{
+    fixture::{Gateway, token},
+    target::{Mode, Target, until},
+};
+
+const ANY: &str = "  - {route: \"* /{path...}\", to: u, auth: public}\n";
+
+/// A gateway before these targets, with more settings of the upstream and these sections after it.
+fn before(targets: &[&Target], settings: &str, sections: &str) -> Gateway {
+    let urls: Vec<String> = targets.iter().map(|target| target.url()).collect();
+    Gateway::start(&format!("upstreams: {{u: {{targets: [{}]{settings}}}}}\n{sections}", urls.join(", ")), &[])
+}
+
+fn any(sections: &str) -> String {
+    format!("{sections}routes:\n{ANY}")
+}
+
+fn fetch(gateway: &Gateway) -> Answer {
+    get("/x").send(gateway.addr())
+}
+
+fn metric(gateway: &Gateway, line: &str) -> Option<f64> {
+    let page = get("/metrics").send(gateway.admin).text();
+    page.lines().find_map(|known| known.strip_prefix(line)?.trim().parse().ok())
+}
+
+fn is_up(gateway: &Gateway, target: &Target) -> bool {
+    metric(gateway, &format!("gateway_target_up{{upstream=\"u\",target=\"{}\"}}", target.addr)) == Some(1.0)
+}
+
+/// Sends GETs from 8 clients without pause while `then` goes on, and says what else than 200 they got.
+fn under_load(addr: SocketAddr, then: impl FnOnce()) -> (usize, Vec<Answer>) {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let client = || {
+            let (mut sent, mut wrong) = (0, Vec::new());
+            while !stop.load(Ordering::Relaxed) {
+                let answer = get("/x").send(addr);
+                sent += 1;
+                if answer.status != 200 {
+                    wrong.push(answer);
+                }
+            }
+            (sent, wrong)
+        };
+        let clients: Vec<_> = (0..8).map(|_| scope.spawn(client)).collect();
+        then();
+        stop.store(true, Ordering::Relaxed);
+        clients.into_iter().map(|client| client.join().unwrap()).fold((0, Vec::new()), |mut all, (sent, wrong)| {
+            all.0 += sent;
+            all.1.extend(wrong);
+            all
+        })
+    })
+}
+
+#[test]
+fn a_target_that_dies_under_load_costs_no_get() {
+    let (mut dying, other) = (Target::start("dying"), Target::start("other"));
+    let gateway = before(&[&dying, &other], ", breaker: {open: 200ms}", &any(""));
+    let (sent, wrong) = under_load(gateway.addr(), || {
+        until("both targets are busy", || dying.count() > 200 && other.count() > 200);
+        dying.kill();
+        until("the dead target is out", || !is_up(&gateway, &dying));
+        let seen = other.count();
+        until("the other one does the work", || other.count() > seen + 200);
+        dying.revive();
+        let seen = dying.count();
+        until("the first one is back at work", || dying.count() > seen + 200);
+    });
+    assert!(wrong.is_empty(), "{} of {sent}: {}", wrong.len(), wrong[0].text());
+    assert!(metric(&gateway, "gateway_upstream_retries_total{upstream=\"u\"}").unwrap() >= 1.0);
+}
+
+#[test]
+fn a_target_that_is_too_slow_is_taken_out_and_comes_back() {
+    let (slow, other) = (Target::start("slow"), Target::start("other"));
+    let sections = any("defaults: {timeout: {head: 300ms}}\n");
+    let gateway = before(&[&slow, &other], ", breaker: {failures: 2, open: 1s}", &sections);
+    slow.set(Mode::Hang);
+    until("the slow target is out", || {
+        assert_eq!(fetch(&gateway).text(), "other", "another target answers where one does not");
+        !is_up(&gateway, &slow)
+    });
+    slow.set(Mode::Well);
+    until("the slow target is back", || fetch(&gateway).text() == "slow");
+    assert!(is_up(&gateway, &slow));
+}
+
+#[test]
+fn a_breaker_opens_and_refuses_at_once_and_lets_one_request_try() {
+    let target = Target::start("t");
+    let sections = any("defaults: {retry: off}\n");
+    let gateway = before(&[&target], ", breaker: {failures: 3, open: 3s}", &sections);
+    target.set(Mode::Break);
+    for _ in 0..3 {
+        let broken = fetch(&gateway);
+        assert_eq!((broken.status, broken.problem().as_str()), (502, "upstream_unreachable"));
+    }
+    let refused = fetch(&gateway);
+    assert_eq!((refused.status, refused.problem().as_str()), (503, "upstream_unavailable"));
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=4).contains(&wait), "{wait}");
+    assert_eq!(target.count(), 3, "nobody asked it");
+    until("one request has tried in vain", || {
+        fetch(&gateway);
+        target.count() == 4
+    });
+    target.set(Mode::Well);
+    until("it is closed again", || fetch(&gateway).status == 200);
+    assert_eq!((0..20).filter(|_| fetch(&gateway).status == 200).count(), 20);
+}
+
+#[test]
+fn a_target_alone_may_answer_503_as_often_as_it_likes() {
+    let target = Target::start("t");
+    let gateway = before(&[&target], ", breaker: {failures: 2, open: 60s}", &any(""));
+    target.set(Mode::Status(503));
+    for _ in 0..10 {
+        let answer = fetch(&gateway);
+        assert_eq!((answer.status, answer.text().as_str()), (503, "t"), "its own answer, unchanged");
+    }
+    assert_eq!(target.count(), 10);
+}
+
+#[test]
+fn a_target_that_cannot_do_its_work_is_taken_out_where_another_can() {
+    let (sick, other) = (Target::start("sick"), Target::start("other"));
+    let gateway = before(&[&sick, &other], ", breaker: {failures: 2, open: 60s}", &any(""));
+    sick.set(Mode::Status(503));
+    let statuses: Vec<u16> = (0..20).map(|_| fetch(&gateway).status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 503).count(), 2, "{statuses:?}");
+    assert_eq!(sick.count(), 2);
+}
+
+#[test]
+fn health_checks_take_a_target_out_and_bring_it_back() {
+    let (sick, other) = (Target::start("sick"), Target::start("other"));
+    let health = ", health: {path: /health, interval: 50ms, timeout: 10s, healthy: 2, unhealthy: 2}";
+    let gateway = before(&[&sick, &other], health, &format!("builtin: {{health: /healthz}}\n{}", any("")));
+    let ready = || get("/healthz/ready").send(gateway.addr());
+    until("all are well", || ready().json()["checks"]["upstreams"]["u"] == "up");
+    sick.set_health(Mode::Status(503));
+    until("the sick one is out", || !is_up(&gateway, &sick));
+    let seen = sick.count();
+    assert!((0..20).all(|_| fetch(&gateway).text() == "other"));
+    assert_eq!(sick.count(), seen);
+    let answer = ready();
+    assert_eq!((answer.status, &answer.json()["checks"]["upstreams"]["u"]), (200, &json!("degraded")));
+    other.set_health(Mode::Break);
+    until("nobody is left", || fetch(&gateway).status == 503);
+    let refused = fetch(&gateway);
+    assert_eq!(refused.problem(), "upstream_unavailable");
+    assert!(refused.header("retry-after").is_some());
+    let answer = ready();
+    assert_eq!(
+        (answer.status, &answer.json()["checks"]["upstreams"]["u"]),
+        (200, &json!("down")),
+        "it does not decide"
+    );
+    sick.set_health(Mode::Well);
+    until("the first is back", || fetch(&gateway).text() == "sick");
+}
+
+#[test]
+fn a_total_outage_is_not_made_worse_by_retries() {
+    let (one, two) = (Target::start("one"), Target::start("two"));
+    let sections = any("defaults: {retry: {attempts: 4, budget: 20%}}\n");
+    let gateway = before(&[&one, &two], ", breaker: off", &sections);
+    one.set(Mode::Break);
+    two.set(Mode::Break);
+    for _ in 0..200 {
+        assert_eq!(fetch(&gateway).status, 502);
+    }
+    // A fifth of 200, and the 10 that an upstream starts with.
+    let attempts = one.count() + two.count();
+    assert!((200 + 40..=200 + 40 + 10).contains(&attempts), "{attempts}");
+}
+
+#[test]
+fn only_what_cannot_be_done_twice_is_sent_twice() {
+    let target = Target::start("t");
+    let sections = "routes:\n  \
+        - {route: \"* /usual\", to: u, auth: public}\n  \
+        - {route: \"* /more\", to: u, auth: public, retry: {methods: [PUT, DELETE], idempotency_key: true}}\n  \
+        - {route: \"* /never\", to: u, auth: public, retry: off}\n";
+    let gateway = before(&[&target], ", breaker: off", sections);
+    target.set(Mode::Break);
+    let attempts = |call: chassis::testing::Call| {
+        let before = target.count();
+        assert_eq!(call.send(gateway.addr()).status, 502);
+        target.count() - before
+    };
+    assert_eq!(attempts(get("/usual")), 2);
+    assert_eq!(attempts(call("PUT", "/usual")), 1);
+    assert_eq!(attempts(post("/usual", &json!(1)).header("Idempotency-Key", "a")), 1);
+    assert_eq!(attempts(call("PUT", "/more").json(&json!({"kept": "body"}))), 2);
+    assert_eq!(attempts(call("DELETE", "/more")), 2);
+    assert_eq!(attempts(call("DELETE", "/more").header("If-Match", "\"1\"")), 1);
+    assert_eq!(attempts(post("/more", &json!(1))), 1);
+    assert_eq!(attempts(post("/more", &json!(1)).header("Idempotency-Key", "a")), 2);
+    assert_eq!(attempts(get("/never")), 1);
+    let bodies: Vec<_> =
+        target.received().into_iter().filter(|r| r.line.starts_with("PUT /more")).map(|r| r.body).collect();
+    assert_eq!(bodies, [b"{\"kept\":\"body\"}", b"{\"kept\":\"body\"}"], "the body is sent whole both times");
+    let large = vec![b'x'; 200 * 1024];
+    assert_eq!(attempts(call("PUT", "/more").body("text/plain", &large)), 1, "a large body is not kept");
+}
+
+#[test]
+fn what_was_never_sent_is_sent_to_another_target_whatever_it_is() {
+    let (mut dead, alive) = (Target::start("dead"), Target::start("alive"));
+    dead.kill();
+    let gateway = before(&[&dead, &alive], ", breaker: off", &any(""));
+    for number in 0..8 {
+        assert_eq!(post("/x", &json!({"number": number})).send(gateway.addr()).text(), "alive");
+    }
+    let mut bodies: Vec<_> = alive.received().into_iter().map(|received| received.body).collect();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 8, "each of them once");
+}
+
+#[test]
+fn requests_follow_the_weights_of_the_targets() {
+    let (light, heavy) = (Target::start("light"), Target::start("heavy"));
+    let targets = format!(
+        "upstreams: {{u: {{targets: [\"{}\", {{url: \"{}\", weight: 3}}]}}}}\n{}",
+        light.url(),
+        heavy.url(),
+        any("")
+    );
+    let gateway = Gateway::start(&targets, &[]);
+    assert!((0..200).all(|_| fetch(&gateway).status == 200));
+    let share = light.count();
+    assert!((46..=54).contains(&share), "a quarter of 200, not {share}");
+}
+
+#[test]
+fn a_caller_or_a_header_sticks_to_its_target() {
+    let targets = [Target::start("one"), Target::start("two"), Target::start("three")];
+    let all: Vec<&Target> = targets.iter().collect();
+    let by_header = before(&all, ", balance: {hash: x-cart}", &any(""));
+    let ask = |cart: usize| get("/x").header("X-Cart", &cart.to_string()).send(by_header.addr()).text();
+    let first: Vec<String> = (0..30).map(ask).collect();
+    assert_eq!((0..30).map(ask).collect::<Vec<_>>(), first);
+    for name in ["one", "two", "three"] {
+        assert!(first.iter().any(|known| known == name), "{name} is never chosen: {first:?}");
+    }
+    let routes = "routes:\n  - {route: GET /x, to: u, auth: signed-in}\n";
+    let by_caller = before(&all, ", balance: {hash: caller}", routes);
+    for sub in 1..=3 {
+        let token = token(sub, "default");
+        let ask = || get("/x").bearer(&token).send(by_caller.addr()).text();
+        let first = ask();
+        assert!((0..10).all(|_| ask() == first));
+    }
+}
+
+#[test]
+fn the_least_busy_target_is_chosen() {
+    let (busy, idle) = (Target::start("busy"), Target::start("idle"));
+    for balance in ["least_in_flight", "p2c"] {
+        let gateway = before(&[&busy, &idle], &format!(", balance: {balance}"), &any(""));
+        busy.set(Mode::Hang);
+        thread::scope(|scope| {
+            let mut hanging = Vec::new();
+            until("one hangs", || {
+                hanging.push(scope.spawn(|| fetch(&gateway).status));
+                busy.in_flight() >= 1
+            });
+            let idle_in_flight = format!("gateway_target_in_flight{{upstream=\"u\",target=\"{}\"}}", idle.addr);
+            for _ in 0..20 {
+                until("the other one is idle", || metric(&gateway, &idle_in_flight) == Some(0.0));
+                assert_eq!(fetch(&gateway).text(), "idle", "{balance}");
+            }
+            busy.set(Mode::Well);
+            assert!(hanging.into_iter().all(|hanging| hanging.join().unwrap() == 200));
+        });
+    }
+}
+
+#[test]
+fn an_upstream_that_has_its_fill_refuses_at_once_and_counts_it() {
+    let target = Target::start("t");
+    let gateway = before(&[&target], ", max_in_flight: 2", &any(""));
+    target.set(Mode::Hang);
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..2).map(|_| scope.spawn(|| fetch(&gateway).status)).collect();
+        until("two are in flight", || target.in_flight() == 2);
+        let refused = fetch(&gateway);
+        assert_eq!((refused.status, refused.problem().as_str()), (503, "overloaded"));
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        assert_eq!(metric(&gateway, "gateway_upstream_in_flight{upstream=\"u\"}"), Some(2.0));
+        assert_eq!(metric(&gateway, "gateway_upstream_refused_total{upstream=\"u\"}"), Some(1.0));
+        target.set(Mode::Well);
+        assert!(waiting.into_iter().all(|waiting| waiting.join().unwrap() == 200));
+    });
+    until("the room is given back", || metric(&gateway, "gateway_upstream_in_flight{upstream=\"u\"}") == Some(0.0));
+    assert_eq!(fetch(&gateway).status, 200);
+}
+
+#[test]
+fn the_whole_request_has_a_time_of_its_own() {
+    let target = Target::start("t");
+    let gateway = before(&[&target], "", &any("defaults: {timeout: {total: 300ms}}\n"));
+    target.set(Mode::Hang);
+    let late = fetch(&gateway);
+    assert_eq!((late.status, late.problem().as_str()), (504, "upstream_timeout"));
+    assert_eq!(target.count(), 1, "there is no time for another attempt");
+    let upload = post("/x", &json!({"a": 1})).send(gateway.addr());
+    assert_eq!((upload.status, upload.problem().as_str()), (504, "upstream_timeout"));
+    let endless = crate::fixture::Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+    let sections = format!("defaults: {{timeout: {{total: 300ms}}}}\nroutes:\n{ANY}");
+    let gateway =
+        Gateway::start(&format!("upstreams: {{u: {{targets: [\"http://{}\"]}}}}\n{sections}", endless.addr), &[]);
+    let cut = fetch(&gateway);
+    assert_eq!((cut.status, cut.header("content-length"), cut.text().as_str()), (200, Some("10"), "abc"));
+}
