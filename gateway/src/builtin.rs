@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa_swagger_ui::Config as SwaggerConfig;
 
-use crate::{config::Builtin, docs, proxy::Incoming, upstream::Upstream, worker::Worker};
+use crate::{auth::trust::Trust, config::Builtin, docs, proxy::Incoming, upstream::Upstream, worker::Worker};
 
 /// Swagger UI has inline styles and images in `data:` URLs; it needs nothing from elsewhere.
 const DOCS_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'";
@@ -25,7 +25,7 @@ pub async fn answer(worker: &Worker, page: Builtin, incoming: &Incoming) -> Resu
     match page {
         Builtin::Live => Ok(worker.shared.health.live()),
         Builtin::Ready => worker.shared.health.ready(upstreams(worker)).await,
-        Builtin::Jwks => json(&worker.shared.tokens.as_ref().map(|tokens| tokens.key.jwks()).unwrap_or_default()),
+        Builtin::Jwks => json(&worker.shared.trust.as_ref().map(Trust::jwks).unwrap_or_default()),
         Builtin::OpenApi => json(&docs::merged(worker).await),
         Builtin::Docs => swagger(worker, incoming),
     }

@@ -14,6 +14,7 @@ pub mod docs;
 pub mod hooks;
 pub mod limit;
 pub mod routing;
+pub mod tls;
 pub mod upstream;
 
 pub mod config;

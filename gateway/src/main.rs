@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::SystemTime,
 };
 
 use chassis::{
@@ -41,6 +42,12 @@ enum Command {
 
 #[derive(Subcommand)]
 enum KeysCommand {
+    /// Make the next signing key. A running gateway publishes it at once and signs with it after `tokens.publish_for`.
+    New {
+        /// The folder of the gateway (GATEWAY_KEY_DIR).
+        #[arg(long, env = "GATEWAY_KEY_DIR")]
+        dir: PathBuf,
+    },
     /// Make the keys that are missing: the signing key, and one for each service that trusts the gateway.
     Init {
         /// The folder of the gateway (GATEWAY_KEY_DIR).
@@ -61,6 +68,7 @@ fn main() -> ExitCode {
         None => serve(&cli.serve),
         Some(Command::Serve(args)) => serve(&args),
         Some(Command::Check { config }) => check(&config),
+        Some(Command::Keys { command: KeysCommand::New { dir } }) => new_key(&dir),
         Some(Command::Keys { command: KeysCommand::Init { dir, shares } }) => init_keys(&dir, &shares),
     };
     config::exit("gateway", result)
@@ -94,6 +102,12 @@ fn print_public(config: &Config) {
     } else {
         println!("public routes: {}", public.join(", "));
     }
+}
+
+fn new_key(dir: &Path) -> Result<(), StartError> {
+    let file = keys::create_next_signing_key(dir, SystemTime::now()).map_err(StartError::failed)?;
+    println!("{}", file.display());
+    Ok(())
 }
 
 fn init_keys(dir: &Path, shares: &[String]) -> Result<(), StartError> {

@@ -84,6 +84,9 @@ impl Server {
     /// # Errors
     /// The operating system refuses a listener.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
+        if let Some(trust) = &self.shared.trust {
+            trust.watch();
+        }
         let health = self.shared.health.clone();
         let around =
             Surroundings { health: health.clone(), registry: self.registry, http: self.admin_http, verifier: None };

@@ -7,9 +7,8 @@ use prometheus_client::registry::Registry;
 
 use crate::{
     auth::{
-        issuer::Issuer,
-        keys::Key,
-        verifier::{Caller, Verifier},
+        trust::Trust,
+        verifier::{Caller, Refusal, Verifier},
     },
     config::Config,
     docs::Documents,
@@ -21,7 +20,8 @@ use crate::{
 /// Shared by all workers, and not changed once made.
 pub struct Shared {
     pub config: Config,
-    pub tokens: Option<Tokens>,
+    /// Whose tokens are believed; nobody's where the configuration has no `tokens`.
+    pub trust: Option<Trust>,
     pub identity: IdentityHeaders,
     pub upstreams: Vec<Upstream>,
     /// One for each route that has a limit.
@@ -31,29 +31,18 @@ pub struct Shared {
     pub metrics: GatewayMetrics,
 }
 
-/// Issuing and verifying go by the same key.
-pub struct Tokens {
-    pub issuer: Issuer,
-    pub key: Key,
-}
-
 impl Shared {
     /// Makes everything that a configuration names.
     ///
     /// # Errors
     /// A key cannot be loaded or made.
     pub fn new(config: Config, registry: &mut Registry) -> Result<Self, StartError> {
-        let tokens = match &config.tokens {
-            None => None,
-            Some(settings) => {
-                let key = Key::load(&settings.keys).map_err(StartError::failed)?;
-                Some(Tokens { issuer: Issuer::new(settings), key })
-            }
-        };
+        let trust = config.tokens.as_ref().map(|settings| Trust::load(settings, SystemTime::now()));
+        let trust = trust.transpose().map_err(StartError::failed)?;
         let upstreams = config.upstreams.iter().cloned().map(Upstream::new).collect::<Result<Vec<_>, _>>();
         let names = config.identity_headers.iter().map(|(name, _)| name);
         Ok(Self {
-            tokens,
+            trust,
             identity: IdentityHeaders::new(names),
             upstreams: upstreams.map_err(StartError::failed)?,
             limiters: config.routes.iter().map(|route| route.limit.and_then(Limiter::new)).collect(),
@@ -77,8 +66,7 @@ impl Worker {
     /// A worker over the shared state; made in its own thread.
     pub fn new(shared: Arc<Shared>) -> Self {
         let clients = shared.upstreams.iter().map(|upstream| Client::new(upstream.settings())).collect();
-        let tokens = shared.config.tokens.as_ref().zip(shared.tokens.as_ref());
-        let verifier = tokens.map(|(settings, tokens)| RefCell::new(Verifier::new(settings, &tokens.key)));
+        let verifier = shared.trust.clone().map(|trust| RefCell::new(Verifier::new(trust)));
         Self { shared, clients, verifier }
     }
 
@@ -86,20 +74,23 @@ impl Worker {
     ///
     /// # Errors
     /// 401.
-    pub fn verify(&self, token: &str, now: SystemTime) -> Result<Rc<Caller>, Problem> {
-        match self.verifier.as_ref().zip(self.shared.tokens.as_ref()) {
-            Some((verifier, tokens)) => verifier.borrow_mut().verify(token, &tokens.key, now),
-            None => Err(no_tokens()),
+    pub async fn verify(&self, token: &str, now: SystemTime) -> Result<Rc<Caller>, Problem> {
+        let (verifier, trust) = self.verifier.as_ref().zip(self.shared.trust.as_ref()).ok_or_else(no_tokens)?;
+        let verified = verifier.borrow_mut().verify(token, now);
+        match verified {
+            Err(Refusal::UnknownKey { foreign }) if trust.fetched_anew(foreign).await => {
+                verifier.borrow_mut().verify(token, now).map_err(Refusal::into_problem)
+            }
+            verified => verified.map_err(Refusal::into_problem),
         }
     }
 
-    /// Runs what needs the issuer and its key.
+    /// Our own trust, for what issues tokens.
     ///
     /// # Errors
-    /// What `with` returns.
-    pub fn issue<T>(&self, with: impl FnOnce(&Issuer, &Key) -> Result<T, Problem>) -> Result<T, Problem> {
-        let tokens = self.shared.tokens.as_ref().ok_or_else(no_tokens)?;
-        with(&tokens.issuer, &tokens.key)
+    /// There is none.
+    pub fn trust(&self) -> Result<&Trust, Problem> {
+        self.shared.trust.as_ref().ok_or_else(no_tokens)
     }
 }
 

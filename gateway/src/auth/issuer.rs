@@ -9,8 +9,8 @@ use chassis::identity::unix_seconds;
 use jsonwebtoken::Header;
 use serde::Serialize;
 
-use super::keys::Key;
-use crate::config::TokenSettings;
+use super::key::Key;
+use crate::config::OwnTokens;
 
 /// The `typ` of an access token (RFC 9068, section 2.1): other tokens of the same issuer are not taken for one.
 pub const TYP: &str = "at+jwt";
@@ -46,7 +46,7 @@ pub struct Issuer {
 
 impl Issuer {
     /// An issuer as configured.
-    pub fn new(settings: &TokenSettings) -> Self {
+    pub fn new(settings: &OwnTokens) -> Self {
         Self { issuer: settings.issuer.clone(), audience: settings.audience.clone(), ttl: settings.ttl }
     }
 

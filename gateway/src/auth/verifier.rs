@@ -1,16 +1,27 @@
-//! Verifies access tokens, strictly: algorithm pinned by the key, type, issuer, audience and expiry required. The
-//! verified are remembered, so that a caller's second request costs no signature.
+//! Verifies access tokens, strictly: algorithm pinned by the key, type, issuer, audience and expiry
+//! required. The verified are remembered, so that a caller's second request costs no signature.
 
-use std::{collections::HashMap, rc::Rc, time::SystemTime};
+use std::{
+    collections::HashMap,
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
 
 use chassis::{identity::unix_seconds, problem::Problem};
-use jsonwebtoken::{Validation, errors::ErrorKind};
+use jsonwebtoken::{Header, errors::ErrorKind};
+use serde::Deserialize;
 
-use super::{bearer, issuer::TYP, keys::Key, policy::Claims};
-use crate::config::TokenSettings;
+use super::{
+    bearer,
+    issuer::TYP,
+    jwks::VerifyingKey,
+    policy::Claims,
+    trust::{Believed, Trust},
+};
+use crate::config::TypRule;
 
 /// Clocks of two machines may differ by this much; the default of the library, 60 s, is a gift to thieves.
-const LEEWAY_SECONDS: u64 = 5;
+pub const LEEWAY: Duration = Duration::from_secs(5);
 /// A token of ours has about 400 bytes. A longer one is not ours, and not worth hashing.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// 4,096 tokens of 0.5 KiB with their claims of about 1.5 KiB: 8 MiB for each worker at most.
@@ -24,48 +35,82 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// A caller that something else than a token told of; it is not remembered, and so does not expire.
+    pub const fn of(claims: Claims) -> Self {
+        Self { claims, expires: u64::MAX }
+    }
+
     /// A claim that is a text.
     pub fn text(&self, claim: &str) -> Option<&str> {
         self.claims.get(claim).and_then(serde_json::Value::as_str)
     }
 }
 
-/// Verifies the tokens of one issuer. One for each worker, since it remembers.
+/// Why a token is not believed.
+#[derive(Debug)]
+pub enum Refusal {
+    /// 401.
+    Problem(Problem),
+    /// It names a key that this issuer elsewhere may have by now: fetched anew, it may turn out to be good.
+    UnknownKey { foreign: usize },
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl Refusal {
+    /// What the client is told.
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Problem(problem) => problem,
+            Self::UnknownKey { .. } => unknown_key(),
+        }
+    }
+}
+
+/// Verifies tokens. One for each worker, since it remembers.
 #[derive(Debug)]
 pub struct Verifier {
-    validation: Validation,
+    trust: Trust,
+    /// Of the trust, when it was asked last.
+    generation: u64,
+    believed: Vec<Believed>,
     verified: HashMap<Box<str>, Rc<Caller>>,
 }
 
 impl Verifier {
-    /// A verifier for tokens of this issuer and key.
-    pub fn new(settings: &TokenSettings, key: &Key) -> Self {
-        let mut validation = Validation::new(key.algorithm);
-        validation.leeway = LEEWAY_SECONDS;
-        validation.validate_nbf = true;
-        validation.set_issuer(&[&settings.issuer]);
-        validation.set_audience(&[&settings.audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        Self { validation, verified: HashMap::new() }
+    /// A verifier for the tokens of every issuer that is believed.
+    pub fn new(trust: Trust) -> Self {
+        // Before the keys, so that a change in between is seen the next time.
+        let generation = trust.generation();
+        let believed = trust.believed();
+        Self { trust, generation, believed, verified: HashMap::new() }
     }
 
     /// The caller that a token names, at the time `now`.
     ///
     /// # Errors
-    /// 401 `token_invalid` or `token_expired`.
-    pub fn verify(&mut self, token: &str, key: &Key, now: SystemTime) -> Result<Rc<Caller>, Problem> {
+    /// 401 `token_invalid` or `token_expired`, or a key that is not known yet.
+    pub fn verify(&mut self, token: &str, now: SystemTime) -> Result<Rc<Caller>, Refusal> {
+        if self.trust.generation() != self.generation {
+            // What was verified with a key that is believed no more must not stay.
+            *self = Self::new(self.trust.clone());
+        }
         let now = unix_seconds(now);
         if let Some(caller) = self.verified.get(token) {
             if now <= caller.expires {
                 return Ok(Rc::clone(caller));
             }
             self.verified.remove(token);
-            return Err(bearer::expired());
+            return Err(bearer::expired().into());
         }
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(bearer::invalid("the token is too long"));
+            return Err(bearer::invalid("the token is too long").into());
         }
-        let caller = Rc::new(self.decode(token, key)?);
+        let caller = Rc::new(self.decode(token)?);
         if self.verified.len() >= CACHE_ENTRIES_MAX {
             self.forget(now);
         }
@@ -73,22 +118,33 @@ impl Verifier {
         Ok(caller)
     }
 
-    fn decode(&self, token: &str, key: &Key) -> Result<Caller, Problem> {
+    fn decode(&self, token: &str) -> Result<Caller, Refusal> {
         let header =
             jsonwebtoken::decode_header(token).map_err(|error| bearer::invalid("this is no JWT").because(error))?;
         // A `crit` header names extensions that must be understood; there are none here (RFC 7515, section 4.1.11).
         if header.crit.is_some() {
-            return Err(bearer::invalid("the token asks for extensions that are unknown here"));
+            return Err(bearer::invalid("the token asks for extensions that are unknown here").into());
         }
-        if !header.typ.as_deref().is_some_and(is_access_token) {
-            return Err(bearer::invalid("the token is not an access token"));
+        let issuer = self.issuer_of(token)?;
+        if !issuer.typ.allows(header.typ.as_deref()) {
+            return Err(bearer::invalid("the token is not an access token").into());
         }
-        if header.kid.as_deref() != Some(&key.kid) {
-            return Err(bearer::invalid("the token was signed with a key that is unknown here"));
-        }
-        let data = jsonwebtoken::decode::<Claims>(token, &key.decoding, &self.validation).map_err(refusal)?;
+        let key = key_of(issuer, &header)?;
+        let data = jsonwebtoken::decode::<Claims>(token, &key.decoding, &key.validation).map_err(refusal)?;
         let expires = data.claims.get("exp").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        Ok(Caller { claims: data.claims, expires: expires + LEEWAY_SECONDS })
+        Ok(Caller { claims: data.claims, expires: expires.saturating_add(LEEWAY.as_secs()) })
+    }
+
+    /// Whose token it says it is. Only that issuer's keys are tried then, and `iss` is verified with the rest: keys of
+    /// one issuer never vouch for another, whatever they call themselves.
+    fn issuer_of(&self, token: &str) -> Result<&Believed, Problem> {
+        if let [only] = self.believed.as_slice() {
+            return Ok(only);
+        }
+        let claimed: Issued = jsonwebtoken::dangerous::insecure_decode_claims(token)
+            .map_err(|error| bearer::invalid("the token names no issuer").because(error))?;
+        let found = self.believed.iter().find(|believed| believed.issuer == claimed.iss);
+        found.ok_or_else(|| bearer::invalid("the token is of an issuer that is unknown here"))
     }
 
     /// Makes room: first the expired, and where that is not enough, all. They only cost a verification.
@@ -100,10 +156,40 @@ impl Verifier {
     }
 }
 
-/// RFC 9068, section 4: `at+jwt` or `application/at+jwt`; media types are case-insensitive.
-fn is_access_token(typ: &str) -> bool {
-    let typ = typ.to_ascii_lowercase();
-    typ.strip_prefix("application/").unwrap_or(&typ) == TYP
+/// What is read of a token before it is verified, to know with whose keys to verify it.
+#[derive(Deserialize)]
+struct Issued {
+    iss: String,
+}
+
+/// The key that a token names. Where an issuer elsewhere has only one, its tokens need not name it.
+fn key_of<'a>(issuer: &'a Believed, header: &Header) -> Result<&'a VerifyingKey, Refusal> {
+    let found = match (&header.kid, issuer.foreign, issuer.keys.as_slice()) {
+        (Some(kid), _, keys) => keys.iter().find(|key| key.kid.as_ref() == Some(kid)),
+        (None, Some(_), [only]) => Some(only),
+        (None, _, _) => None,
+    };
+    found.ok_or_else(|| match issuer.foreign {
+        Some(foreign) => Refusal::UnknownKey { foreign },
+        None => unknown_key().into(),
+    })
+}
+
+fn unknown_key() -> Problem {
+    bearer::invalid("the token was signed with a key that is unknown here")
+}
+
+impl TypRule {
+    /// RFC 9068, section 4: `at+jwt` or `application/at+jwt`; media types are case-insensitive.
+    fn allows(self, typ: Option<&str>) -> bool {
+        let typ = typ.map(str::to_ascii_lowercase);
+        let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
+        match self {
+            Self::AccessToken => typ == Some(TYP),
+            Self::Jwt => matches!(typ, Some(TYP | "jwt")),
+            Self::Any => true,
+        }
+    }
 }
 
 fn refusal(error: jsonwebtoken::errors::Error) -> Problem {
@@ -125,26 +211,40 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::issuer::{Issuer, Subject},
-        config::KeySource,
+        auth::{issuer::Subject, key::Key, keys},
+        config::{KeySource, OwnTokens, TokenSettings},
     };
 
+    const LEEWAY_SECONDS: u64 = LEEWAY.as_secs();
+
     struct Fixture {
-        settings: TokenSettings,
+        trust: Trust,
         key: Key,
         now: SystemTime,
     }
 
     impl Fixture {
         fn of(source: KeySource) -> Self {
-            let key = Key::load(&source).unwrap();
-            let settings = TokenSettings {
+            let now = SystemTime::now();
+            let own = OwnTokens {
                 issuer: "issuer".to_owned(),
                 audience: "api".to_owned(),
                 ttl: Duration::from_secs(60),
-                keys: source,
+                keys: source.clone(),
+                publish_for: Duration::from_secs(600),
             };
-            Self { settings, key, now: SystemTime::now() }
+            let trust = Trust::load(&TokenSettings { own: Some(own), foreign: Vec::new() }, now).unwrap();
+            let key = match source {
+                KeySource::Secret(secret) => Key::hs256(&secret),
+                KeySource::Folder(folder) => {
+                    Key::ed25519(&Secret::from_file(&folder.join(keys::SIGNING_KEY_FILE)).unwrap())
+                }
+            };
+            Self { trust, key: key.unwrap(), now }
+        }
+
+        fn verifier(&self) -> Verifier {
+            Verifier::new(self.trust.clone())
         }
 
         fn hs256() -> Self {
@@ -164,8 +264,7 @@ mod tests {
         }
 
         fn verdict(&self, token: &str) -> Result<(), Code> {
-            let mut verifier = Verifier::new(&self.settings, &self.key);
-            verifier.verify(token, &self.key, self.now).map(|_| ()).map_err(|problem| problem.code())
+            self.verifier().verify(token, self.now).map(|_| ()).map_err(|refusal| refusal.into_problem().code())
         }
     }
 
@@ -174,12 +273,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for fixture in [Fixture::hs256(), Fixture::of(KeySource::Folder(folder.path().to_owned()))] {
             let subject = Subject { id: 7, user_type: "admin" };
-            let token = Issuer::new(&fixture.settings).issue(&fixture.key, &subject, fixture.now).unwrap();
-            let mut verifier = Verifier::new(&fixture.settings, &fixture.key);
-            let caller = verifier.verify(&token, &fixture.key, fixture.now).unwrap();
+            let (token, _) = fixture.trust.issue(&subject, fixture.now).unwrap();
+            let mut verifier = fixture.verifier();
+            let caller = verifier.verify(&token, fixture.now).unwrap();
             assert_eq!((caller.text("sub"), caller.text("user_type")), (Some("7"), Some("admin")));
             let late = fixture.now + Duration::from_secs(60 + LEEWAY_SECONDS + 1);
-            let refused = verifier.verify(&token, &fixture.key, late).unwrap_err();
+            let refused = verifier.verify(&token, late).unwrap_err().into_problem();
             assert_eq!(refused.code(), Code::TokenExpired, "a remembered token expires too");
         }
     }
@@ -256,7 +355,7 @@ mod tests {
     fn a_public_key_is_no_shared_secret() {
         let folder = tempfile::tempdir().unwrap();
         let fixture = Fixture::of(KeySource::Folder(folder.path().to_owned()));
-        let public = serde_json::to_vec(&fixture.key.jwks()).unwrap();
+        let public = serde_json::to_vec(&fixture.trust.jwks()).unwrap();
         let jwks: Value = serde_json::from_slice(&public).unwrap();
         let x = URL_SAFE_NO_PAD.decode(jwks["keys"][0]["x"].as_str().unwrap()).unwrap();
         for secret in [public, x] {
@@ -268,25 +367,26 @@ mod tests {
 
     #[test]
     fn only_public_keys_are_published() {
-        assert_eq!(serde_json::to_string(&Fixture::hs256().key.jwks()).unwrap(), r#"{"keys":[]}"#);
+        assert_eq!(serde_json::to_string(&Fixture::hs256().trust.jwks()).unwrap(), r#"{"keys":[]}"#);
         let folder = tempfile::tempdir().unwrap();
         let fixture = Fixture::of(KeySource::Folder(folder.path().to_owned()));
-        let jwks = serde_json::to_value(fixture.key.jwks()).unwrap();
+        let jwks = serde_json::to_value(fixture.trust.jwks()).unwrap();
         let key = &jwks["keys"][0];
         assert_eq!(key["kty"], "OKP");
         assert_eq!(key["kid"], fixture.key.kid.as_str());
         assert!(key.get("d").is_none(), "{key}");
-        assert_eq!(Key::load(&fixture.settings.keys).unwrap().kid, fixture.key.kid, "the key stays");
+        let again = Fixture::of(KeySource::Folder(folder.path().to_owned()));
+        assert_eq!(again.key.kid, fixture.key.kid, "the key stays");
     }
 
     #[test]
     fn the_memory_for_verified_tokens_is_bounded() {
         let fixture = Fixture::hs256();
-        let mut verifier = Verifier::new(&fixture.settings, &fixture.key);
+        let mut verifier = fixture.verifier();
         for n in 0..=CACHE_ENTRIES_MAX {
             let mut claims = fixture.claims();
             claims["jti"] = json!(n);
-            verifier.verify(&fixture.token(&fixture.header(), &claims), &fixture.key, fixture.now).unwrap();
+            verifier.verify(&fixture.token(&fixture.header(), &claims), fixture.now).unwrap();
         }
         assert!(verifier.verified.len() <= CACHE_ENTRIES_MAX);
     }

@@ -35,7 +35,13 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -
         top.required("upstreams", mistakes).map(|node| upstreams::decode(node, &defaults, lookup, mistakes));
     let upstreams = upstreams.unwrap_or_default();
     let mut table = builtin_table(&builtin);
-    let known = Known { upstreams: &upstreams, aliases: &aliases, has_tokens: tokens_node.is_some() };
+    let known = Known {
+        upstreams: &upstreams,
+        aliases: &aliases,
+        has_tokens: tokens_node.is_some(),
+        // What could not be decoded is a mistake already, and not one of each route as well.
+        issues_tokens: tokens_node.is_some() && tokens.as_ref().is_none_or(|tokens| tokens.own.is_some()),
+    };
     let routes = top
         .required("routes", mistakes)
         .map(|node| routes::decode(node, &defaults, &known, &mut table, mistakes))

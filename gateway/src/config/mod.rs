@@ -74,19 +74,60 @@ pub struct BuiltinPaths {
     pub health: Option<String>,
 }
 
-/// How tokens are issued and verified.
-#[derive(Clone, Debug)]
+/// Whose tokens are believed. At least one issuer is named.
+#[derive(Clone, Debug, PartialEq)]
 pub struct TokenSettings {
+    /// The gateway itself.
+    pub own: Option<OwnTokens>,
+    pub foreign: Vec<ForeignIssuer>,
+}
+
+/// How the gateway issues tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnTokens {
     pub issuer: String,
     pub audience: String,
     pub ttl: Duration,
     pub keys: KeySource,
+    /// How long a new key is published before it signs.
+    pub publish_for: Duration,
+}
+
+/// An issuer elsewhere, whose tokens are good here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignIssuer {
+    pub issuer: String,
+    pub audience: String,
+    pub jwks: JwksSource,
+    pub typ: TypRule,
+    /// The certificate authority of its server, where that is none that the world knows.
+    pub ca: Option<PathBuf>,
+    /// How often its keys are fetched anew.
+    pub refresh: Duration,
+}
+
+/// Where the public keys of an issuer are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JwksSource {
+    Url(String),
+    File(PathBuf),
+}
+
+/// Which `typ` a token must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypRule {
+    /// `at+jwt` (RFC 9068): an ID token is never taken for an access token.
+    AccessToken,
+    /// `JWT` as well, as many issuers write.
+    Jwt,
+    /// Whatever it says, or nothing.
+    Any,
 }
 
 /// Where the signing key comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum KeySource {
-    /// Ed25519, in this folder; made on the first start.
+    /// Ed25519, every `*.pem` in this folder; the first is made on the first start.
     Folder(PathBuf),
     /// HS256.
     Secret(Secret),

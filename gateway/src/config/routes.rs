@@ -72,6 +72,7 @@ pub(super) struct Known<'a> {
     pub(super) upstreams: &'a [UpstreamSettings],
     pub(super) aliases: &'a [(String, String)],
     pub(super) has_tokens: bool,
+    pub(super) issues_tokens: bool,
 }
 
 /// All routes; those that are wrong are left out.
@@ -224,8 +225,8 @@ fn hook(node: &Node, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<Hook>
         let help = did_you_mean(name, Hook::NAMES).or_else(|| Some(format!("there are: {}", Hook::NAMES.join(", "))));
         mistakes.note_with_help(node.place, &node.path, format_args!("there is no hook `{name}`"), help);
     }
-    if hook == Some(Hook::IssueToken) && !known.has_tokens {
-        node.wrong(mistakes, "this issues tokens, but the file has no `tokens` section");
+    if hook == Some(Hook::IssueToken) && !known.issues_tokens {
+        node.wrong(mistakes, "this issues tokens, but the file has no `tokens` section with a key of our own");
     }
     hook
 }

@@ -234,6 +234,11 @@ impl<'a> Table<'a> {
         (!matches!(found.1.value, Value::Null)).then_some(&found.1)
     }
 
+    /// Whether a key has a value; asks for nothing.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, node)| key.name == name && !matches!(node.value, Value::Null))
+    }
+
     /// The value of a key that must be there.
     pub(super) fn required(&mut self, name: &'static str, mistakes: &mut Mistakes) -> Option<&'a Node> {
         let found = self.optional(name);

@@ -10,10 +10,7 @@ use actix_http::{
 use chassis::problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::{
-    issuer::{Issuer, Subject},
-    keys::Key,
-};
+use crate::auth::{issuer::Subject, trust::Trust};
 
 /// A user has about 300 bytes.
 pub const USER_BYTES_MAX: usize = 64 * 1024;
@@ -37,12 +34,12 @@ struct Token {
 ///
 /// # Errors
 /// 502 where the upstream answered no user, 500 where no token can be signed.
-pub fn answer(user: &[u8], issuer: &Issuer, key: &Key, now: SystemTime) -> Result<Response<BoxBody>, Problem> {
+pub fn answer(user: &[u8], trust: &Trust, now: SystemTime) -> Result<Response<BoxBody>, Problem> {
     let user: User = serde_json::from_slice(user)
         .map_err(|error| Problem::new(Code::UpstreamInvalid, "the login service answered no user").because(error))?;
     let subject = Subject { id: user.id, user_type: &user.user_type };
-    let access_token = issuer.issue(key, &subject, now).map_err(Problem::internal)?;
-    let token = Token { access_token, token_type: "bearer", expires_in: issuer.ttl().as_secs() };
+    let (access_token, ttl) = trust.issue(&subject, now)?;
+    let token = Token { access_token, token_type: "bearer", expires_in: ttl.as_secs() };
     let json = serde_json::to_vec(&token).map_err(Problem::internal)?;
     let mut response = Response::with_body(StatusCode::CREATED, BoxBody::new(json));
     let headers = response.headers_mut();

@@ -19,7 +19,7 @@ use crate::{
     worker::Worker,
 };
 
-pub(super) fn identify(
+pub(super) async fn identify(
     worker: &Worker,
     route: &RouteSettings,
     incoming: &Incoming,
@@ -28,7 +28,7 @@ pub(super) fn identify(
         return Ok(None);
     }
     let token = bearer::token(incoming.request.headers())?;
-    worker.verify(token, SystemTime::now()).map(Some)
+    worker.verify(token, SystemTime::now()).await.map(Some)
 }
 
 pub(super) fn authorize(route: &RouteSettings, caller: Option<&Caller>) -> Result<(), Problem> {

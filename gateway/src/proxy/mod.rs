@@ -91,7 +91,7 @@ async fn forward(
     let upstream = &worker.shared.upstreams[route.upstream];
     *label = Label { route: route.name.clone(), upstream: upstream.name().to_owned() };
 
-    let caller = identify(worker, route, &incoming)?;
+    let caller = identify(worker, route, &incoming).await?;
     authorize(route, caller.as_deref())?;
     limiter.map_or(Ok(()), |limiter| admit(limiter, caller.as_deref(), &incoming))?;
     let upload = upload(route, incoming.request.headers(), payload)?;

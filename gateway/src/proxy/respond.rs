@@ -49,7 +49,7 @@ async fn issue_token(
         Problem::new(Code::UpstreamInvalid, format!("`{}` did not end its answer", upstream.name()))
             .because(error.to_string())
     })?;
-    worker.issue(|issuer, key| issue_token::answer(&user, issuer, key, SystemTime::now()))
+    issue_token::answer(&user, worker.trust()?, SystemTime::now())
 }
 
 fn stream(route: &RouteSettings, incoming: &Incoming, answer: ClientResponse, permit: Permit) -> Response<BoxBody> {

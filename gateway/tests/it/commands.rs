@@ -110,3 +110,19 @@ fn a_broken_signing_key_is_named_and_left_alone() {
     assert!(stderr(&output).contains("k/signing-key.pem holds no Ed25519 key"), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(dir.path().join("k/signing-key.pem")).unwrap(), "rubbish");
 }
+
+#[test]
+fn the_next_key_is_dated_and_changes_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(gateway(dir.path(), &["keys", "init", "--dir", "k"], &[]).status.code(), Some(0));
+    let output = gateway(dir.path(), &["keys", "new", "--dir", "k"], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let file = String::from_utf8(output.stdout).unwrap();
+    let file = file.trim();
+    assert!(file.starts_with("k/signing-key-20") && file.ends_with("Z.pem"), "{file}");
+    let read = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
+    assert!(read(file).starts_with("-----BEGIN PRIVATE KEY-----"));
+    assert_ne!(read(file), read("k/signing-key.pem"));
+    assert_eq!(gateway(dir.path(), &["keys", "init", "--dir", "k"], &[]).status.code(), Some(0));
+    assert_eq!(fs::read_dir(dir.path().join("k")).unwrap().count(), 2);
+}

@@ -229,3 +229,31 @@ fn what_would_not_work_in_resilience_is_a_mistake() {
         assert_eq!(paths, [format!("routes[0].retry{path}")], "{retry}: {found:#?}");
     }
 }
+
+fn with_tokens(tokens: &str) -> Vec<Mistake> {
+    mistakes(&format!(
+        "{HEAD}tokens: {tokens}\n{UPSTREAMS}routes:\n  - {{route: POST /login, to: users, auth: public, then: issue-token}}\n"
+    ))
+}
+
+#[test]
+fn mistakes_about_tokens_are_told() {
+    let also = |issuer: &str| format!("{{issuer: i, audience: a, also: [{issuer}]}}");
+    for (tokens, message) in [
+        (also("{issuer: x, audience: a}"), "`jwks` is missing"),
+        (also("{issuer: x, audience: a, jwks: 'ftp://x/y'}"), "neither an http(s) address nor a file"),
+        (also("{issuer: x, audience: a, jwks: 'http://x', typ: jwt}"), "no rule for `typ`"),
+        (also("{issuer: x, audience: a, jwks: 'http://x', refresh: 0s}"), "longer than zero"),
+        (also("{issuer: x, audience: a, jwks: 'http://x', ttl: 5m}"), "there is no key `ttl`"),
+        (also("{issuer: i, audience: a, jwks: 'http://x'}"), "the issuer `i` is there twice"),
+        ("{issuer: i, audience: a, publish_for: soon}".to_owned(), "not a duration"),
+        ("{issuer: i, audience: a, jwks: 'http://x', keys: k}".to_owned(), "there is no key `keys`"),
+    ] {
+        let found = with_tokens(&tokens);
+        assert!(found.iter().any(|mistake| mistake.message.contains(message)), "{tokens}: {found:?}");
+    }
+    let found = with_tokens("{issuer: i, audience: a, jwks: 'https://idp.example/jwks.json'}");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.contains("with a key of our own"), "only who has a key issues tokens: {found:?}");
+    assert_eq!(with_tokens(&also("{issuer: x, audience: a, jwks: keys.json, typ: any, ca: ca.pem, refresh: 1m}")), []);
+}

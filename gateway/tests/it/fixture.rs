@@ -146,14 +146,19 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts a gateway with these sections after the usual head; `{name}` variables come from `environment`.
     pub(crate) fn start(sections: &str, environment: &[(&str, String)]) -> Self {
-        let yaml = format!(
-            "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\n\
-             identity: {{headers: {{request-user-id: sub, request-user-type: user_type}}}}\n\
+        let sections = format!(
+            "identity: {{headers: {{request-user-id: sub, request-user-type: user_type}}}}\n\
              tokens: {{issuer: test, audience: api, ttl: 60s}}\n{sections}"
         );
-        let mut environment: HashMap<String, String> =
+        let secret = ("GATEWAY_JWT_SECRET", SECRET.to_owned());
+        Self::with_tokens(&sections, &[environment, &[secret]].concat())
+    }
+
+    /// Starts a gateway whose sections say themselves whose tokens are believed.
+    pub(crate) fn with_tokens(sections: &str, environment: &[(&str, String)]) -> Self {
+        let yaml = format!("version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\n{sections}");
+        let environment: HashMap<String, String> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        environment.insert("GATEWAY_JWT_SECRET".to_owned(), SECRET.to_owned());
         let config = Config::load(&yaml, &|name| environment.get(name).cloned()).unwrap_or_else(|e| panic!("{e:#?}"));
         let (admin_sender, admin_receiver) = mpsc::channel();
         let running = Running::start(move |addr, stopped| {
@@ -198,4 +203,17 @@ pub(crate) fn token_of(answer: &Answer) -> String {
     assert_eq!(answer.status, 201, "{}", answer.text());
     let body: Value = answer.json();
     body["access_token"].as_str().unwrap().to_owned()
+}
+
+/// A token signed with [`SECRET`], with these claims in the place of good ones.
+pub(crate) fn own_token(claims: &Value) -> String {
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk};
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let jwk = jwk::Jwk::from_encoding_key(&key, Algorithm::HS256).unwrap();
+    let kid = jwk.thumbprint(jwk::ThumbprintHash::SHA256).unwrap();
+    let header = Header { typ: Some("at+jwt".to_owned()), kid: Some(kid), ..Header::new(Algorithm::HS256) };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let mut all = json!({"iss": "test", "aud": "api", "sub": "7", "exp": now + 600});
+    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    jsonwebtoken::encode(&header, &all, &key).unwrap()
 }

@@ -1,0 +1,123 @@
+//! Whose tokens are believed: our own, and those of the issuers elsewhere that the configuration names. A handle that
+//! all workers share.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use chassis::problem::Problem;
+use jsonwebtoken::jwk::JwkSet;
+
+use super::{
+    foreign::Foreign,
+    issuer::{Issuer, Subject},
+    jwks::VerifyingKey,
+    keyring::{Generation, KeyRing, KeySet},
+};
+use crate::config::{OwnTokens, TokenSettings, TypRule};
+
+/// The handle. Clones are the same trust.
+#[derive(Clone, Debug)]
+pub struct Trust(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    generation: Generation,
+    own: Option<Own>,
+    foreign: Vec<Foreign>,
+}
+
+#[derive(Debug)]
+struct Own {
+    settings: OwnTokens,
+    issuer: Issuer,
+    ring: KeyRing,
+}
+
+/// An issuer with its keys, as they were when asked for.
+#[derive(Debug)]
+pub struct Believed {
+    pub(super) issuer: String,
+    pub(super) typ: TypRule,
+    pub(super) keys: Vec<VerifyingKey>,
+    /// The index of the issuer elsewhere whose keys can be fetched anew.
+    pub(super) foreign: Option<usize>,
+}
+
+impl Trust {
+    /// Loads our own keys; those of others are fetched once [`watch`](Self::watch) runs.
+    ///
+    /// # Errors
+    /// Names the key file and the reason.
+    pub fn load(settings: &TokenSettings, now: SystemTime) -> Result<Self, String> {
+        let generation = Generation::default();
+        let own = settings.own.as_ref().map(|own| {
+            let ring = KeyRing::load(own, generation.clone(), now)?;
+            Ok::<_, String>(Own { settings: own.clone(), issuer: Issuer::new(own), ring })
+        });
+        let foreign = settings.foreign.iter().map(|issuer| Foreign::new(issuer, generation.clone())).collect();
+        Ok(Self(Arc::new(Inner { generation, own: own.transpose()?, foreign })))
+    }
+
+    /// Watches the key folder and fetches the keys of others, for as long as a handle exists. Needs the runtime of
+    /// actix.
+    pub fn watch(&self) {
+        self.0.own.iter().for_each(|own| own.ring.watch());
+        self.0.foreign.iter().for_each(Foreign::watch);
+    }
+
+    /// Changes whenever [`believed`](Self::believed) does.
+    pub fn generation(&self) -> u64 {
+        self.0.generation.get()
+    }
+
+    /// Every issuer with its keys, as they are now.
+    pub fn believed(&self) -> Vec<Believed> {
+        let own = self.0.own.iter().map(|own| own_keys(&own.settings, &own.ring.current()));
+        let foreign = self.0.foreign.iter().enumerate().map(|(index, foreign)| Believed {
+            issuer: foreign.settings().issuer.clone(),
+            typ: foreign.settings().typ,
+            keys: foreign.keys().to_vec(),
+            foreign: Some(index),
+        });
+        own.chain(foreign).collect()
+    }
+
+    /// Has the keys of an issuer elsewhere fetched; whether that was done, so that another look is worth it.
+    pub async fn fetched_anew(&self, foreign: usize) -> bool {
+        match self.0.foreign.get(foreign) {
+            Some(foreign) => foreign.fetched_anew().await,
+            None => false,
+        }
+    }
+
+    /// Our public keys.
+    pub fn jwks(&self) -> JwkSet {
+        self.0.own.as_ref().map(|own| own.ring.current().jwks()).unwrap_or_default()
+    }
+
+    /// An access token of ours for `subject`, and how long it is valid.
+    ///
+    /// # Errors
+    /// The gateway has no key of its own, or it cannot sign.
+    pub fn issue(&self, subject: &Subject<'_>, now: SystemTime) -> Result<(String, Duration), Problem> {
+        let own = self.0.own.as_ref();
+        let own = own.ok_or_else(|| Problem::internal("a token was to be issued, but there is no key of our own"))?;
+        let token = own.issuer.issue(own.ring.current().signing(), subject, now).map_err(Problem::internal)?;
+        Ok((token, own.issuer.ttl()))
+    }
+}
+
+fn own_keys(settings: &OwnTokens, keys: &KeySet) -> Believed {
+    let verifying = |key: &Arc<super::key::Key>| {
+        let kid = Some(key.kid.clone());
+        VerifyingKey::new(kid, key.decoding.clone(), key.algorithm, &settings.issuer, &settings.audience)
+    };
+    Believed {
+        issuer: settings.issuer.clone(),
+        typ: TypRule::AccessToken,
+        keys: keys.believed().iter().map(verifying).collect(),
+        foreign: None,
+    }
+}

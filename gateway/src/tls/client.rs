@@ -1,0 +1,43 @@
+//! How the gateway speaks TLS to others. Their certificates are always verified: there is no way to turn that off.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+use super::pem;
+
+/// The certificate with which the gateway shows who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// A configuration that believes the authorities in the file `ca`, or without one those that browsers believe.
+///
+/// # Errors
+/// Names the file and the reason.
+pub fn config(ca: Option<&Path>, identity: Option<&ClientIdentity>) -> Result<Arc<ClientConfig>, String> {
+    let roots = match ca {
+        Some(path) => pem::authorities(path)?,
+        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots);
+    let config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(ClientIdentity { cert, key }) => {
+            let chain = pem::certificates(cert, &pem::read(cert)?)?;
+            let private = pem::private_key(key, &pem::read(key)?)?;
+            builder
+                .with_client_auth_cert(chain, private)
+                .map_err(|error| format!("{} and {} do not fit: {error}", cert.display(), key.display()))?
+        }
+    };
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,241 @@
+//! Tokens of issuers elsewhere, whose keys are fetched over HTTP from a real server.
+
+use std::{
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chassis::testing::get;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use p256::pkcs8::EncodePrivateKey as _;
+use rsa::{pkcs1::EncodeRsaPrivateKey as _, traits::PublicKeyParts as _};
+use serde_json::{Value, json};
+
+use crate::fixture::{Gateway, SECRET, Upstream};
+
+/// A key pair as an identity provider has it.
+pub(crate) struct Pair {
+    kid: String,
+    algorithm: Algorithm,
+    encoding: EncodingKey,
+    jwk: Value,
+}
+
+impl Pair {
+    fn rsa(kid: &str) -> Self {
+        let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
+        let (n, e) = (key.n().to_bytes_be(), key.e().to_bytes_be());
+        let jwk = json!({"kty": "RSA", "kid": kid, "use": "sig", "alg": "RS256",
+            "n": URL_SAFE_NO_PAD.encode(n), "e": URL_SAFE_NO_PAD.encode(e)});
+        let encoding = EncodingKey::from_rsa_der(key.to_pkcs1_der().unwrap().as_bytes());
+        Self { kid: kid.to_owned(), algorithm: Algorithm::RS256, encoding, jwk }
+    }
+
+    pub(crate) fn ec(kid: &str) -> Self {
+        let key = p256::ecdsa::SigningKey::random(&mut rsa::rand_core::OsRng);
+        let point = key.verifying_key().to_encoded_point(false);
+        let jwk = json!({"kty": "EC", "crv": "P-256", "kid": kid,
+            "x": URL_SAFE_NO_PAD.encode(point.x().unwrap()), "y": URL_SAFE_NO_PAD.encode(point.y().unwrap())});
+        let encoding = EncodingKey::from_ec_der(key.to_pkcs8_der().unwrap().as_bytes());
+        Self { kid: kid.to_owned(), algorithm: Algorithm::ES256, encoding, jwk }
+    }
+
+    fn ed25519(kid: &str) -> Self {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).unwrap();
+        let key = ed25519_dalek::SigningKey::from_bytes(&seed);
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": kid,
+            "x": URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes())});
+        let pair = ed25519_dalek::pkcs8::KeypairBytes { secret_key: seed, public_key: None };
+        let der = ed25519_dalek::pkcs8::EncodePrivateKey::to_pkcs8_der(&pair).unwrap();
+        let encoding = EncodingKey::from_ed_der(der.as_bytes());
+        Self { kid: kid.to_owned(), algorithm: Algorithm::EdDSA, encoding, jwk }
+    }
+
+    pub(crate) fn jwk(&self) -> Value {
+        self.jwk.clone()
+    }
+
+    /// A token with these claims in the place of good ones.
+    pub(crate) fn token(&self, typ: Option<&str>, claims: &Value) -> String {
+        let header = Header { typ: typ.map(str::to_owned), kid: Some(self.kid.clone()), ..Header::new(self.algorithm) };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let mut all = json!({"iss": "https://idp.example", "aud": "api", "sub": "u7", "exp": now + 600});
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        jsonwebtoken::encode(&header, &all, &self.encoding).unwrap()
+    }
+}
+
+/// An identity provider that serves what a test puts into it.
+struct Provider {
+    server: Upstream,
+    document: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Provider {
+    fn of(keys: &[&Pair]) -> Self {
+        let document = Arc::new(Mutex::new(Self::document(keys)));
+        let served = Arc::clone(&document);
+        let server = Upstream::start(move |_| {
+            let document = served.lock().unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", document.len());
+            [head.as_bytes(), &document].concat()
+        });
+        Self { server, document }
+    }
+
+    fn document(keys: &[&Pair]) -> Vec<u8> {
+        let keys: Vec<Value> = keys.iter().map(|pair| pair.jwk()).collect();
+        json!({ "keys": keys }).to_string().into_bytes()
+    }
+
+    fn serves(&self, document: Vec<u8>) {
+        *self.document.lock().unwrap() = document;
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/jwks.json", self.server.addr)
+    }
+}
+
+fn gateway(upstream: &Upstream, tokens: &str) -> Gateway {
+    let sections = format!(
+        "{tokens}identity: {{headers: {{request-user-id: sub}}}}\n\
+         upstreams: {{u: {{targets: [\"http://{}\"]}}}}\nroutes:\n  - {{route: GET /x, to: u, auth: signed-in}}\n",
+        upstream.addr
+    );
+    Gateway::with_tokens(&sections, &[("GATEWAY_JWT_SECRET", SECRET.to_owned())])
+}
+
+fn status(gateway: &Gateway, token: &str) -> u16 {
+    get("/x").bearer(token).send(gateway.addr()).status
+}
+
+/// Waits until the gateway answers so.
+fn until(gateway: &Gateway, token: &str, wanted: u16) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while status(gateway, token) != wanted {
+        assert!(Instant::now() < deadline, "{wanted} never came");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn tokens_of_every_usual_algorithm_are_believed() {
+    let pairs = [Pair::rsa("r"), Pair::ec("e"), Pair::ed25519("d")];
+    let provider = Provider::of(&pairs.each_ref());
+    let upstream = Upstream::echo();
+    let tokens = format!("tokens: {{issuer: https://idp.example, audience: api, jwks: {}}}\n", provider.url());
+    let gateway = gateway(&upstream, &tokens);
+    for pair in &pairs {
+        // The first of them comes before the keys were fetched, or after: it is good in both cases.
+        assert_eq!(status(&gateway, &pair.token(Some("at+jwt"), &json!({}))), 200, "{}", pair.kid);
+        for (why, typ, claims) in [
+            ("an ID token", Some("JWT"), json!({})),
+            ("no type", None, json!({})),
+            ("another issuer", Some("at+jwt"), json!({"iss": "https://evil.example"})),
+            ("another audience", Some("at+jwt"), json!({"aud": "other"})),
+            ("expired", Some("at+jwt"), json!({"exp": 1})),
+            ("no subject", Some("at+jwt"), json!({"sub": null})),
+        ] {
+            assert_eq!(status(&gateway, &pair.token(typ, &claims)), 401, "{}: {why}", pair.kid);
+        }
+    }
+    let asked = provider.server.received();
+    assert_eq!(asked.len(), 1, "fetched once: {asked:?}");
+    assert_eq!(upstream.received()[0].header("request-user-id"), ["u7"]);
+}
+
+#[test]
+fn no_key_speaks_for_another_issuer_or_by_another_algorithm() {
+    let (idp, evil) = (Pair::rsa("same"), Pair::ec("same"));
+    let (first, second) = (Provider::of(&[&idp]), Provider::of(&[&evil]));
+    let upstream = Upstream::echo();
+    let tokens = format!(
+        "tokens:\n  issuer: own\n  audience: api\n  also:\n    \
+         - {{issuer: https://idp.example, audience: api, jwks: {}, typ: JWT}}\n    \
+         - {{issuer: https://evil.example, audience: api, jwks: {}, typ: any}}\n",
+        first.url(),
+        second.url()
+    );
+    let gateway = gateway(&upstream, &tokens);
+    assert_eq!(status(&gateway, &idp.token(Some("JWT"), &json!({}))), 200, "relaxed");
+    assert_eq!(status(&gateway, &idp.token(Some("at+jwt"), &json!({}))), 200);
+    assert_eq!(status(&gateway, &idp.token(None, &json!({}))), 401, "relaxed only so far");
+    let evil_iss = json!({"iss": "https://evil.example"});
+    assert_eq!(status(&gateway, &evil.token(None, &evil_iss)), 200);
+    assert_eq!(status(&gateway, &evil.token(Some("JWT"), &json!({}))), 401, "it claims to be the other");
+    assert_eq!(status(&gateway, &evil.token(Some("at+jwt"), &json!({"iss": "own"}))), 401, "it claims to be us");
+    // The public key of an issuer, taken for a shared secret.
+    let secret = URL_SAFE_NO_PAD.decode(idp.jwk()["n"].as_str().unwrap()).unwrap();
+    let forged = Pair {
+        kid: "same".to_owned(),
+        algorithm: Algorithm::HS256,
+        encoding: EncodingKey::from_secret(&secret),
+        jwk: Value::Null,
+    };
+    assert_eq!(status(&gateway, &forged.token(Some("JWT"), &json!({}))), 401);
+    // Our own tokens are believed beside theirs.
+    let own = crate::fixture::own_token(&json!({"iss": "own", "aud": "api"}));
+    assert_eq!(status(&gateway, &own), 200);
+}
+
+#[test]
+fn an_unknown_key_is_fetched_once_and_the_last_good_ones_stay() {
+    let (old, new) = (Pair::ec("old"), Pair::ec("new"));
+    let provider = Provider::of(&[&old]);
+    let upstream = Upstream::echo();
+    let tokens =
+        format!("tokens: {{issuer: https://idp.example, audience: api, jwks: {}, refresh: 1s}}\n", provider.url());
+    let gateway = gateway(&upstream, &tokens);
+    let (old_token, new_token) = (old.token(Some("at+jwt"), &json!({})), new.token(Some("at+jwt"), &json!({})));
+    assert_eq!(status(&gateway, &old_token), 200);
+    provider.serves(Provider::document(&[&old, &new]));
+    until(&gateway, &new_token, 200);
+    for broken in [b"rubbish".to_vec(), br#"{"keys":[]}"#.to_vec(), vec![b' '; 300 * 1024], Vec::new()] {
+        provider.serves(broken);
+        let asked = provider.server.received().len();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while provider.server.received().len() < asked + 2 {
+            assert!(Instant::now() < deadline, "the provider is not asked any more");
+            thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!((status(&gateway, &old_token), status(&gateway, &new_token)), (200, 200));
+    }
+    provider.serves(Provider::document(&[&new]));
+    until(&gateway, &old_token, 401);
+    assert_eq!(status(&gateway, &new_token), 200);
+}
+
+#[test]
+fn strange_tokens_cause_no_stampede() {
+    let (known, strange) = (Pair::ec("known"), Pair::ec("strange"));
+    let provider = Provider::of(&[&known]);
+    let upstream = Upstream::echo();
+    let tokens = format!("tokens: {{issuer: https://idp.example, audience: api, jwks: {}}}\n", provider.url());
+    let gateway = gateway(&upstream, &tokens);
+    assert_eq!(status(&gateway, &known.token(Some("at+jwt"), &json!({}))), 200);
+    let start = Instant::now();
+    for n in 0..50 {
+        let token = strange.token(Some("at+jwt"), &json!({"jti": n}));
+        assert_eq!(status(&gateway, &token), 401);
+    }
+    // One at the start, and at most one for each ten seconds that this machine took.
+    let allowed = 2 + start.elapsed().as_secs() / 10;
+    let asked = provider.server.received().len() as u64;
+    assert!(asked <= allowed, "{asked} of {allowed}");
+}
+
+#[test]
+fn keys_may_be_in_a_file() {
+    let pair = Pair::ec("k");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jwks.json");
+    std::fs::write(&file, Provider::document(&[&pair])).unwrap();
+    let upstream = Upstream::echo();
+    let tokens = format!("tokens: {{issuer: https://idp.example, audience: api, jwks: \"{}\"}}\n", file.display());
+    let gateway = gateway(&upstream, &tokens);
+    until(&gateway, &pair.token(Some("at+jwt"), &json!({})), 200);
+}
