@@ -3,6 +3,7 @@
 //! In the order to read: the life of a request is [`proxy`]; it calls [`routing`], [`auth`], [`limit`] and
 //! [`upstream`], which know nothing of each other; [`config`] makes them all from the YAML; [`server`] serves.
 
+pub mod builder;
 pub mod server;
 pub mod settings;
 
@@ -21,6 +22,7 @@ pub mod config;
 pub mod metrics;
 pub mod worker;
 
+pub use builder::{Builder, Gateway};
 pub use server::Server;
 pub use settings::{Args, Settings};
 

@@ -22,6 +22,7 @@ use prometheus_client::registry::Registry;
 
 use crate::{
     config::{Config, mistake},
+    hooks::Hooks,
     proxy,
     settings::Settings,
     upstream::{health::HealthMonitor, metrics::UpstreamCollector},
@@ -135,10 +136,18 @@ fn serve_public(
 /// # Errors
 /// Every mistake, with its line.
 pub fn load(path: &Path, lookup: chassis::config::Lookup<'_>) -> Result<Config, StartError> {
+    load_with(path, lookup, &Hooks::default())
+}
+
+/// Reads the YAML at `path`, which may name these hooks.
+///
+/// # Errors
+/// Every mistake, with its line.
+pub fn load_with(path: &Path, lookup: chassis::config::Lookup<'_>, hooks: &Hooks) -> Result<Config, StartError> {
     let source = std::fs::read_to_string(path).map_err(|error| {
         StartError::Config(vec![format!("cannot read the configuration {}: {error} (GATEWAY_CONFIG)", path.display())])
     })?;
-    load_text(&path.display().to_string(), &source, lookup)
+    load_text_with(&path.display().to_string(), &source, lookup, hooks)
 }
 
 /// Reads YAML that is at hand; `name` is what mistakes call it.
@@ -146,7 +155,20 @@ pub fn load(path: &Path, lookup: chassis::config::Lookup<'_>) -> Result<Config, 
 /// # Errors
 /// Every mistake, with its line.
 pub fn load_text(name: &str, source: &str, lookup: chassis::config::Lookup<'_>) -> Result<Config, StartError> {
-    Config::load(source, lookup).map_err(|mistakes| {
+    load_text_with(name, source, lookup, &Hooks::default())
+}
+
+/// Reads YAML that is at hand and may name these hooks.
+///
+/// # Errors
+/// Every mistake, with its line.
+pub fn load_text_with(
+    name: &str,
+    source: &str,
+    lookup: chassis::config::Lookup<'_>,
+    hooks: &Hooks,
+) -> Result<Config, StartError> {
+    Config::load_with(source, lookup, hooks).map_err(|mistakes| {
         StartError::Config(mistakes.iter().map(|mistake| mistake::render(mistake, name, source)).collect())
     })
 }

@@ -84,14 +84,6 @@ impl Worker {
             verified => verified.map_err(Refusal::into_problem),
         }
     }
-
-    /// Our own trust, for what issues tokens.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn trust(&self) -> Result<&Trust, Problem> {
-        self.shared.trust.as_ref().ok_or_else(no_tokens)
-    }
 }
 
 /// The configuration refuses routes that need tokens where there are none.

@@ -13,13 +13,16 @@ use super::{
     tokens, upstreams, values,
     yaml::{Node, Table},
 };
-use crate::routing::{
-    pattern::Pattern,
-    table::{Methods, Table as RouteTable},
+use crate::{
+    hooks::Hooks,
+    routing::{
+        pattern::Pattern,
+        table::{Methods, Table as RouteTable},
+    },
 };
 
 /// The whole file.
-pub(super) fn config(root: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -> Option<Config> {
+pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &mut Mistakes) -> Option<Config> {
     let mut top = root.table(mistakes);
     version(&mut top, mistakes);
     let listen = top.required("listen", mistakes).and_then(|node| address(node, mistakes));
@@ -40,6 +43,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -
         aliases: &aliases,
         has_tokens: tokens_node.is_some(),
         // What could not be decoded is a mistake already, and not one of each route as well.
+        hooks,
         issues_tokens: tokens_node.is_some() && tokens.as_ref().is_none_or(|tokens| tokens.own.is_some()),
     };
     let routes = top
@@ -58,6 +62,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -
         upstreams,
         routes,
         table,
+        hooks: hooks.clone(),
     })
 }
 

@@ -2,6 +2,7 @@
 //! reported at once. Each part of the gateway has its own settings type; this is their product.
 
 mod decode;
+mod hooks;
 pub mod mistake;
 mod resilience;
 mod routes;
@@ -18,7 +19,7 @@ use ipnet::IpNet;
 
 use crate::{
     auth::policy::Policy,
-    hooks::Hook,
+    hooks::{Hooks, RouteHooks},
     limit::Rate,
     routing::{
         pattern::Pattern,
@@ -45,6 +46,8 @@ pub struct Config {
     pub routes: Vec<RouteSettings>,
     /// Which route, or which page of ours, a path belongs to.
     pub table: Table<Destination>,
+    /// The hooks that the file could name, so that it can be read anew.
+    pub hooks: Hooks,
 }
 
 /// Where a path leads.
@@ -181,7 +184,7 @@ pub struct RouteSettings {
     pub upstream: usize,
     pub policy: Policy,
     pub limit: Option<Rate>,
-    pub then: Option<Hook>,
+    pub hooks: RouteHooks,
     pub rewrite: Option<Pattern>,
     pub body_bytes_max: u64,
     pub timeouts: Timeouts,
@@ -206,9 +209,17 @@ impl Config {
     /// # Errors
     /// Every mistake, by line.
     pub fn load(source: &str, lookup: Lookup<'_>) -> Result<Self, Vec<Mistake>> {
+        Self::load_with(source, lookup, &Hooks::default())
+    }
+
+    /// Reads a configuration that may name these hooks.
+    ///
+    /// # Errors
+    /// Every mistake, by line.
+    pub fn load_with(source: &str, lookup: Lookup<'_>, hooks: &Hooks) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Mistakes::default();
-        let config =
-            yaml::parse(source, lookup, &mut mistakes).and_then(|root| decode::config(&root, lookup, &mut mistakes));
+        let config = yaml::parse(source, lookup, &mut mistakes)
+            .and_then(|root| decode::config(&root, lookup, hooks, &mut mistakes));
         match config {
             Some(config) if mistakes.is_empty() => Ok(config),
             Some(_) | None => Err(mistakes.into_sorted()),

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    Destination, RouteSettings, Timeouts, UpstreamSettings,
+    Destination, RouteSettings, Timeouts, UpstreamSettings, hooks,
     mistake::{Mistakes, did_you_mean},
     resilience, values,
     yaml::{Node, Table, Value},
 };
 use crate::{
     auth::policy::Policy,
-    hooks::Hook,
+    hooks::{Authorizer, Hooks},
     limit::{LimitKey, Rate},
     routing::{
         pattern::Pattern,
@@ -21,6 +21,9 @@ use crate::{
 
 const AUTH_HELP: &str =
     "write `auth: public`, `auth: signed-in`, or the claims that must hold: `auth: {user_type: admin}`";
+
+/// The key among the claims of `auth` that is no claim.
+const AUTH_HOOK: &str = "hook";
 
 /// What routes and upstreams have that say nothing else.
 pub(super) struct Defaults {
@@ -73,6 +76,7 @@ pub(super) struct Known<'a> {
     pub(super) aliases: &'a [(String, String)],
     pub(super) has_tokens: bool,
     pub(super) issues_tokens: bool,
+    pub(super) hooks: &'a Hooks,
 }
 
 /// All routes; those that are wrong are left out.
@@ -105,9 +109,16 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
     let mut table = node.table(mistakes);
     let matched = table.required("route", mistakes).and_then(|node| matched(node, known, mistakes));
     let upstream = table.required("to", mistakes).and_then(|node| upstream(node, known, mistakes));
-    let policy = policy(node, &mut table, known, mistakes);
+    let mut hooks = hooks::decode(&mut table, known, mistakes);
+    let identified = known.has_tokens || hooks.decoder.is_some();
+    let policy = policy(node, &mut table, known, &mut hooks.authorizer, mistakes);
+    if let Some(node) = table.optional("auth")
+        && !identified
+        && policy.as_ref().is_some_and(|policy| *policy != Policy::Public)
+    {
+        node.wrong(mistakes, "this needs a token, but the file has no `tokens` section");
+    }
     let limit = table.optional("limit").and_then(|node| limit(node, policy.as_ref(), mistakes));
-    let then = table.optional("then").and_then(|node| hook(node, known, mistakes));
     let rewrite = table.optional("rewrite").and_then(|node| rewrite(node, matched.as_ref(), mistakes));
     let body_limit = table.optional("body_limit").and_then(|node| node.parse(mistakes, values::bytes));
     let timeouts = table.optional("timeout").map(|node| {
@@ -127,7 +138,7 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
         upstream: upstream?,
         policy: policy?,
         limit,
-        then,
+        hooks,
         rewrite,
         body_bytes_max: body_limit.unwrap_or(defaults.body_bytes_max),
         timeouts: timeouts.unwrap_or(defaults.timeouts),
@@ -167,13 +178,19 @@ fn upstream(node: &Node, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<u
 }
 
 /// A route that says nothing about `auth` is refused: nobody publishes a service by forgetting a line.
-fn policy(route: &Node, table: &mut Table<'_>, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<Policy> {
+fn policy(
+    route: &Node,
+    table: &mut Table<'_>,
+    known: &Known<'_>,
+    authorizer: &mut Option<Authorizer>,
+    mistakes: &mut Mistakes,
+) -> Option<Policy> {
     let Some(node) = table.optional("auth") else {
         let message = "`auth` is missing: every route says who may use it";
         mistakes.note_with_help(route.place, &route.path, message, Some(AUTH_HELP.to_owned()));
         return None;
     };
-    let policy = match &node.value {
+    match &node.value {
         Value::Scalar(text) if text == "public" => Some(Policy::Public),
         Value::Scalar(text) if text == "signed-in" => Some(Policy::SignedIn),
         Value::Scalar(text) => {
@@ -181,16 +198,19 @@ fn policy(route: &Node, table: &mut Table<'_>, known: &Known<'_>, mistakes: &mut
             mistakes.note_with_help(node.place, &node.path, format_args!("`{text}` is no policy"), help);
             None
         }
-        Value::Mapping(_) => Some(Policy::Claims(claims(node, mistakes))),
+        Value::Mapping(entries) => {
+            let hook = entries.iter().find(|(key, _)| key.name == AUTH_HOOK);
+            *authorizer = hook.and_then(|(_, node)| hooks::authorizer(node, known, mistakes));
+            Some(match claims(node, mistakes) {
+                claims if claims.is_empty() && hook.is_some() => Policy::SignedIn,
+                claims => Policy::Claims(claims),
+            })
+        }
         Value::Sequence(_) | Value::Null => {
             mistakes.note_with_help(node.place, &node.path, "this is no policy", Some(AUTH_HELP.to_owned()));
             None
         }
-    };
-    if !known.has_tokens && policy.as_ref().is_some_and(|policy| *policy != Policy::Public) {
-        node.wrong(mistakes, "this needs a token, but the file has no `tokens` section");
     }
-    policy
 }
 
 fn claims(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, Vec<String>)> {
@@ -199,7 +219,7 @@ fn claims(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, Vec<String>)> {
         node.wrong(mistakes, "no claim is named; for any signed-in caller write `signed-in`");
     }
     let mut claims = Vec::new();
-    for (key, value) in entries {
+    for (key, value) in entries.iter().filter(|(key, _)| key.name != AUTH_HOOK) {
         let values: Vec<String> =
             value.items(mistakes).into_iter().filter_map(|item| item.text(mistakes).map(str::to_owned)).collect();
         if values.is_empty() {
@@ -216,19 +236,6 @@ fn limit(node: &Node, policy: Option<&Policy>, mistakes: &mut Mistakes) -> Optio
         node.wrong(mistakes, "a public route has no callers to count; write `per ip`");
     }
     Some(rate)
-}
-
-fn hook(node: &Node, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<Hook> {
-    let name = node.text(mistakes)?;
-    let hook = Hook::by_name(name);
-    if hook.is_none() {
-        let help = did_you_mean(name, Hook::NAMES).or_else(|| Some(format!("there are: {}", Hook::NAMES.join(", "))));
-        mistakes.note_with_help(node.place, &node.path, format_args!("there is no hook `{name}`"), help);
-    }
-    if hook == Some(Hook::IssueToken) && !known.issues_tokens {
-        node.wrong(mistakes, "this issues tokens, but the file has no `tokens` section with a key of our own");
-    }
-    hook
 }
 
 fn rewrite(node: &Node, matched: Option<&(String, Methods, Pattern)>, mistakes: &mut Mistakes) -> Option<Pattern> {

@@ -3,17 +3,17 @@
 use std::time::SystemTime;
 
 use actix_http::{
-    Response, StatusCode,
-    body::BoxBody,
-    header::{self, HeaderValue},
+    StatusCode,
+    header::{self, HeaderMap, HeaderValue},
 };
 use chassis::problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::{issuer::Subject, trust::Trust};
+use super::{Answer, Request};
+use crate::auth::issuer::Subject;
 
-/// A user has about 300 bytes.
-pub const USER_BYTES_MAX: usize = 64 * 1024;
+/// The name of this hook.
+pub const NAME: &str = "issue-token";
 
 /// What the upstream must say about a user.
 #[derive(Deserialize)]
@@ -34,17 +34,17 @@ struct Token {
 ///
 /// # Errors
 /// 502 where the upstream answered no user, 500 where no token can be signed.
-pub fn answer(user: &[u8], trust: &Trust, now: SystemTime) -> Result<Response<BoxBody>, Problem> {
-    let user: User = serde_json::from_slice(user)
+pub fn run(request: &Request, answer: &Answer) -> Result<Answer, Problem> {
+    let user: User = serde_json::from_slice(&answer.body)
         .map_err(|error| Problem::new(Code::UpstreamInvalid, "the login service answered no user").because(error))?;
+    let trust = request.trust.as_ref().ok_or_else(|| Problem::internal("a route issues tokens, but there are none"))?;
     let subject = Subject { id: user.id, user_type: &user.user_type };
-    let (access_token, ttl) = trust.issue(&subject, now)?;
+    let (access_token, ttl) = trust.issue(&subject, SystemTime::now())?;
     let token = Token { access_token, token_type: "bearer", expires_in: ttl.as_secs() };
-    let json = serde_json::to_vec(&token).map_err(Problem::internal)?;
-    let mut response = Response::with_body(StatusCode::CREATED, BoxBody::new(json));
-    let headers = response.headers_mut();
+    let body = serde_json::to_vec(&token).map_err(Problem::internal)?.into();
+    let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // RFC 6749, section 5.1: a token must not be cached.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(Answer { status: StatusCode::CREATED, headers, body })
 }

@@ -11,7 +11,7 @@ use chassis::{
     problem::{Code, Problem},
 };
 
-use super::{Incoming, body::Upload};
+use super::{Incoming, body::Upload, hooked::Hooked};
 use crate::{
     auth::{bearer, policy::Verdict, verifier::Caller},
     config::RouteSettings,
@@ -23,9 +23,13 @@ pub(super) async fn identify(
     worker: &Worker,
     route: &RouteSettings,
     incoming: &Incoming,
+    hooked: &Hooked<'_>,
 ) -> Result<Option<Rc<Caller>>, Problem> {
     if route.policy.is_public() {
         return Ok(None);
+    }
+    if let Some(caller) = hooked.identify().await? {
+        return Ok(Some(caller));
     }
     let token = bearer::token(incoming.request.headers())?;
     worker.verify(token, SystemTime::now()).await.map(Some)

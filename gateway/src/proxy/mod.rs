@@ -14,6 +14,7 @@ mod accept;
 mod admit;
 pub mod body;
 pub mod headers;
+mod hooked;
 mod kept;
 mod outgoing;
 mod respond;
@@ -32,6 +33,7 @@ use chassis::{
 pub use accept::Incoming;
 use accept::{Found, accept, find};
 use admit::{admit, authorize, identify, upload};
+use hooked::Hooked;
 use outgoing::outgoing;
 use respond::respond;
 use send::{Sender, send};
@@ -91,15 +93,18 @@ async fn forward(
     let upstream = &worker.shared.upstreams[route.upstream];
     *label = Label { route: route.name.clone(), upstream: upstream.name().to_owned() };
 
-    let caller = identify(worker, route, &incoming).await?;
+    let mut hooked = Hooked::of(worker, route, &incoming);
+    let caller = identify(worker, route, &incoming, &hooked).await?;
     authorize(route, caller.as_deref())?;
+    hooked.authorize(caller.as_ref()).await?;
     limiter.map_or(Ok(()), |limiter| admit(limiter, caller.as_deref(), &incoming))?;
     let upload = upload(route, incoming.request.headers(), payload)?;
     let mut permit = upstream.admit().ok_or_else(|| Problem::overloaded(1))?;
-    let outgoing = outgoing(worker, route, upstream, caller.as_deref(), &mut incoming, upload)?;
+    let mut outgoing = outgoing(worker, route, upstream, caller.as_deref(), &mut incoming, upload)?;
+    hooked.headers(&mut outgoing.headers).await?;
     let deadline = route.timeouts.total.map(|total| start + total);
     let from = Sender { caller: caller.as_deref(), client_ip: incoming.client_ip, deadline };
     let answer = send(worker, route, upstream, outgoing, from, &mut permit).await?;
-    let response = respond(worker, route, upstream, &incoming, answer, permit).await?;
+    let response = respond(route, upstream, &incoming, &hooked, answer, permit).await?;
     Ok(total::limit(response, deadline))
 }

@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
-    time::SystemTime,
 };
 
 use actix_http::{
@@ -15,41 +14,35 @@ use actix_http::{
 };
 use awc::ClientResponse;
 use bytes::Bytes;
-use chassis::problem::{Code, Problem};
+use chassis::problem::Problem;
 use futures_core::Stream;
 
-use super::{Incoming, admit::content_length, body::Download, headers};
+use super::{
+    Incoming,
+    admit::content_length,
+    body::Download,
+    headers,
+    hooked::{Hooked, post_process},
+};
 use crate::{
     config::RouteSettings,
-    hooks::{Hook, issue_token},
     upstream::{Permit, Upstream},
-    worker::Worker,
 };
 
 pub(super) async fn respond(
-    worker: &Worker,
     route: &RouteSettings,
     upstream: &Upstream,
     incoming: &Incoming,
+    hooked: &Hooked<'_>,
     answer: ClientResponse,
     permit: Permit,
 ) -> Result<Response<BoxBody>, Problem> {
-    if route.then == Some(Hook::IssueToken) && answer.status().is_success() {
-        return issue_token(worker, upstream, answer).await;
+    match hooked.then() {
+        Some((hook, request)) if answer.status().is_success() && request.method != Method::HEAD => {
+            post_process(hook, request, upstream, answer).await
+        }
+        Some(_) | None => Ok(stream(route, incoming, answer, permit)),
     }
-    Ok(stream(route, incoming, answer, permit))
-}
-
-async fn issue_token(
-    worker: &Worker,
-    upstream: &Upstream,
-    mut answer: ClientResponse,
-) -> Result<Response<BoxBody>, Problem> {
-    let user = answer.body().limit(issue_token::USER_BYTES_MAX).await.map_err(|error| {
-        Problem::new(Code::UpstreamInvalid, format!("`{}` did not end its answer", upstream.name()))
-            .because(error.to_string())
-    })?;
-    issue_token::answer(&user, worker.trust()?, SystemTime::now())
 }
 
 fn stream(route: &RouteSettings, incoming: &Incoming, answer: ClientResponse, permit: Permit) -> Response<BoxBody> {

@@ -159,7 +159,11 @@ impl Gateway {
         let yaml = format!("version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\n{sections}");
         let environment: HashMap<String, String> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let config = Config::load(&yaml, &|name| environment.get(name).cloned()).unwrap_or_else(|e| panic!("{e:#?}"));
+        Self::of(Config::load(&yaml, &|name| environment.get(name).cloned()).unwrap_or_else(|e| panic!("{e:#?}")))
+    }
+
+    /// Starts a gateway that is configured already.
+    pub(crate) fn of(config: Config) -> Self {
         let (admin_sender, admin_receiver) = mpsc::channel();
         let running = Running::start(move |addr, stopped| {
             Box::pin(async move {

@@ -8,6 +8,7 @@ mod config;
 mod fixture;
 mod foreign;
 mod forwarding;
+mod hooks;
 mod limits;
 mod pages;
 mod resilience;
