@@ -7,11 +7,12 @@ use std::{
     path::Path,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use actix_http::{HttpService, Request};
-use actix_service::fn_service;
+use actix_http::{HttpService, Request, error::DispatchError};
+use actix_rt::net::TcpStream;
+use actix_service::{ServiceFactoryExt, fn_service};
 use chassis::{
     config::StartError,
     envelope::Surroundings,
@@ -23,8 +24,9 @@ use prometheus_client::registry::Registry;
 use crate::{
     config::{Config, mistake},
     hooks::Hooks,
-    proxy,
+    proxy::{self, http2},
     settings::Settings,
+    tls::{accept::accept, server::ServerTls},
     upstream::{health::HealthMonitor, metrics::UpstreamCollector},
     worker::{Shared, Worker},
 };
@@ -33,6 +35,7 @@ use crate::{
 pub struct Server {
     public: TcpListener,
     admin: TcpListener,
+    tls: Option<ServerTls>,
     shared: Arc<Shared>,
     registry: Arc<Registry>,
     admin_http: HttpMetrics,
@@ -48,6 +51,8 @@ impl Server {
     pub fn bind(config: Config, settings: Settings) -> Result<Self, StartError> {
         let public = bind("`listen` (GATEWAY_LISTEN)", config.listen)?;
         let admin = bind("`admin` (GATEWAY_ADMIN_LISTEN)", config.admin)?;
+        let tls = config.tls.as_ref().map(|tls| ServerTls::load(tls, SystemTime::now()));
+        let tls = tls.transpose().map_err(|error| StartError::failed(format!("tls: {error}")))?;
         let mut registry = Registry::default();
         let admin_http = HttpMetrics::register(&mut registry);
         let shared = Arc::new(Shared::new(config, &mut registry)?);
@@ -56,6 +61,7 @@ impl Server {
         Ok(Self {
             public,
             admin,
+            tls,
             shared,
             registry: Arc::new(registry),
             admin_http,
@@ -88,6 +94,9 @@ impl Server {
         if let Some(trust) = &self.shared.trust {
             trust.watch();
         }
+        if let Some(tls) = &self.tls {
+            tls.watch();
+        }
         let health = self.shared.health.clone();
         let around =
             Surroundings { health: health.clone(), registry: self.registry, http: self.admin_http, verifier: None };
@@ -96,7 +105,7 @@ impl Server {
         let admin = actix_rt::spawn(admin);
         let monitor = HealthMonitor::start();
         self.shared.upstreams.iter().for_each(|upstream| monitor.watch(upstream));
-        let public = serve_public(self.public, self.workers, self.shared)?;
+        let public = serve_public(self.public, self.tls, self.workers, self.shared)?;
         chassis::server::run_until(public, health, self.drain_delay, shutdown).await?;
         // Last, so that operators see the drain to its end.
         admin_handle.stop(true).await;
@@ -106,6 +115,7 @@ impl Server {
 
 fn serve_public(
     listener: TcpListener,
+    tls: Option<ServerTls>,
     workers: usize,
     shared: Arc<Shared>,
 ) -> Result<actix_server::Server, StartError> {
@@ -115,7 +125,8 @@ fn serve_public(
         .shutdown_timeout(DRAIN_DEADLINE.as_secs())
         .listen("gateway", listener, move || {
             let worker = Rc::new(Worker::new(Arc::clone(&shared)));
-            HttpService::build()
+            let tls = tls.clone();
+            let http = HttpService::build()
                 .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(HEAD_TIMEOUT)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
@@ -123,9 +134,13 @@ fn serve_public(
                 .h1_allow_half_closed(false)
                 .finish(fn_service(move |request: Request| {
                     let worker = Rc::clone(&worker);
-                    async move { Ok::<_, Infallible>(proxy::handle(worker, request).await) }
-                }))
-                .tcp()
+                    async move { Ok::<_, Infallible>(proxy::handle(worker, http2::received(request)).await) }
+                }));
+            fn_service(move |stream: TcpStream| {
+                let tls = tls.clone();
+                async move { accept(stream, tls.as_ref()).await.map_err(DispatchError::Io) }
+            })
+            .and_then(http)
         })
         .map_err(StartError::failed)?;
     Ok(server.run())

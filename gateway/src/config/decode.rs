@@ -10,7 +10,7 @@ use super::{
     Builtin, BuiltinPaths, Config, Destination,
     mistake::Mistakes,
     routes::{self, Defaults, Known},
-    tokens, upstreams, values,
+    tls, tokens, upstreams, values,
     yaml::{Node, Table},
 };
 use crate::{
@@ -27,6 +27,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     version(&mut top, mistakes);
     let listen = top.required("listen", mistakes).and_then(|node| address(node, mistakes));
     let admin = top.required("admin", mistakes).and_then(|node| address(node, mistakes));
+    let tls = top.optional("tls").and_then(|node| tls::decode(node, mistakes));
     let trusted_proxies = top.optional("trusted_proxies").map(|node| networks(node, mistakes)).unwrap_or_default();
     let identity_headers = top.optional("identity").map(|node| identity(node, mistakes)).unwrap_or_default();
     let tokens_node = top.optional("tokens");
@@ -54,6 +55,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     Some(Config {
         listen: listen?,
         admin: admin?,
+        tls,
         trusted_proxies,
         identity_headers,
         tokens,

@@ -6,6 +6,7 @@ mod hooks;
 pub mod mistake;
 mod resilience;
 mod routes;
+mod tls;
 mod tokens;
 mod upstreams;
 mod values;
@@ -25,6 +26,7 @@ use crate::{
         pattern::Pattern,
         table::{Methods, Table},
     },
+    tls::server::TlsSettings,
     upstream::{balance::Balance, breaker::BreakerSettings, health::HealthSettings, retry::RetrySettings},
 };
 use mistake::{Mistake, Mistakes};
@@ -34,6 +36,8 @@ use mistake::{Mistake, Mistakes};
 pub struct Config {
     pub listen: SocketAddr,
     pub admin: SocketAddr,
+    /// How clients speak TLS to the public listener; without it they speak plain HTTP.
+    pub tls: Option<TlsSettings>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Headers that tell the upstreams who calls, and the claims they carry.

@@ -77,6 +77,8 @@ pub struct Provenance<'a> {
     pub caller: Option<&'a Caller>,
     pub assertion: Option<HeaderValue>,
     pub keep_authorization: bool,
+    /// Whether the client speaks TLS to us.
+    pub tls: bool,
 }
 
 /// Turns the headers of a request into those that go to the upstream.
@@ -109,7 +111,7 @@ fn forwarded(headers: &mut HeaderMap, from: &Provenance<'_>, host: Option<Header
         headers.append(X_FORWARDED_FOR, value);
     }
     if !headers.contains_key(X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if from.tls { "https" } else { "http" }));
     }
     if let Some(host) = host
         && !headers.contains_key(X_FORWARDED_HOST)

@@ -101,7 +101,7 @@ pub(super) async fn post_process(
             .because(error.to_string())
     })?;
     let mut fields = answer.headers().clone();
-    headers::returning(&mut fields);
+    headers::returning(&mut fields, answer.status());
     fields.remove(CONTENT_LENGTH);
     let answer = (hook.run)(request, Answer { status: answer.status(), headers: fields, body }).await?;
     let mut response = Response::with_body(answer.status, BoxBody::new(answer.body));

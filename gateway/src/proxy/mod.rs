@@ -15,6 +15,7 @@ mod admit;
 pub mod body;
 pub mod headers;
 mod hooked;
+pub mod http2;
 mod kept;
 mod outgoing;
 mod respond;

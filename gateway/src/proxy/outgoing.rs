@@ -40,6 +40,7 @@ pub(super) fn outgoing(
         identity_claims: &config.identity_headers,
         caller,
         assertion,
+        tls: config.tls.is_some(),
         keep_authorization: route.forward_authorization || route.policy.is_public(),
     };
     let mut path_and_query = rewritten(route, &incoming.path);

@@ -22,7 +22,7 @@ pub struct ClientIdentity {
 /// Names the file and the reason.
 pub fn config(ca: Option<&Path>, identity: Option<&ClientIdentity>) -> Result<Arc<ClientConfig>, String> {
     let roots = match ca {
-        Some(path) => pem::authorities(path)?,
+        Some(path) => pem::authorities(path, &pem::read(path)?)?,
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

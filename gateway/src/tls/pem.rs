@@ -48,9 +48,9 @@ pub fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, St
 ///
 /// # Errors
 /// Names the file and the reason.
-pub fn authorities(path: &Path) -> Result<RootCertStore, String> {
+pub fn authorities(path: &Path, pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path, &read(path)?)? {
+    for certificate in certificates(path, pem)? {
         roots
             .add(certificate)
             .map_err(|error| format!("{} holds a certificate that is no authority: {error}", path.display()))?;

@@ -282,3 +282,24 @@ fn a_hook_may_not_write_what_only_the_gateway_writes() {
     let error = builder.load_text("test.yaml", &yaml, &|_| None).unwrap_err().to_string();
     assert!(error.contains("this hook sets `host`, which only the gateway writes"), "{error}");
 }
+
+#[test]
+fn mistakes_about_tls_are_told() {
+    let with_tls = |tls: &str| {
+        let route = "routes: [{route: GET /x, to: users, auth: public}]";
+        mistakes(&format!("{HEAD}tls: {tls}\n{UPSTREAMS}{route}\n"))
+    };
+    for (tls, message) in [
+        ("{cert: a.pem}", "`key` is missing"),
+        ("{cert: a.pem, key: a.key, min_version: 1.1}", "not a version of TLS that is safe"),
+        ("{cert: a.pem, key: a.key, verify: false}", "there is no key `verify`"),
+        ("{certificates: []}", "at least one certificate"),
+        ("{certificates: [{cert: a.pem}]}", "`key` is missing"),
+        ("{certificates: [{cert: a.pem, key: a.key}], cert: b.pem}", "there is no key `cert`"),
+    ] {
+        let found = with_tls(tls);
+        assert!(found.iter().any(|mistake| mistake.message.contains(message)), "{tls}: {found:?}");
+    }
+    assert_eq!(with_tls("{cert: a.pem, key: a.key, min_version: 1.3, client_ca: ca.pem}"), []);
+    assert_eq!(with_tls("{certificates: [{cert: a.pem, key: a.key}, {cert: b.pem, key: b.key}]}"), []);
+}

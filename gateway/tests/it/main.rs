@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
 mod auth;
+mod certificates;
 mod commands;
 mod config;
 mod fixture;
@@ -12,5 +13,6 @@ mod hooks;
 mod limits;
 mod pages;
 mod resilience;
-mod target;
 mod rotation;
+mod target;
+mod tls;

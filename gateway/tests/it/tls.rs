@@ -1,0 +1,297 @@
+//! TLS for clients, with real ones: curl by HTTP/2 and HTTP/1.1, and awc.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use chassis::config::StartError;
+use gateway::{
+    Server, Settings,
+    config::Config,
+    tls::{
+        client,
+        server::{CertificateFiles, MinVersion, ServerTls, TlsSettings},
+    },
+};
+use tempfile::TempDir;
+
+use crate::{
+    certificates::Authority,
+    fixture::{Gateway, Upstream},
+};
+
+const ANY: &str = "routes:\n  - {route: \"* /{path...}\", to: u, auth: public, body_limit: 8MiB}\n";
+
+/// A gateway with a certificate for `gateway.test`, and everything around it.
+struct Tls {
+    folder: TempDir,
+    ca: PathBuf,
+    upstream: Upstream,
+    gateway: Gateway,
+}
+
+impl Tls {
+    /// `more` stands beside the certificate in the section `tls`.
+    fn with(more: impl FnOnce(&Path, &Authority) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new();
+        let ca = authority.file(folder.path(), "ca.pem");
+        authority.issue(&["gateway.test"]).write(folder.path(), "server");
+        let more = more(folder.path(), &authority);
+        let upstream = Upstream::echo();
+        let gateway = Gateway::with_tokens(&sections(folder.path(), &more, &upstream), &[]);
+        Self { folder, ca, upstream, gateway }
+    }
+
+    fn curl(&self, args: &[&str], path: &str) -> Output {
+        curl(&self.ca, "gateway.test", self.gateway.addr().port(), args, path)
+    }
+}
+
+fn sections(folder: &Path, more: &str, upstream: &Upstream) -> String {
+    let folder = folder.display();
+    format!(
+        "tls: {{cert: \"{folder}/server.pem\", key: \"{folder}/server.key\"{more}}}\n\
+         upstreams: {{u: {{targets: [\"http://{}\"]}}}}\n{ANY}",
+        upstream.addr
+    )
+}
+
+fn curl(ca: &Path, host: &str, port: u16, args: &[&str], path: &str) -> Output {
+    let mut command = Command::new("curl");
+    command.args(["-sS", "--max-time", "60", "--noproxy", "*", "--connect-to"]).arg(format!("::127.0.0.1:{port}"));
+    command.arg("--cacert").arg(ca).args(args).arg(format!("https://{host}:{port}{path}"));
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{} {}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn http_2_and_1_1_are_spoken_and_the_upstream_sees_no_difference() {
+    let tls = Tls::with(|_, _| String::new());
+    for (version, shown) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        let before = tls.upstream.received().len();
+        let args = [version, "-o", "/dev/null", "-w", "%{http_version} %{response_code}"];
+        assert_eq!(
+            text(&tls.curl(&[&args[..], &["-H", "Cookie: a=1", "-H", "Cookie: b=2"]].concat(), "/x?q=1")),
+            format!("{shown} 200")
+        );
+        let received = tls.upstream.received().remove(before);
+        assert_eq!(received.line, "GET /x?q=1 HTTP/1.1");
+        assert_eq!(received.header("x-forwarded-proto"), ["https"], "{version}");
+        let host = format!("gateway.test:{}", tls.gateway.addr().port());
+        assert_eq!(received.header("x-forwarded-host"), [host.as_str()], "{version}");
+        for absent in ["transfer-encoding", "content-length", ":authority", "http2-settings"] {
+            assert_eq!(received.header(absent), [""; 0], "{version}: {absent}");
+        }
+        if shown == "2" {
+            assert_eq!(received.header("cookie"), ["a=1; b=2"]);
+        }
+    }
+}
+
+#[test]
+fn bodies_go_through_by_http_2_with_a_length_and_without() {
+    let tls = Tls::with(|_, _| String::new());
+    let body: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+    let file = tls.folder.path().join("body");
+    fs::File::create(&file).unwrap().write_all(&body).unwrap();
+    let data = format!("@{}", file.display());
+    for args in [&["--data-binary", &data][..], &["-X", "PUT", "-H", "Content-Length:", "--data-binary", &data]] {
+        let before = tls.upstream.received().len();
+        let shown =
+            text(&tls.curl(
+                &[&["--http2", "-o", "/dev/null", "-w", "%{http_version} %{response_code}"], args].concat(),
+                "/up",
+            ));
+        assert_eq!(shown, "2 200");
+        assert_eq!(tls.upstream.received().remove(before).body.len(), body.len(), "{args:?}");
+        assert!(tls.upstream.received().remove(before).body == body, "{args:?}");
+    }
+    let empty = text(&tls.curl(&["--http2", "-X", "POST", "-w", " %{response_code}", "-o", "/dev/null"], "/empty"));
+    assert_eq!(empty, " 200");
+    let large = vec![b'x'; 9 * 1024 * 1024];
+    fs::write(&file, large).unwrap();
+    let refused = tls.curl(&["--http2", "--data-binary", &data, "-w", "%{response_code}", "-o", "/dev/null"], "/up");
+    assert_eq!(text(&refused), "413");
+}
+
+#[test]
+fn head_and_problems_are_answered_by_http_2() {
+    let tls = Tls::with(|_, _| String::new());
+    let head = text(&tls.curl(&["--http2", "-I"], "/x"));
+    assert!(head.starts_with("HTTP/2 200") && head.contains("content-length: "), "{head}");
+    let problem = text(&tls.curl(&["--http2", "-i", "--path-as-is"], "/%zz"));
+    assert!(problem.starts_with("HTTP/2 400") && problem.contains("application/problem+json"), "{problem}");
+}
+
+#[test]
+fn a_client_of_rustls_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let ca = authority.file(folder.path(), "ca.pem");
+    authority.issue(&["localhost"]).write(folder.path(), "server");
+    let upstream = Upstream::echo();
+    let gateway = Gateway::with_tokens(&sections(folder.path(), "", &upstream), &[]);
+    let url = format!("https://localhost:{}/x", gateway.addr().port());
+    let ask = |config: Arc<rustls::ClientConfig>| {
+        let url = url.clone();
+        actix_rt::System::new().block_on(async move {
+            let connector = awc::Connector::new().timeout(Duration::from_secs(30)).rustls_0_23(config);
+            let client = awc::Client::builder().connector(connector).timeout(Duration::from_secs(60)).finish();
+            let mut answer = client.get(url).send().await.map_err(|error| error.to_string())?;
+            Ok::<_, String>((answer.status().as_u16(), answer.body().await.unwrap()))
+        })
+    };
+    let (status, body) = ask(client::config(Some(&ca), None).unwrap()).unwrap();
+    assert_eq!((status, &body[..]), (200, &br#"{"line":"GET /x HTTP/1.1"}"#[..]));
+    assert!(ask(client::config(None, None).unwrap()).is_err(), "no authority that the world knows has signed it");
+}
+
+#[test]
+fn the_certificate_is_chosen_by_the_name_that_the_client_wants() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let ca = authority.file(folder.path(), "ca.pem");
+    authority.issue(&["first.test"]).write(folder.path(), "first");
+    authority.issue(&["*.second.test"]).write(folder.path(), "second");
+    let upstream = Upstream::echo();
+    let dir = folder.path().display();
+    let gateway = Gateway::with_tokens(
+        &format!(
+            "tls:\n  certificates:\n    - {{cert: \"{dir}/first.pem\", key: \"{dir}/first.key\"}}\n    \
+             - {{cert: \"{dir}/second.pem\", key: \"{dir}/second.key\"}}\n\
+             upstreams: {{u: {{targets: [\"http://{}\"]}}}}\n{ANY}",
+            upstream.addr
+        ),
+        &[],
+    );
+    let port = gateway.addr().port();
+    for (host, served) in [("first.test", true), ("a.second.test", true), ("third.test", false)] {
+        assert_eq!(curl(&ca, host, port, &[], "/x").status.success(), served, "{host}");
+    }
+}
+
+#[test]
+fn certificates_are_renewed_while_serving() {
+    let tls = Tls::with(|_, _| String::new());
+    let folder = tls.folder.path();
+    assert!(tls.curl(&[], "/x").status.success());
+    let other = Authority::new();
+    let other_ca = other.file(folder, "other-ca.pem");
+    let with_other = || curl(&other_ca, "gateway.test", tls.gateway.addr().port(), &[], "/x");
+    assert!(!with_other().status.success());
+    other.issue(&["gateway.test"]).write(folder, "server");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !with_other().status.success() {
+        assert!(Instant::now() < deadline, "the new certificate never came");
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!tls.curl(&[], "/x").status.success());
+}
+
+#[test]
+fn broken_certificates_change_nothing_and_are_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let (cert, key) = authority.issue(&["gateway.test"]).write(folder.path(), "server");
+    let good = fs::read(&cert).unwrap();
+    let files = CertificateFiles { cert: cert.clone(), key };
+    let settings = TlsSettings { certificates: vec![files], min_version: MinVersion::Tls12, client_ca: None };
+    let now = SystemTime::now();
+    let tls = ServerTls::load(&settings, now).unwrap();
+    let before = tls.current();
+    let expired = authority.issue_expired(&["gateway.test"]);
+    let strange = authority.issue(&["gateway.test"]);
+    for content in ["rubbish", "", &expired.cert, &strange.cert] {
+        fs::write(&cert, content).unwrap();
+        let error = tls.look(now).unwrap_err();
+        assert!(error.contains("server.pem"), "{error}");
+        assert_eq!(tls.look(now), Ok(false), "told once");
+        assert!(Arc::ptr_eq(&before, &tls.current()));
+    }
+    fs::remove_file(&cert).unwrap();
+    assert!(tls.look(now).unwrap_err().contains("cannot read"));
+    fs::write(&cert, good).unwrap();
+    assert_eq!(tls.look(now), Ok(true));
+    assert!(!Arc::ptr_eq(&before, &tls.current()));
+}
+
+#[test]
+fn clients_without_a_certificate_are_refused_where_one_is_asked_for() {
+    let tls = Tls::with(|folder, authority| {
+        authority.issue(&["client"]).write(folder, "client");
+        Authority::new().issue(&["client"]).write(folder, "stranger");
+        format!(", client_ca: \"{}/ca.pem\"", folder.display())
+    });
+    let with = |name: &str| {
+        let file = |kind: &str| tls.folder.path().join(format!("{name}.{kind}")).display().to_string();
+        tls.curl(&["--cert", &file("pem"), "--key", &file("key")], "/x").status.success()
+    };
+    assert!(!tls.curl(&[], "/x").status.success());
+    assert!(!with("stranger"));
+    assert!(tls.upstream.received().is_empty());
+    assert!(with("client"));
+}
+
+#[test]
+fn old_versions_and_plain_http_are_refused() {
+    let tls = Tls::with(|_, _| ", min_version: 1.3".to_owned());
+    assert!(!tls.curl(&["--tls-max", "1.2"], "/x").status.success());
+    assert!(tls.curl(&["--tlsv1.3"], "/x").status.success());
+    let default = Tls::with(|_, _| String::new());
+    assert!(default.curl(&["--tls-max", "1.2"], "/x").status.success());
+    assert!(!default.curl(&["--tls-max", "1.1"], "/x").status.success());
+    let plain = chassis::testing::exchange_raw(default.gateway.addr(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(!plain.starts_with(b"HTTP"), "{plain:?}");
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    authority.issue(&["a.test"]).write(folder.path(), "good");
+    authority.issue(&["a.test"]).write(folder.path(), "other");
+    authority.issue_expired(&["a.test"]).write(folder.path(), "expired");
+    fs::write(folder.path().join("rubbish.pem"), "rubbish").unwrap();
+    let start = |cert: &str, key: &str, more: &str| {
+        let dir = folder.path().display();
+        let yaml = format!(
+            "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\n\
+             tls: {{cert: \"{dir}/{cert}\", key: \"{dir}/{key}\"{more}}}\n\
+             upstreams: {{u: {{targets: [\"http://127.0.0.1:1\"]}}}}\n{ANY}"
+        );
+        let config = Config::load(&yaml, &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+        let settings = Settings { workers: 1, drain_delay: Duration::ZERO, log_format: None };
+        Server::bind(config, settings).map(|_| ())
+    };
+    assert!(start("good.pem", "good.key", "").is_ok());
+    let rubbish_ca = format!(", client_ca: \"{}/rubbish.pem\"", folder.path().display());
+    for (cert, key, more, message) in [
+        ("absent.pem", "good.key", "", "cannot read"),
+        ("good.pem", "absent.key", "", "cannot read"),
+        ("rubbish.pem", "good.key", "", "holds no certificate"),
+        ("good.pem", "rubbish.pem", "", "holds no private key"),
+        ("good.pem", "good.pem", "", "holds no private key"),
+        ("good.pem", "other.key", "", "does not fit the certificate"),
+        ("expired.pem", "expired.key", "", "expired on 2002-01-01"),
+        ("good.pem", "good.key", &rubbish_ca, "holds no certificate"),
+    ] {
+        let Err(StartError::Failed(error)) = start(cert, key, more) else { panic!("{cert} {key} is no failure") };
+        assert!(error.starts_with("tls: ") && error.contains(message), "{cert} {key}: {error}");
+    }
+}
