@@ -65,7 +65,8 @@ pub struct Worker {
 impl Worker {
     /// A worker over the shared state; made in its own thread.
     pub fn new(shared: Arc<Shared>) -> Self {
-        let clients = shared.upstreams.iter().map(|upstream| Client::new(upstream.settings())).collect();
+        let clients =
+            shared.upstreams.iter().map(|upstream| Client::new(upstream.settings(), upstream.tls())).collect();
         let verifier = shared.trust.clone().map(|trust| RefCell::new(Verifier::new(trust)));
         Self { shared, clients, verifier }
     }

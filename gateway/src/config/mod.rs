@@ -14,7 +14,7 @@ mod yaml;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use actix_http::header::HeaderName;
+use actix_http::header::{HeaderName, HeaderValue};
 use chassis::config::{Lookup, Secret};
 use ipnet::IpNet;
 
@@ -26,7 +26,7 @@ use crate::{
         pattern::Pattern,
         table::{Methods, Table},
     },
-    tls::server::TlsSettings,
+    tls::{client::UpstreamTlsSettings, server::TlsSettings},
     upstream::{balance::Balance, breaker::BreakerSettings, health::HealthSettings, retry::RetrySettings},
 };
 use mistake::{Mistake, Mistakes};
@@ -153,6 +153,8 @@ pub struct UpstreamSettings {
     pub breaker: Option<BreakerSettings>,
     /// No more than this share of the targets is taken out for failures, in percent, as long as one is well.
     pub ejected_percent_max: u8,
+    /// How TLS is spoken with its targets; all of them speak it, or none.
+    pub tls: Option<UpstreamTlsSettings>,
     /// The audience and key of the assertions that it asks for.
     pub assertion: Option<(String, Secret)>,
     /// Where it serves its OpenAPI document.
@@ -170,11 +172,21 @@ pub struct TargetSettings {
     pub weight: u32,
 }
 
-/// `http://host:port` of one target.
+/// `http://host:port` of one target, or `https://`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetAddress {
     /// `host:port`, as in a URI.
     pub authority: String,
+    /// Whether TLS is spoken there.
+    pub tls: bool,
+}
+
+impl TargetAddress {
+    /// The `Host` of requests in TLS, which leaves out another port than plain HTTP does (RFC 9110, section 4.2.2).
+    pub fn https_host(&self) -> Option<HeaderValue> {
+        let host = self.tls.then(|| self.authority.strip_suffix(values::HTTPS_PORT).unwrap_or(&self.authority))?;
+        HeaderValue::from_str(host).ok()
+    }
 }
 
 /// One route.

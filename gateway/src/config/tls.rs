@@ -1,12 +1,18 @@
-//! Decodes the section `tls`: certificates for clients. Reads none of the files.
+//! Decodes the sections `tls`: certificates for clients, and how upstreams are spoken to. Reads none of the files.
 
 use std::path::PathBuf;
 
+use rustls::pki_types::ServerName;
+
 use super::{
+    TargetSettings,
     mistake::Mistakes,
     yaml::{Node, Table},
 };
-use crate::tls::server::{CertificateFiles, MinVersion, TlsSettings};
+use crate::tls::{
+    client::{ClientIdentity, UpstreamTlsSettings},
+    server::{CertificateFiles, MinVersion, TlsSettings},
+};
 
 pub(super) fn decode(node: &Node, mistakes: &mut Mistakes) -> Option<TlsSettings> {
     let mut table = node.table(mistakes);
@@ -45,8 +51,51 @@ fn certificate(table: &mut Table<'_>, mistakes: &mut Mistakes) -> Option<Certifi
     Some(CertificateFiles { cert: cert?, key: key? })
 }
 
+/// How an upstream with these targets is spoken to; `node` is the upstream.
+pub(super) fn upstream(
+    tls: Option<&Node>,
+    targets: &[TargetSettings],
+    node: &Node,
+    mistakes: &mut Mistakes,
+) -> Option<UpstreamTlsSettings> {
+    let speak_tls = targets.iter().filter(|target| target.address.tls).count();
+    if speak_tls != 0 && speak_tls != targets.len() {
+        node.wrong(mistakes, "some of its targets are https:// and some are not; make two upstreams of them");
+    }
+    if let Some(tls) = tls
+        && speak_tls == 0
+        && !targets.is_empty()
+    {
+        tls.wrong(mistakes, "this is of no use: no target begins with https://");
+    }
+    let settings = tls.map(|node| upstream_settings(node, mistakes)).unwrap_or_default();
+    (speak_tls != 0).then_some(settings)
+}
+
+fn upstream_settings(node: &Node, mistakes: &mut Mistakes) -> UpstreamTlsSettings {
+    let mut table = node.table(mistakes);
+    let ca = table.optional("ca").and_then(|node| file(node, mistakes));
+    let identity = match (table.optional("cert"), table.optional("key")) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => {
+            file(cert, mistakes).zip(file(key, mistakes)).map(|(cert, key)| ClientIdentity { cert, key })
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            node.wrong(mistakes, "`cert` and `key` belong together");
+            None
+        }
+    };
+    let server_name = table.optional("server_name").and_then(|node| {
+        node.parse(mistakes, |text| {
+            ServerName::try_from(text.to_owned()).map_err(|_| format!("`{text}` is not the name of a server"))
+        })
+    });
+    table.finish(mistakes);
+    UpstreamTlsSettings { ca, identity, server_name }
+}
+
 /// The name of a file.
-pub(super) fn file(node: &Node, mistakes: &mut Mistakes) -> Option<PathBuf> {
+fn file(node: &Node, mistakes: &mut Mistakes) -> Option<PathBuf> {
     node.text(mistakes).map(PathBuf::from)
 }
 

@@ -7,7 +7,7 @@ use super::{
     mistake::Mistakes,
     resilience,
     routes::Defaults,
-    values,
+    tls, values,
     yaml::{Node, Value},
 };
 use crate::upstream::{breaker::BreakerSettings, pool::TARGETS_MAX};
@@ -47,6 +47,8 @@ fn upstream(
         }
     }
     let targets = items.into_iter().filter_map(|item| target(item, mistakes)).collect();
+    let targets: Vec<TargetSettings> = targets;
+    let tls = tls::upstream(table.optional("tls"), &targets, node, mistakes);
     let balance = table.optional("balance").and_then(|node| resilience::balance(node, mistakes));
     let health = table.optional("health").and_then(|node| resilience::health(node, mistakes));
     let breaker = match table.optional("breaker") {
@@ -67,6 +69,7 @@ fn upstream(
     UpstreamSettings {
         name: name.to_owned(),
         targets,
+        tls,
         balance: balance.unwrap_or_default(),
         health,
         breaker,

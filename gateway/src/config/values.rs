@@ -10,6 +10,9 @@ use crate::{
     routing::table::Methods,
 };
 
+/// What a URI of https leaves out.
+pub(super) const HTTPS_PORT: &str = ":443";
+
 /// A duration that is longer than nothing.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
@@ -102,13 +105,15 @@ pub(super) fn methods(text: &str) -> Result<Methods, String> {
     Ok(Methods::Only(methods))
 }
 
-/// `http://host:port`.
+/// `http://host:port` or `https://host:port`. The port may be left out where it is the usual one.
 pub(super) fn target(text: &str) -> Result<TargetAddress, String> {
     let wrong = |why: &str| format!("`{text}` is not a target: {why}; write it like http://users:8002");
     let uri: actix_http::Uri = text.parse().map_err(|_| wrong("it is no URL"))?;
-    if uri.scheme_str() != Some("http") {
-        return Err(wrong("it must begin with http://"));
-    }
+    let tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        Some(_) | None => return Err(wrong("it must begin with http:// or https://")),
+    };
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
         return Err(wrong("it has a path; routes say the path, with `rewrite`"));
     }
@@ -117,7 +122,9 @@ pub(super) fn target(text: &str) -> Result<TargetAddress, String> {
     if authority.as_str().contains('@') {
         return Err(wrong("it has a user name or password"));
     }
-    Ok(TargetAddress { authority: authority.to_string() })
+    // The connection is opened as for http, of which the usual port is another.
+    let port = if tls && authority.port().is_none() { HTTPS_PORT } else { "" };
+    Ok(TargetAddress { authority: format!("{authority}{port}"), tls })
 }
 
 /// A path of one of our own pages.
@@ -147,6 +154,8 @@ mod tests {
         assert_eq!(bytes("512"), Ok(512));
         assert_eq!(rate("600/min per ip").unwrap().window, Duration::from_secs(60));
         assert_eq!(target("http://users:8002").unwrap().authority, "users:8002");
+        assert_eq!(target("https://users"), Ok(TargetAddress { authority: "users:443".to_owned(), tls: true }));
+        assert_eq!(target("https://[::1]:8443").unwrap().authority, "[::1]:8443");
         assert_eq!(target("http://[::1]:8002/").unwrap().authority, "[::1]:8002");
         assert_eq!(builtin_path("off"), Ok(None));
     }

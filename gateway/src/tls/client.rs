@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
 
 use super::pem;
 
@@ -14,6 +14,16 @@ use super::pem;
 pub struct ClientIdentity {
     pub cert: PathBuf,
     pub key: PathBuf,
+}
+
+/// How an upstream is spoken to. Whether its certificate is verified cannot be chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTlsSettings {
+    /// File of the authority that vouches for it, where that is none that the world knows.
+    pub ca: Option<PathBuf>,
+    pub identity: Option<ClientIdentity>,
+    /// The name in its certificate, where that is not the host of the target.
+    pub server_name: Option<ServerName<'static>>,
 }
 
 /// A configuration that believes the authorities in the file `ca`, or without one those that browsers believe.
@@ -29,7 +39,7 @@ pub fn config(ca: Option<&Path>, identity: Option<&ClientIdentity>) -> Result<Ar
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots);
-    let config = match identity {
+    let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(ClientIdentity { cert, key }) => {
             let chain = pem::certificates(cert, &pem::read(cert)?)?;
@@ -39,5 +49,7 @@ pub fn config(ca: Option<&Path>, identity: Option<&ClientIdentity>) -> Result<Ar
                 .map_err(|error| format!("{} and {} do not fit: {error}", cert.display(), key.display()))?
         }
     };
+    // awc would take part in HTTP/2; the framing guard does not.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use actix_http::{Method, Uri, body, header::HeaderMap};
+use actix_http::{
+    Method, Uri, body,
+    header::{HOST, HeaderMap},
+};
 use awc::{ClientResponse, Connector, error::SendRequestError};
 use tokio::time::{Instant, timeout_at};
 
-use super::{connect, failure::Failure};
+use super::{
+    connect::{self, UpstreamTls},
+    failure::Failure,
+};
 use crate::{
     config::{TargetAddress, UpstreamSettings},
     proxy::body::Upload,
@@ -31,9 +37,9 @@ pub struct Outgoing {
 
 impl Client {
     /// A client that does nothing by itself: no redirects, no decompression, no headers, no limit but our own.
-    pub fn new(settings: &UpstreamSettings) -> Self {
+    pub fn new(settings: &UpstreamSettings, tls: Option<&UpstreamTls>) -> Self {
         let connector = Connector::new()
-            .connector(connect::connector())
+            .connector(connect::connector(tls.cloned()))
             .timeout(settings.connect_timeout)
             .conn_keep_alive(KEEP_ALIVE)
             .limit(0);
@@ -48,6 +54,7 @@ impl Client {
     /// What went wrong, and whether it was sent.
     pub async fn send(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<ClientResponse, Failure> {
         let uri = Uri::builder()
+            // Also where TLS is spoken: for awc, that is below.
             .scheme("http")
             .authority(target.authority.as_str())
             .path_and_query(outgoing.path_and_query)
@@ -55,6 +62,9 @@ impl Client {
             .map_err(|error| Failure::of(&SendRequestError::Http(error)))?;
         let mut request = self.0.request(outgoing.method, uri).no_decompress();
         *request.headers_mut() = outgoing.headers;
+        if let Some(host) = target.https_host() {
+            request.headers_mut().insert(HOST, host);
+        }
         match outgoing.body {
             None => {
                 // `send()` would add a `content-length: 0`.

@@ -76,7 +76,7 @@ impl Handler<Watch> for Monitor {
 
     fn handle(&mut self, Watch(upstream): Watch, ctx: &mut Self::Context) {
         let Some(inner) = upstream.upgrade() else { return };
-        let client = Client::new(&inner.settings);
+        let client = Client::new(&inner.settings, inner.tls.as_ref());
         for index in 0..inner.targets.len() {
             let check =
                 Check { upstream: Weak::clone(&upstream), index, client: client.clone(), tally: Tally::default() };

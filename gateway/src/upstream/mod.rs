@@ -37,6 +37,7 @@ use pool::{Condition, Tried};
 use target::{Health, Target, TargetStatus};
 
 use crate::config::{TargetAddress, UpstreamSettings};
+use connect::UpstreamTls;
 
 /// One upstream, shared by all workers.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ struct Inner {
     id: u64,
     settings: UpstreamSettings,
     signer: Option<AssertionSigner>,
+    tls: Option<UpstreamTls>,
     targets: Vec<Target>,
     turn: AtomicU64,
     in_flight: AtomicUsize,
@@ -100,15 +102,20 @@ impl Upstream {
     /// An upstream as configured.
     ///
     /// # Errors
-    /// The key for its assertions is too short.
+    /// The key for its assertions is too short, or a file for TLS cannot be used.
     pub fn new(settings: UpstreamSettings) -> Result<Self, String> {
         static IDS: AtomicU64 = AtomicU64::new(0);
         let signer =
             settings.assertion.as_ref().map(|(audience, key)| AssertionSigner::new(audience, key)).transpose()?;
+        let tls = settings
+            .tls
+            .as_ref()
+            .map(|tls| UpstreamTls::load(tls).map_err(|error| format!("upstreams.{}.tls: {error}", settings.name)));
         let target = |target: &crate::config::TargetSettings| Target::new(target.clone(), settings.breaker.as_ref());
         Ok(Self(Arc::new(Inner {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             targets: settings.targets.iter().map(target).collect(),
+            tls: tls.transpose()?,
             settings,
             signer,
             turn: AtomicU64::new(0),
@@ -133,6 +140,11 @@ impl Upstream {
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         &self.0.settings.name
+    }
+
+    /// How TLS is spoken with its targets.
+    pub fn tls(&self) -> Option<&UpstreamTls> {
+        self.0.tls.as_ref()
     }
 
     /// Signs the assertions that it asks for.

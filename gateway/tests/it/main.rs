@@ -16,3 +16,4 @@ mod resilience;
 mod rotation;
 mod target;
 mod tls;
+mod upstream_tls;
