@@ -32,7 +32,8 @@ struct UploadState {
     size: BodySize,
     idle: RefCell<IdleTimer>,
     bytes_max: u64,
-    bytes_read: Cell<u64>,
+    /// Shared with who counts it, who shall not hold the body itself.
+    bytes_read: Rc<Cell<u64>>,
     last_progress: Cell<Instant>,
     fault: Cell<Option<UploadFault>>,
 }
@@ -64,7 +65,7 @@ impl Upload {
             size: length.map_or(BodySize::Stream, BodySize::Sized),
             idle: RefCell::new(IdleTimer::new(idle)),
             bytes_max,
-            bytes_read: Cell::new(0),
+            bytes_read: Rc::default(),
             last_progress: Cell::new(Instant::now()),
             fault: Cell::new(None),
         }))
@@ -73,6 +74,11 @@ impl Upload {
     /// Whether nothing of it has been read, so that it can still be sent.
     pub fn is_untouched(&self) -> bool {
         self.0.bytes_read.get() == 0 && self.0.fault.get().is_none()
+    }
+
+    /// How much of it has been read, now and later.
+    pub fn bytes_read(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.0.bytes_read)
     }
 
     /// When its last chunk came.

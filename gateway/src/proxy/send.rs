@@ -3,7 +3,7 @@
 use awc::ClientResponse;
 use chassis::problem::Problem;
 
-use super::body::Upload;
+use super::{Exchange, body::Upload};
 use crate::{
     config::RouteSettings,
     upstream::{Upstream, client::Outgoing, retry},
@@ -15,15 +15,19 @@ pub(super) async fn send(
     route: &RouteSettings,
     upstream: &Upstream,
     outgoing: Outgoing,
+    exchange: &mut Exchange,
 ) -> Result<ClientResponse, Problem> {
     let client = &worker.clients[route.upstream];
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let failure = match client.send(upstream.pick(), outgoing.clone()).await {
+        let target = upstream.pick();
+        exchange.sends_to(&target.authority);
+        let failure = match client.send(target, outgoing.clone()).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
+        exchange.attempt_failed(failure.kind);
         if let Some(fault) = outgoing.body.as_ref().and_then(Upload::fault) {
             return Err(fault.to_problem());
         }
@@ -31,5 +35,6 @@ pub(super) async fn send(
         if attempts >= retry::ATTEMPTS_MAX || !retry::may_retry(failure.kind, &outgoing.method, untouched) {
             return Err(failure.to_problem(upstream.name()));
         }
+        exchange.retries();
     }
 }

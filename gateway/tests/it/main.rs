@@ -9,3 +9,5 @@ mod fixture;
 mod forwarding;
 mod limits;
 mod pages;
+mod process;
+mod reload;
