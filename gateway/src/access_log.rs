@@ -36,32 +36,41 @@ impl Sampler {
     }
 }
 
-/// How long the phases of a request took, in the order in which they happen.
+/// The phases of a request in the order in which they happen: the route is found; token and policy; limits and room at
+/// the upstream; the way to the head of the upstream's answer; from there to the last byte.
+const PHASES: usize = 5;
+const BODY: usize = PHASES - 1;
+
+/// How long the phases of a request took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// Normal form of the path, and the route.
-    pub matching: Duration,
-    /// Token and policy.
-    pub auth: Duration,
-    /// Limits, and room at the upstream.
-    pub admit: Duration,
-    /// From our first byte to the upstream (or the wait for a connection) to the head of its answer.
-    pub head: Duration,
-    /// From there to the last byte.
-    pub body: Duration,
+    took: [Duration; PHASES],
+    current: usize,
 }
 
 impl Phases {
+    /// The current phase took so long; the next one begins. The last goes on to the end.
+    pub fn next(&mut self, took: Duration) {
+        self.took[self.current] += took;
+        self.current = (self.current + 1).min(BODY);
+    }
+
+    /// It ended in the current phase, and took so long in all.
+    pub fn end(&mut self, total: Duration) {
+        let known: Duration = self.took.iter().sum();
+        self.took[self.current] += total.saturating_sub(known);
+    }
+
+    /// A refusal ends the phase that it happens in; what is left is the way of the answer.
+    pub fn skip_to_body(&mut self, took: Duration) {
+        self.next(took);
+        self.current = BODY;
+    }
+
     /// `Server-Timing` (W3C), in milliseconds; the body has not gone yet.
     pub fn server_timing(&self) -> String {
-        let ms = |phase: Duration| phase.as_secs_f64() * 1000.0;
-        format!(
-            "match;dur={:.3}, auth;dur={:.3}, admit;dur={:.3}, upstream;dur={:.3}",
-            ms(self.matching),
-            ms(self.auth),
-            ms(self.admit),
-            ms(self.head)
-        )
+        let [matching, auth, admit, head, _] = self.took.map(|phase| phase.as_secs_f64() * 1000.0);
+        format!("match;dur={matching:.3}, auth;dur={auth:.3}, admit;dur={admit:.3}, upstream;dur={head:.3}")
     }
 }
 
@@ -89,14 +98,15 @@ pub struct Line<'a> {
 /// Writes a line.
 pub fn write(line: &Line<'_>) {
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let [matching, auth, admit, head, body] = line.phases.took.map(micros);
     let client_ip = line.client_ip.map(|ip| ip.to_string()).unwrap_or_default();
     log::info!(
         target: "access",
-        route = line.route, upstream = line.upstream, target = line.target, status = line.status,
+        route = line.route, upstream = line.upstream, upstream_target = line.target, status = line.status,
         cut_short = line.cut, bytes_in = line.bytes_in, bytes_out = line.bytes_out, caller = line.caller,
         client_ip = client_ip.as_str(), request_id = line.request_id, trace_id = line.trace_id,
-        took_us = micros(line.took), match_us = micros(line.phases.matching), auth_us = micros(line.phases.auth),
-        admit_us = micros(line.phases.admit), head_us = micros(line.phases.head), body_us = micros(line.phases.body);
+        took_us = micros(line.took), match_us = matching, auth_us = auth, admit_us = admit, head_us = head,
+        body_us = body;
         "{} {} {}", line.method, line.path, line.status
     );
 }
@@ -120,8 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn server_timing_is_in_milliseconds() {
-        let phases = Phases { auth: Duration::from_micros(1500), ..Phases::default() };
-        assert_eq!(phases.server_timing(), "match;dur=0.000, auth;dur=1.500, admit;dur=0.000, upstream;dur=0.000");
+    fn phases_add_up_to_the_whole() {
+        let ms = Duration::from_millis;
+        let mut whole = Phases::default();
+        for took in [1, 2, 3, 4] {
+            whole.next(ms(took));
+        }
+        whole.end(ms(15));
+        assert_eq!(whole.took, [ms(1), ms(2), ms(3), ms(4), ms(5)]);
+        assert_eq!(whole.server_timing(), "match;dur=1.000, auth;dur=2.000, admit;dur=3.000, upstream;dur=4.000");
+        let mut refused = Phases::default();
+        refused.next(ms(1));
+        refused.skip_to_body(ms(2));
+        refused.end(ms(4));
+        assert_eq!(refused.took, [ms(1), ms(2), ms(0), ms(0), ms(1)]);
     }
 }

@@ -9,7 +9,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix_http::{
@@ -59,15 +59,6 @@ pub struct Exchange {
     whole: bool,
 }
 
-/// What has just ended.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Phase {
-    Match,
-    Auth,
-    Admit,
-    Head,
-}
-
 impl Exchange {
     pub(super) fn begin(worker: &Rc<Worker>, request: &Request) -> Self {
         let start = Instant::now();
@@ -111,18 +102,17 @@ impl Exchange {
         self.metrics = Some(metrics);
     }
 
-    pub(super) fn mark(&mut self, phase: Phase) {
-        if !self.timed {
-            return;
+    /// A phase has ended.
+    pub(super) fn mark(&mut self) {
+        if self.timed {
+            let took = self.lap();
+            self.phases.next(took);
         }
+    }
+
+    fn lap(&mut self) -> Duration {
         let now = Instant::now();
-        let took = now - std::mem::replace(&mut self.last_mark, now);
-        match phase {
-            Phase::Match => self.phases.matching = took,
-            Phase::Auth => self.phases.auth = took,
-            Phase::Admit => self.phases.admit = took,
-            Phase::Head => self.phases.head = took,
-        }
+        now - std::mem::replace(&mut self.last_mark, now)
     }
 
     /// An attempt goes to this target.
@@ -150,6 +140,10 @@ impl Exchange {
     /// The gateway itself refused or failed it.
     pub(super) fn refused(&mut self, problem: &Problem) {
         self.code = Some(problem.code().name());
+        if self.timed {
+            let took = self.lap();
+            self.phases.skip_to_body(took);
+        }
         self.worker.shared.process.metrics.refused(problem.code());
     }
 
@@ -185,7 +179,7 @@ impl Exchange {
 
     fn log(&self, answered: &Answered, metrics: &RouteMetrics) {
         let mut phases = self.phases;
-        phases.body = self.last_mark.elapsed();
+        phases.end(answered.took);
         access_log::write(&Line {
             method: &self.method,
             path: &self.path,

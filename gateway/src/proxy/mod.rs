@@ -28,7 +28,6 @@ pub use accept::Incoming;
 use accept::{Found, accept, find};
 use admit::{admit, authorize, identify, upload};
 use body::Upload;
-use exchange::Phase;
 pub use exchange::{Exchange, Measured};
 use outgoing::outgoing;
 use respond::respond;
@@ -76,20 +75,20 @@ async fn forward(
     let (index, route) = (route, &worker.shared.config.routes[route]);
     let upstream = &worker.shared.upstreams[route.upstream];
     exchange.routed(index, route.upstream);
-    exchange.mark(Phase::Match);
+    exchange.mark();
 
     let caller = identify(worker, route, &incoming)?;
     exchange.caller.clone_from(&caller);
     authorize(route, caller.as_deref())?;
-    exchange.mark(Phase::Auth);
+    exchange.mark();
     let limiter = worker.shared.limiters[index].as_deref();
     limiter.map_or(Ok(()), |limiter| admit(limiter, caller.as_deref(), &incoming))?;
     let upload = upload(route, incoming.request.headers(), payload)?;
     exchange.bytes_in = upload.as_ref().map(Upload::bytes_read);
     let permit = upstream.admit().ok_or_else(|| Problem::overloaded(1))?;
-    exchange.mark(Phase::Admit);
+    exchange.mark();
     let outgoing = outgoing(worker, route, upstream, caller.as_deref(), &mut incoming, upload)?;
     let answer = send(worker, route, upstream, outgoing, exchange).await?;
-    exchange.mark(Phase::Head);
+    exchange.mark();
     respond(worker, route, upstream, &incoming, answer, permit).await
 }
