@@ -17,8 +17,12 @@ pub mod routing;
 pub mod upstream;
 
 pub mod config;
-pub mod metrics;
+pub mod reload;
 pub mod worker;
+
+pub mod access_log;
+pub mod admin;
+pub mod metrics;
 
 pub use server::Server;
 pub use settings::{Args, Settings};

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::{
     Builtin, BuiltinPaths, Config, Destination,
     mistake::Mistakes,
+    observe,
     routes::{self, Defaults, Known},
     tokens, upstreams, values,
     yaml::{Node, Table},
@@ -34,6 +35,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -
     let upstreams =
         top.required("upstreams", mistakes).map(|node| upstreams::decode(node, &defaults, lookup, mistakes));
     let upstreams = upstreams.unwrap_or_default();
+    let observe = observe::decode(&mut top, mistakes);
     let mut table = builtin_table(&builtin);
     let known = Known { upstreams: &upstreams, aliases: &aliases, has_tokens: tokens_node.is_some() };
     let routes = top
@@ -51,6 +53,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -
         builtin,
         upstreams,
         routes,
+        observe,
         table,
     })
 }

@@ -3,6 +3,7 @@
 
 mod decode;
 pub mod mistake;
+pub mod observe;
 mod resilience;
 mod routes;
 mod tokens;
@@ -43,6 +44,8 @@ pub struct Config {
     pub builtin: BuiltinPaths,
     pub upstreams: Vec<UpstreamSettings>,
     pub routes: Vec<RouteSettings>,
+    /// What is shown of requests.
+    pub observe: observe::ObserveSettings,
     /// Which route, or which page of ours, a path belongs to.
     pub table: Table<Destination>,
 }
@@ -75,7 +78,7 @@ pub struct BuiltinPaths {
 }
 
 /// How tokens are issued and verified.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TokenSettings {
     pub issuer: String,
     pub audience: String,
@@ -84,7 +87,7 @@ pub struct TokenSettings {
 }
 
 /// Where the signing key comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum KeySource {
     /// Ed25519, in this folder; made on the first start.
     Folder(PathBuf),
@@ -93,7 +96,7 @@ pub enum KeySource {
 }
 
 /// A service behind the gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamSettings {
     pub name: String,
     /// Its addresses; requests are spread over them.

@@ -192,7 +192,7 @@ fn policy(route: &Node, table: &mut Table<'_>, known: &Known<'_>, mistakes: &mut
     policy
 }
 
-fn claims(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, Vec<String>)> {
+pub(super) fn claims(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, Vec<String>)> {
     let entries = node.entries(mistakes);
     if entries.is_empty() {
         node.wrong(mistakes, "no claim is named; for any signed-in caller write `signed-in`");

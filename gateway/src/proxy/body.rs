@@ -33,7 +33,8 @@ struct UploadState {
     size: BodySize,
     idle: RefCell<IdleTimer>,
     bytes_max: u64,
-    bytes_read: Cell<u64>,
+    /// Shared with who counts it, who shall not hold the body itself.
+    bytes_read: Rc<Cell<u64>>,
     last_progress: Cell<Instant>,
     fault: Cell<Option<UploadFault>>,
     kept: RefCell<Kept>,
@@ -66,7 +67,7 @@ impl Upload {
             size: length.map_or(BodySize::Stream, BodySize::Sized),
             idle: RefCell::new(IdleTimer::new(idle)),
             bytes_max,
-            bytes_read: Cell::new(0),
+            bytes_read: Rc::default(),
             last_progress: Cell::new(Instant::now()),
             fault: Cell::new(None),
             kept: RefCell::new(Kept::default()),
@@ -76,6 +77,11 @@ impl Upload {
     /// Goes back to its beginning, so that it can be sent again; `false` where that has not been kept.
     pub fn rewind(&self) -> bool {
         self.0.kept.borrow_mut().rewind() && self.0.fault.get().is_none()
+    }
+
+    /// How much of it has been read, now and later.
+    pub fn bytes_read(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.0.bytes_read)
     }
 
     /// When its last chunk came.

@@ -10,7 +10,7 @@ use awc::ClientResponse;
 use chassis::problem::{Code, Problem};
 use tokio::time::timeout;
 
-use super::body::Upload;
+use super::{Exchange, body::Upload};
 use crate::{
     auth::verifier::Caller,
     config::RouteSettings,
@@ -34,6 +34,7 @@ pub(super) async fn send(
     outgoing: Outgoing,
     from: Sender<'_>,
     permit: &mut Permit,
+    exchange: &mut Exchange,
 ) -> Result<ClientResponse, Problem> {
     let client = &worker.clients[route.upstream];
     let key = sticky(upstream, &outgoing, from);
@@ -43,6 +44,7 @@ pub(super) async fn send(
     loop {
         let attempt = upstream.pick(key, tried, Instant::now());
         let mut attempt = attempt.map_err(|out| unavailable(upstream, out))?;
+        exchange.sends_to(&attempt.address().authority);
         let failure = match within(from.deadline, client, attempt.address(), outgoing.clone()).await {
             Ok(answer) => {
                 attempt.answered(answer.status());
@@ -52,6 +54,7 @@ pub(super) async fn send(
             Err(failure) => failure,
         };
         attempt.failed(failure.kind);
+        exchange.attempt_failed(failure.kind);
         if let Some(fault) = outgoing.body.as_ref().and_then(Upload::fault) {
             return Err(fault.to_problem());
         }

@@ -135,6 +135,16 @@ impl Upstream {
         &self.0.settings.name
     }
 
+    /// Whether this is a handle to the same upstream: its counters are shared.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Requests in flight.
+    pub fn in_flight(&self) -> usize {
+        self.0.in_flight.load(Ordering::Relaxed)
+    }
+
     /// Signs the assertions that it asks for.
     pub fn signer(&self) -> Option<&AssertionSigner> {
         self.0.signer.as_ref()

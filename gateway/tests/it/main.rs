@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
+mod access_log;
+mod admin;
 mod auth;
 mod commands;
 mod config;
@@ -9,5 +11,7 @@ mod fixture;
 mod forwarding;
 mod limits;
 mod pages;
+mod process;
+mod reload;
 mod resilience;
 mod target;
