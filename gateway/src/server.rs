@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use actix_http::{HttpService, Request};
+use actix_codec::Framed;
+use actix_http::{HttpService, Request, h1};
 use actix_server::ServerHandle;
 use actix_service::fn_service;
 use chassis::{
@@ -202,15 +203,24 @@ fn serve_public(listener: TcpListener, workers: usize, live: Arc<Live>) -> Resul
         .listen("gateway", listener, move || {
             let worker = Rc::new(ThreadLocalWorker::new(Arc::clone(&live)));
             worker.refresh();
+            let (expecting, upgrading) = (Rc::clone(&worker), Rc::clone(&worker));
             HttpService::build()
                 .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(HEAD_TIMEOUT)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 // A client that has gone stops its request.
                 .h1_allow_half_closed(false)
+                .expect(fn_service(move |request: Request| proxy::expect::until_body_is_read(expecting.get(), request)))
+                .upgrade(fn_service(move |(request, framed): (Request, Framed<_, h1::Codec>)| {
+                    let worker = upgrading.get();
+                    async move {
+                        proxy::upgrade::serve(worker, request, framed).await;
+                        Ok::<_, Infallible>(())
+                    }
+                }))
                 .finish(fn_service(move |request: Request| {
                     let worker = worker.get();
-                    async move { Ok::<_, Infallible>(proxy::handle(worker, request).await) }
+                    async move { Ok::<_, Infallible>(proxy::expect::handle(worker, request).await) }
                 }))
                 .tcp()
         })

@@ -18,6 +18,7 @@ use crate::{
     docs::Documents,
     limit::Limiter,
     metrics::{GatewayMetrics, Handles},
+    proxy::via::Pseudonym,
     reload::ReloadStatus,
     upstream::{Upstream, client::Client},
 };
@@ -25,6 +26,8 @@ use crate::{
 /// Lives as long as the process, whatever is reloaded.
 pub struct Process {
     pub health: Health,
+    /// What this instance is called in `Via`.
+    pub via: Pseudonym,
     pub metrics: GatewayMetrics,
     pub errors: RecentErrors,
     pub reload: ReloadStatus,
@@ -35,6 +38,7 @@ impl Process {
     pub fn new(registry: &mut Registry) -> Self {
         Self {
             health: Health::default(),
+            via: Pseudonym::new(),
             metrics: GatewayMetrics::register(registry),
             errors: RecentErrors::default(),
             reload: ReloadStatus::register(registry),

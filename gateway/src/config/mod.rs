@@ -22,6 +22,7 @@ use crate::{
     hooks::Hook,
     limit::Rate,
     routing::{
+        path::PathOptions,
         pattern::Pattern,
         table::{Methods, Table},
     },
@@ -149,6 +150,10 @@ pub struct RouteSettings {
     pub timeouts: Timeouts,
     pub retry: RetrySettings,
     pub forward_authorization: bool,
+    /// Requests for a WebSocket are relayed.
+    pub websocket: bool,
+    /// What slashes in its paths mean.
+    pub path: PathOptions,
 }
 
 /// How long the parts of an exchange with an upstream may take.

@@ -151,6 +151,8 @@ pub struct Download {
     payload: Payload,
     size: BodySize,
     idle: IdleTimer,
+    /// Told at the next poll.
+    fault: Option<PayloadError>,
     _permit: Permit,
 }
 
@@ -158,7 +160,15 @@ impl Download {
     /// A body of the length that the upstream declared, or of unknown length.
     pub fn new(payload: Payload, length: Option<u64>, idle: Duration, permit: Permit) -> Self {
         let size = length.map_or(BodySize::Stream, BodySize::Sized);
-        Self { payload, size, idle: IdleTimer::new(idle), _permit: permit }
+        Self { payload, size, idle: IdleTimer::new(idle), fault: None, _permit: permit }
+    }
+
+    /// All that is left is to cut the answer short, so that the client sees it is not whole. What has come before is
+    /// flushed first: the server drops what it has not yet written when a body fails.
+    fn cut_short<T>(&mut self, fault: PayloadError, cx: &Context<'_>) -> Poll<T> {
+        self.fault = Some(fault);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -170,15 +180,18 @@ impl MessageBody for Download {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        if let Some(fault) = self.fault.take() {
+            return Poll::Ready(Some(Err(fault)));
+        }
         match Pin::new(&mut self.payload).poll_next(cx) {
+            Poll::Ready(Some(Err(fault))) => self.cut_short(fault, cx),
             Poll::Ready(chunk) => {
                 self.idle.progressed();
                 Poll::Ready(chunk)
             }
             Poll::Pending => {
                 ready!(self.idle.poll_expired(cx));
-                // The head has gone: all that is left is to cut the answer short, so that the client sees it is not whole.
-                Poll::Ready(Some(Err(PayloadError::Incomplete(None))))
+                self.cut_short(PayloadError::Incomplete(None), cx)
             }
         }
     }

@@ -14,12 +14,17 @@ mod accept;
 mod admit;
 pub mod body;
 mod exchange;
+pub mod expect;
 pub mod headers;
 mod kept;
 mod outgoing;
+mod relay;
 mod respond;
 mod send;
+mod target;
 mod total;
+pub mod upgrade;
+pub mod via;
 
 use std::rc::Rc;
 
@@ -92,6 +97,9 @@ async fn forward(
     let outgoing = outgoing(worker, route, upstream, caller.as_deref(), &mut incoming, upload)?;
     let deadline = exchange.deadline(route.timeouts.total);
     let from = Sender { caller: caller.as_deref(), client_ip: incoming.client_ip, deadline };
+    if route.websocket && incoming.asks_for_websocket {
+        return upgrade::open(worker, route, upstream, outgoing, from, permit, exchange).await;
+    }
     let answer = send(worker, route, upstream, outgoing, from, &mut permit, exchange).await?;
     exchange.mark();
     let response = respond(worker, route, upstream, &incoming, answer, permit).await?;

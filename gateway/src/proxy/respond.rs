@@ -37,7 +37,7 @@ pub(super) async fn respond(
     if route.then == Some(Hook::IssueToken) && answer.status().is_success() {
         return issue_token(worker, upstream, answer).await;
     }
-    Ok(stream(route, incoming, answer, permit))
+    Ok(stream(worker, route, incoming, answer, permit))
 }
 
 async fn issue_token(
@@ -52,7 +52,13 @@ async fn issue_token(
     worker.issue(|issuer, key| issue_token::answer(&user, issuer, key, SystemTime::now()))
 }
 
-fn stream(route: &RouteSettings, incoming: &Incoming, answer: ClientResponse, permit: Permit) -> Response<BoxBody> {
+fn stream(
+    worker: &Worker,
+    route: &RouteSettings,
+    incoming: &Incoming,
+    answer: ClientResponse,
+    permit: Permit,
+) -> Response<BoxBody> {
     let status = answer.status();
     let length = content_length(answer.headers());
     let mut fields = HeaderMap::new();
@@ -64,9 +70,12 @@ fn stream(route: &RouteSettings, incoming: &Incoming, answer: ClientResponse, pe
         Payload::<BoxedStream>::None
     }));
     headers::returning(&mut fields, status);
-    let bodyless = incoming.request.method() == Method::HEAD || status == StatusCode::NOT_MODIFIED;
-    let body = if bodyless {
+    worker.shared.process.via.add(&mut fields, Version::HTTP_11);
+    let body = if incoming.request.method() == Method::HEAD {
         BoxBody::new(Headless(length))
+    } else if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // A 304 has its length in a field: as the length of a body it would be waited for.
+        BoxBody::new(Headless(None))
     } else {
         BoxBody::new(Download::new(payload, length, route.timeouts.idle, permit))
     };

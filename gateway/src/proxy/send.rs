@@ -21,6 +21,7 @@ use crate::{
         failure::Failure,
         pool::Tried,
         retry::{self, Attempted, Verdict},
+        tunnel::Opened,
     },
     worker::Worker,
 };
@@ -75,6 +76,34 @@ pub(super) async fn send(
             return Err(failure.to_problem(upstream.name()));
         }
         upstream.count_retry();
+    }
+}
+
+/// Asks one target for a WebSocket: the client tries again by itself, as after every end of one.
+pub(super) async fn send_upgrade(
+    worker: &Worker,
+    route: &RouteSettings,
+    upstream: &Upstream,
+    outgoing: Outgoing,
+    from: Sender<'_>,
+    permit: &mut Permit,
+    exchange: &mut Exchange,
+) -> Result<Opened, Problem> {
+    let key = sticky(upstream, &outgoing, from);
+    let attempt = upstream.pick(key, Tried::default(), Instant::now());
+    let mut attempt = attempt.map_err(|out| unavailable(upstream, out))?;
+    exchange.sends_to(&attempt.address().authority);
+    match worker.clients[route.upstream].open_tunnel(attempt.address(), outgoing).await {
+        Ok(opened) => {
+            attempt.answered(opened.status());
+            permit.hold(attempt);
+            Ok(opened)
+        }
+        Err(failure) => {
+            attempt.failed(failure.kind);
+            exchange.attempt_failed(failure.kind);
+            Err(failure.to_problem(upstream.name()))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_http::{Method, Uri, body, header::HeaderMap};
+use actix_http::{Method, StatusCode, Uri, body, header::HeaderMap};
 use awc::{ClientResponse, Connector, error::SendRequestError};
 use tokio::time::{Instant, timeout_at};
 
@@ -17,7 +17,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// The way to one upstream.
 #[derive(Clone)]
-pub struct Client(awc::Client);
+pub struct Client {
+    http: awc::Client,
+    pub(super) connect_timeout: Duration,
+}
 
 /// A request as it goes out.
 #[derive(Clone)]
@@ -39,7 +42,7 @@ impl Client {
             .limit(0);
         let client =
             awc::Client::builder().connector(connector).disable_redirects().disable_timeout().no_default_headers();
-        Self(client.finish())
+        Self { http: client.finish(), connect_timeout: settings.connect_timeout }
     }
 
     /// Sends the request and waits for the head of the answer.
@@ -47,13 +50,16 @@ impl Client {
     /// # Errors
     /// What went wrong, and whether it was sent.
     pub async fn send(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<ClientResponse, Failure> {
-        let uri = Uri::builder()
-            .scheme("http")
-            .authority(target.authority.as_str())
-            .path_and_query(outgoing.path_and_query)
-            .build()
-            .map_err(|error| Failure::of(&SendRequestError::Http(error)))?;
-        let mut request = self.0.request(outgoing.method, uri).no_decompress();
+        let answer = self.exchange(target, outgoing).await?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::invalid("101, though nothing was to be switched"));
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<ClientResponse, Failure> {
+        let uri = uri(target, outgoing.path_and_query)?;
+        let mut request = self.http.request(outgoing.method, uri).no_decompress();
         *request.headers_mut() = outgoing.headers;
         match outgoing.body {
             None => {
@@ -76,4 +82,9 @@ impl Client {
             }
         }
     }
+}
+
+pub(super) fn uri(target: &TargetAddress, path_and_query: String) -> Result<Uri, Failure> {
+    let uri = Uri::builder().scheme("http").authority(target.authority.as_str()).path_and_query(path_and_query);
+    uri.build().map_err(|error| Failure::of(&SendRequestError::Http(error)))
 }

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod pool;
 pub mod retry;
 pub mod target;
+pub mod tunnel;
 
 use std::{
     sync::{
