@@ -50,6 +50,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// The memory that it has (`VmRSS`).
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_ascii_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    }
+
     pub(crate) fn start(file: &File) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
         command.arg("--config").arg(&file.path).stdin(Stdio::null());
