@@ -37,7 +37,11 @@ impl Pseudonym {
 
     /// Adds this hop, with the version in which the message was received.
     pub fn add(&self, headers: &mut HeaderMap, version: Version) {
-        let version = if version < Version::HTTP_11 { "1.0" } else { "1.1" };
+        let version = match version {
+            Version::HTTP_10 => "1.0",
+            Version::HTTP_2 => "2.0",
+            _ => "1.1",
+        };
         if let Ok(value) = HeaderValue::try_from(format!("{version} {}", self.0)) {
             headers.append(VIA, value);
         }
@@ -61,6 +65,8 @@ mod tests {
         other.add(&mut headers, Version::HTTP_10);
         assert!(own.refuse_loop(&headers).is_ok());
         assert_eq!(headers.get(VIA).unwrap(), "1.0 gateway-11");
+        other.add(&mut headers, Version::HTTP_2);
+        assert_eq!(headers.get_all(VIA).last().unwrap(), "2.0 gateway-11");
         headers.append(VIA, HeaderValue::from_static("1.1 a (comment), HTTP/1.1 gateway-1"));
         assert!(own.refuse_loop(&headers).is_err());
     }
