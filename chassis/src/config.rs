@@ -164,8 +164,8 @@ pub fn parse_duration(raw: &str) -> Result<std::time::Duration, String> {
     number.checked_mul(unit_ms).map(std::time::Duration::from_millis).ok_or_else(wrong)
 }
 
-/// A secret value. It is wiped from memory when dropped, and neither `Debug` nor `Display` shows it. Compared only with
-/// another setting, when a configuration is read anew; never with what a client sent.
+/// A secret value. It is wiped from memory when dropped, and neither `Debug` nor `Display` shows it. It is compared with
+/// itself as configured before, never with what a client sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 

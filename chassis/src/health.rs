@@ -68,6 +68,11 @@ impl Health {
         self.0.draining.store(true, Ordering::Release);
     }
 
+    /// Whether it is being shut down.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
     /// Answers `/health/live`: the process serves HTTP.
     pub fn live(&self) -> Response<BoxBody> {
         respond(&Report { status: "live", checks: Map::new() })

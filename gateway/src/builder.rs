@@ -1,6 +1,10 @@
 //! For those who embed the gateway: registers hooks, then reads the YAML that refers to them. Knows no sockets.
 
-use std::{future::Future, path::Path, sync::Arc};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use actix_http::header::{HeaderName, HeaderValue};
 use chassis::{
@@ -12,6 +16,7 @@ use crate::{
     auth::policy::Claims,
     config::Config,
     hooks::{Answer, Authorizer, Decoder, GeneratesHeaders, HeaderGenerator, Hooks, PostProcessor, Request, register},
+    reload::Source,
     server,
 };
 
@@ -101,6 +106,15 @@ impl Builder {
         let run = Arc::new(move |request, answer| Box::pin(process(request, answer)) as _);
         register(&mut self.hooks.post, PostProcessor { name: name.into(), run });
         self
+    }
+
+    /// The YAML at `path`, for [`Server::watching`](crate::Server::watching), which reads it anew when it changes.
+    pub fn source(
+        &self,
+        path: PathBuf,
+        environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Source {
+        Source::new(path, environment).naming(self.hooks.clone())
     }
 
     /// Reads the YAML at `path`; names of hooks that were not registered are mistakes.

@@ -23,8 +23,8 @@ const DOCS_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src '
 /// 404 for a file that the documentation page does not have, 503 while draining.
 pub async fn answer(worker: &Worker, page: Builtin, incoming: &Incoming) -> Result<Response<BoxBody>, Problem> {
     match page {
-        Builtin::Live => Ok(worker.shared.health.live()),
-        Builtin::Ready => worker.shared.health.ready(upstreams(worker)).await,
+        Builtin::Live => Ok(worker.shared.process.health.live()),
+        Builtin::Ready => worker.shared.process.health.ready(upstreams(worker)).await,
         Builtin::Jwks => json(&worker.shared.trust.as_ref().map(Trust::jwks).unwrap_or_default()),
         Builtin::OpenApi => json(&docs::merged(worker).await),
         Builtin::Docs => swagger(worker, incoming),

@@ -19,8 +19,12 @@ pub mod tls;
 pub mod upstream;
 
 pub mod config;
-pub mod metrics;
+pub mod reload;
 pub mod worker;
+
+pub mod access_log;
+pub mod admin;
+pub mod metrics;
 
 pub use builder::{Builder, Gateway};
 pub use server::Server;

@@ -12,7 +12,7 @@ use chassis::{
     logging,
 };
 use clap::{Parser, Subcommand};
-use gateway::{Args, Server, Settings, auth::keys, config::Config, server};
+use gateway::{Args, Server, Settings, auth::keys, config::Config, reload::Source, server::Listeners};
 
 #[derive(Parser)]
 #[command(name = "gateway", version, about = "Signs people in, checks every request and forwards it.")]
@@ -77,17 +77,20 @@ fn main() -> ExitCode {
 fn serve(args: &Args) -> Result<(), StartError> {
     let settings = Settings::from_args(args)?;
     logging::init(settings.log_format);
-    let config = server::load(&args.config, &environment)?;
+    let source = Source::new(args.config.clone(), environment);
+    let (read, config) = source.load();
+    let config = config?;
     actix_rt::System::new().block_on(async move {
         let shutdown = chassis::server::shutdown_signal();
-        let server = Server::bind(config, settings)?;
+        let listeners = Listeners::inherit_or_bind(&config)?;
+        let server = Server::on(listeners, config, settings)?.watching(source, read);
         log::info!(listen = server.addr()?.to_string(), admin = server.admin_addr()?.to_string(); "gateway ready");
         server.run_until(shutdown).await
     })
 }
 
 fn check(path: &Path) -> Result<(), StartError> {
-    let config = server::load(path, &environment)?;
+    let config = gateway::server::load(path, &environment)?;
     println!("{}: {} routes, no mistakes", path.display(), config.routes.len());
     print_public(&config);
     Ok(())

@@ -10,33 +10,82 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use actix_http::{HttpService, Request, error::DispatchError};
+use actix_codec::Framed;
+use actix_http::{HttpService, Request, error::DispatchError, h1};
 use actix_rt::net::TcpStream;
+use actix_server::ServerHandle;
 use actix_service::{ServiceFactoryExt, fn_service};
 use chassis::{
     config::StartError,
     envelope::Surroundings,
+    health::Health,
     metrics::HttpMetrics,
     server::{DISCONNECT_TIMEOUT, DRAIN_DEADLINE, HEAD_TIMEOUT, KEEP_ALIVE, addr_of, bind},
 };
+use listenfd::ListenFd;
 use prometheus_client::registry::Registry;
 
 use crate::{
+    admin,
     config::{Config, mistake},
     hooks::Hooks,
     proxy::{self, http2},
+    reload::{Live, Source, ThreadLocalWorker, source::Fingerprint, watcher::ConfigWatcher},
     settings::Settings,
     tls::{accept::accept, server::ServerTls},
-    upstream::{health::HealthMonitor, metrics::UpstreamCollector},
-    worker::{Shared, Worker},
+    upstream::metrics::UpstreamCollector,
+    worker::{Process, Shared},
 };
+
+/// After accepting has been paused, connections that were just accepted still are on their way to a worker, through the
+/// thread that accepts and a channel; stopping would drop them. Both take microseconds; this is ample.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// The sockets of a gateway.
+pub struct Listeners {
+    public: TcpListener,
+    admin: TcpListener,
+    /// Somebody else holds the public socket too: another gateway that takes over, or systemd, which will start one.
+    shared: bool,
+}
+
+impl Listeners {
+    /// Opens both.
+    ///
+    /// # Errors
+    /// A port is in use.
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
+        let public = bind("`listen` (GATEWAY_LISTEN)", config.listen)?;
+        Ok(Self { public, admin: bind_admin(config)?, shared: false })
+    }
+
+    /// Takes the sockets that were opened before this process (`LISTEN_FDS`, as systemd passes them: the public one,
+    /// then the one for admins), and opens those that were not.
+    ///
+    /// # Errors
+    /// What was passed is no socket that listens, or a port is in use.
+    pub fn inherit_or_bind(config: &Config) -> Result<Self, StartError> {
+        let mut inherited = ListenFd::from_env();
+        let mut take = |index| {
+            let taken = if index < inherited.len() { inherited.take_tcp_listener(index) } else { Ok(None) };
+            taken.map_err(|error| StartError::failed(format!("socket {index} of LISTEN_FDS cannot be used: {error}")))
+        };
+        let Some(public) = take(0)? else { return Self::bind(config) };
+        let admin = take(1)?.map_or_else(|| bind_admin(config), Ok)?;
+        Ok(Self { public, admin, shared: true })
+    }
+}
+
+fn bind_admin(config: &Config) -> Result<TcpListener, StartError> {
+    bind("`admin` (GATEWAY_ADMIN_LISTEN)", config.admin)
+}
 
 /// A gateway that is configured and owns its ports, but serves nobody yet.
 pub struct Server {
-    public: TcpListener,
-    admin: TcpListener,
+    listeners: Listeners,
     tls: Option<ServerTls>,
-    shared: Arc<Shared>,
+    live: Arc<Live>,
+    watcher: Option<ConfigWatcher>,
     registry: Arc<Registry>,
     admin_http: HttpMetrics,
     workers: usize,
@@ -49,20 +98,29 @@ impl Server {
     /// # Errors
     /// A port is in use, or a key cannot be loaded.
     pub fn bind(config: Config, settings: Settings) -> Result<Self, StartError> {
-        let public = bind("`listen` (GATEWAY_LISTEN)", config.listen)?;
-        let admin = bind("`admin` (GATEWAY_ADMIN_LISTEN)", config.admin)?;
+        let listeners = Listeners::bind(&config)?;
+        Self::on(listeners, config, settings)
+    }
+
+    /// Serves on sockets that are open already.
+    ///
+    /// # Errors
+    /// A key cannot be loaded.
+    pub fn on(listeners: Listeners, config: Config, settings: Settings) -> Result<Self, StartError> {
         let tls = config.tls.as_ref().map(|tls| ServerTls::load(tls, SystemTime::now()));
         let tls = tls.transpose().map_err(|error| StartError::failed(format!("tls: {error}")))?;
         let mut registry = Registry::default();
         let admin_http = HttpMetrics::register(&mut registry);
-        let shared = Arc::new(Shared::new(config, &mut registry)?);
-        let upstreams = shared.upstreams.clone();
-        registry.register_collector(Box::new(UpstreamCollector(move || upstreams.clone())));
+        let process = Arc::new(Process::new(&mut registry));
+        let shared = Arc::new(Shared::new(config, process, None)?);
+        let live = Arc::new(Live::new(shared));
+        let seen = Arc::clone(&live);
+        registry.register_collector(Box::new(UpstreamCollector(move || seen.current().upstreams.clone())));
         Ok(Self {
-            public,
-            admin,
+            listeners,
             tls,
-            shared,
+            live,
+            watcher: None,
             registry: Arc::new(registry),
             admin_http,
             workers: settings.workers,
@@ -70,12 +128,19 @@ impl Server {
         })
     }
 
+    /// Reloads what `source` gives whenever it changes; `read` is what the configuration came from.
+    #[must_use]
+    pub fn watching(mut self, source: Source, read: Fingerprint) -> Self {
+        self.watcher = Some(ConfigWatcher::new(source, Arc::clone(&self.live), read));
+        self
+    }
+
     /// Where clients reach it.
     ///
     /// # Errors
     /// Fails only if the socket is gone.
     pub fn addr(&self) -> Result<SocketAddr, StartError> {
-        addr_of(&self.public)
+        addr_of(&self.listeners.public)
     }
 
     /// Where operators reach it.
@@ -83,7 +148,7 @@ impl Server {
     /// # Errors
     /// Fails only if the socket is gone.
     pub fn admin_addr(&self) -> Result<SocketAddr, StartError> {
-        addr_of(&self.admin)
+        addr_of(&self.listeners.admin)
     }
 
     /// Serves until `shutdown` resolves, then drains.
@@ -91,25 +156,50 @@ impl Server {
     /// # Errors
     /// The operating system refuses a listener.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
-        if let Some(trust) = &self.shared.trust {
-            trust.watch();
-        }
-        if let Some(tls) = &self.tls {
-            tls.watch();
-        }
-        let health = self.shared.health.clone();
+        let health = self.live.current().process.health.clone();
         let around =
             Surroundings { health: health.clone(), registry: self.registry, http: self.admin_http, verifier: None };
-        let admin = chassis::server::serve(self.admin, 1, around, |_| {})?;
+        let live = Arc::clone(&self.live);
+        let admin = chassis::server::serve(self.listeners.admin, 1, around, move |app| admin::endpoints(app, &live))?;
         let admin_handle = admin.handle();
         let admin = actix_rt::spawn(admin);
-        let monitor = HealthMonitor::start();
-        self.shared.upstreams.iter().for_each(|upstream| monitor.watch(upstream));
-        let public = serve_public(self.public, self.tls, self.workers, self.shared)?;
-        chassis::server::run_until(public, health, self.drain_delay, shutdown).await?;
+        self.live.watch();
+        self.tls.iter().for_each(ServerTls::watch);
+        let watcher = self.watcher.map(|watcher| actix_rt::spawn(watcher.run()));
+        let public = serve_public(self.listeners.public, self.tls, self.workers, self.live)?;
+        let drain = Drain { delay: self.drain_delay, shared: self.listeners.shared, health };
+        actix_rt::spawn(drain.after(shutdown, public.handle()));
+        public.await.map_err(StartError::failed)?;
+        if let Some(watcher) = watcher {
+            watcher.abort();
+        }
         // Last, so that operators see the drain to its end.
         admin_handle.stop(true).await;
         admin.await.map_err(StartError::failed)?.map_err(StartError::failed)
+    }
+}
+
+/// How the gateway ends without a request failing.
+struct Drain {
+    health: Health,
+    /// How long balancers need to notice that it is not ready.
+    delay: Duration,
+    shared: bool,
+}
+
+impl Drain {
+    /// From the shutdown on every answer closes its connection, so that clients go elsewhere. New connections are
+    /// taken for as long as nobody else takes them; at last, those in flight finish under a deadline.
+    async fn after(self, shutdown: impl Future<Output = ()>, handle: ServerHandle) {
+        shutdown.await;
+        self.health.drain();
+        if self.shared {
+            handle.pause().await;
+        }
+        tokio::time::sleep(self.delay).await;
+        handle.pause().await;
+        tokio::time::sleep(SETTLE).await;
+        handle.stop(true).await;
     }
 }
 
@@ -117,14 +207,16 @@ fn serve_public(
     listener: TcpListener,
     tls: Option<ServerTls>,
     workers: usize,
-    shared: Arc<Shared>,
+    live: Arc<Live>,
 ) -> Result<actix_server::Server, StartError> {
     let server = actix_server::Server::build()
         .workers(workers)
         .disable_signals()
         .shutdown_timeout(DRAIN_DEADLINE.as_secs())
         .listen("gateway", listener, move || {
-            let worker = Rc::new(Worker::new(Arc::clone(&shared)));
+            let worker = Rc::new(ThreadLocalWorker::new(Arc::clone(&live)));
+            worker.refresh();
+            let (expecting, upgrading) = (Rc::clone(&worker), Rc::clone(&worker));
             let tls = tls.clone();
             let http = HttpService::build()
                 .keep_alive(KEEP_ALIVE)
@@ -132,9 +224,17 @@ fn serve_public(
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 // A client that has gone stops its request.
                 .h1_allow_half_closed(false)
+                .expect(fn_service(move |request: Request| proxy::expect::until_body_is_read(expecting.get(), request)))
+                .upgrade(fn_service(move |(request, framed): (Request, Framed<_, h1::Codec>)| {
+                    let worker = upgrading.get();
+                    async move {
+                        proxy::upgrade::serve(worker, request, framed).await;
+                        Ok::<_, Infallible>(())
+                    }
+                }))
                 .finish(fn_service(move |request: Request| {
-                    let worker = Rc::clone(&worker);
-                    async move { Ok::<_, Infallible>(proxy::handle(worker, http2::received(request)).await) }
+                    let worker = worker.get();
+                    async move { Ok::<_, Infallible>(proxy::expect::handle(worker, http2::received(request)).await) }
                 }));
             fn_service(move |stream: TcpStream| {
                 let tls = tls.clone();

@@ -1,11 +1,14 @@
-//! What a request needs at hand: the state that all workers share, and what each worker has for itself.
+//! What a request needs at hand: what lives as long as the process, what one configuration makes, and what each worker
+//! has for itself. A reload makes the second anew and keeps the handles of the parts that did not change.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::SystemTime};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::SystemTime};
 
 use chassis::{config::StartError, health::Health, identity::IdentityHeaders, problem::Problem};
 use prometheus_client::registry::Registry;
 
 use crate::{
+    access_log::Sampler,
+    admin::errors::RecentErrors,
     auth::{
         trust::Trust,
         verifier::{Caller, Refusal, Verifier},
@@ -13,11 +16,36 @@ use crate::{
     config::Config,
     docs::Documents,
     limit::Limiter,
-    metrics::GatewayMetrics,
+    metrics::{GatewayMetrics, Handles},
+    proxy::via::Pseudonym,
+    reload::ReloadStatus,
     upstream::{Upstream, client::Client},
 };
 
-/// Shared by all workers, and not changed once made.
+/// Lives as long as the process, whatever is reloaded.
+pub struct Process {
+    pub health: Health,
+    /// What this instance is called in `Via`.
+    pub via: Pseudonym,
+    pub metrics: GatewayMetrics,
+    pub errors: RecentErrors,
+    pub reload: ReloadStatus,
+}
+
+impl Process {
+    /// What there is before there is a configuration.
+    pub fn new(registry: &mut Registry) -> Self {
+        Self {
+            health: Health::default(),
+            via: Pseudonym::new(),
+            metrics: GatewayMetrics::register(registry),
+            errors: RecentErrors::default(),
+            reload: ReloadStatus::register(registry),
+        }
+    }
+}
+
+/// Everything that one configuration makes. Shared by all workers, and not changed once made.
 pub struct Shared {
     pub config: Config,
     /// Whose tokens are believed; nobody's where the configuration has no `tokens`.
@@ -25,33 +53,72 @@ pub struct Shared {
     pub identity: IdentityHeaders,
     pub upstreams: Vec<Upstream>,
     /// One for each route that has a limit.
-    pub limiters: Vec<Option<Limiter>>,
+    pub limiters: Vec<Option<Arc<Limiter>>>,
     pub documents: Documents,
-    pub health: Health,
-    pub metrics: GatewayMetrics,
+    pub handles: Handles,
+    pub process: Arc<Process>,
 }
 
 impl Shared {
-    /// Makes everything that a configuration names.
+    /// Makes everything that a configuration names, but keeps what `before` has of equal settings: counters, limits
+    /// and connections of what did not change go on.
     ///
     /// # Errors
     /// A key cannot be loaded or made.
-    pub fn new(config: Config, registry: &mut Registry) -> Result<Self, StartError> {
-        let trust = config.tokens.as_ref().map(|settings| Trust::load(settings, SystemTime::now()));
-        let trust = trust.transpose().map_err(StartError::failed)?;
-        let upstreams = config.upstreams.iter().cloned().map(Upstream::new).collect::<Result<Vec<_>, _>>();
+    pub fn new(config: Config, process: Arc<Process>, before: Option<&Self>) -> Result<Self, StartError> {
         let names = config.identity_headers.iter().map(|(name, _)| name);
         Ok(Self {
-            trust,
+            trust: trust(&config, before)?,
             identity: IdentityHeaders::new(names),
-            upstreams: upstreams.map_err(StartError::failed)?,
-            limiters: config.routes.iter().map(|route| route.limit.and_then(Limiter::new)).collect(),
+            upstreams: upstreams(&config, before)?,
+            limiters: limiters(&config, before),
             documents: Documents::default(),
-            health: Health::default(),
-            metrics: GatewayMetrics::register(registry),
+            handles: handles(&config, &process.metrics),
+            process,
             config,
         })
     }
+}
+
+fn trust(config: &Config, before: Option<&Shared>) -> Result<Option<Trust>, StartError> {
+    let Some(settings) = &config.tokens else { return Ok(None) };
+    let kept = before.and_then(|before| before.trust.as_ref()).filter(|trust| trust.settings() == settings);
+    let trust = kept.map_or_else(|| Trust::load(settings, SystemTime::now()), |trust| Ok(trust.clone()));
+    trust.map(Some).map_err(StartError::failed)
+}
+
+fn upstreams(config: &Config, before: Option<&Shared>) -> Result<Vec<Upstream>, StartError> {
+    let known: HashMap<&str, &Upstream> =
+        before.iter().flat_map(|before| &before.upstreams).map(|upstream| (upstream.name(), upstream)).collect();
+    let upstream = |settings: &crate::config::UpstreamSettings| {
+        let kept = known.get(settings.name.as_str()).filter(|upstream| upstream.settings() == settings);
+        kept.map_or_else(|| Upstream::new(settings.clone()), |upstream| Ok((*upstream).clone()))
+    };
+    config.upstreams.iter().map(upstream).collect::<Result<_, _>>().map_err(StartError::failed)
+}
+
+fn limiters(config: &Config, before: Option<&Shared>) -> Vec<Option<Arc<Limiter>>> {
+    // Taken out one by one: two routes of one name keep a limiter each.
+    let mut known: HashMap<&str, Vec<&Arc<Limiter>>> = HashMap::new();
+    for (route, limiter) in before.iter().flat_map(|before| before.config.routes.iter().zip(&before.limiters)) {
+        known.entry(&route.name).or_default().extend(limiter);
+    }
+    let mut limiter = |name: &str, rate| {
+        let of_this_name = known.get_mut(name);
+        let kept = of_this_name.and_then(|limiters| {
+            let index = limiters.iter().position(|limiter| limiter.rate() == rate)?;
+            Some(Arc::clone(limiters.swap_remove(index)))
+        });
+        kept.or_else(|| Limiter::new(rate).map(Arc::new))
+    };
+    config.routes.iter().map(|route| route.limit.and_then(|rate| limiter(&route.name, rate))).collect()
+}
+
+fn handles(config: &Config, metrics: &GatewayMetrics) -> Handles {
+    let upstreams: Vec<&str> = config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    let routes: Vec<(&str, &str)> =
+        config.routes.iter().map(|route| (route.name.as_str(), upstreams[route.upstream])).collect();
+    metrics.handles(&routes, &upstreams)
 }
 
 /// One worker thread: `awc::Client` and the memory of verified tokens belong to it alone.
@@ -59,16 +126,26 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// One for each upstream.
     pub clients: Vec<Client>,
-    verifier: Option<RefCell<Verifier>>,
+    verifier: Option<Rc<RefCell<Verifier>>>,
+    pub sampler: Sampler,
 }
 
 impl Worker {
-    /// A worker over the shared state; made in its own thread.
-    pub fn new(shared: Arc<Shared>) -> Self {
-        let clients =
-            shared.upstreams.iter().map(|upstream| Client::new(upstream.settings(), upstream.tls())).collect();
-        let verifier = shared.trust.clone().map(|trust| RefCell::new(Verifier::new(trust)));
-        Self { shared, clients, verifier }
+    /// A worker over the shared state; made in its own thread. What `before` has for unchanged parts is kept: open
+    /// connections, verified tokens.
+    pub fn new(shared: Arc<Shared>, before: Option<&Self>) -> Self {
+        let kept: HashMap<&str, (&Upstream, &Client)> = before
+            .iter()
+            .flat_map(|before| before.shared.upstreams.iter().zip(&before.clients))
+            .map(|(upstream, client)| (upstream.name(), (upstream, client)))
+            .collect();
+        let client = |upstream: &Upstream| match kept.get(upstream.name()) {
+            Some((known, client)) if known.is_same(upstream) => (*client).clone(),
+            Some(_) | None => Client::new(upstream.settings(), upstream.tls()),
+        };
+        let clients = shared.upstreams.iter().map(client).collect();
+        let verifier = shared.trust.as_ref().map(|trust| verifier(trust, before));
+        Self { shared, clients, verifier, sampler: Sampler::default() }
     }
 
     /// The caller that a token names.
@@ -85,6 +162,14 @@ impl Worker {
             verified => verified.map_err(Refusal::into_problem),
         }
     }
+}
+
+fn verifier(trust: &Trust, before: Option<&Worker>) -> Rc<RefCell<Verifier>> {
+    let kept = before.and_then(|before| {
+        let same = before.shared.trust.as_ref().is_some_and(|known| known.is_same(trust));
+        before.verifier.as_ref().filter(|_| same)
+    });
+    kept.map_or_else(|| Rc::new(RefCell::new(Verifier::new(trust.clone()))), Rc::clone)
 }
 
 /// The configuration refuses routes that need tokens where there are none.

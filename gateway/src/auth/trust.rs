@@ -2,7 +2,10 @@
 //! all workers share.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -23,6 +26,8 @@ pub struct Trust(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    settings: TokenSettings,
+    watched: AtomicBool,
     generation: Generation,
     own: Option<Own>,
     foreign: Vec<Foreign>,
@@ -57,12 +62,26 @@ impl Trust {
             Ok::<_, String>(Own { settings: own.clone(), issuer: Issuer::new(own), ring })
         });
         let foreign = settings.foreign.iter().map(|issuer| Foreign::new(issuer, generation.clone())).collect();
-        Ok(Self(Arc::new(Inner { generation, own: own.transpose()?, foreign })))
+        let watched = AtomicBool::new(false);
+        Ok(Self(Arc::new(Inner { settings: settings.clone(), watched, generation, own: own.transpose()?, foreign })))
     }
 
-    /// Watches the key folder and fetches the keys of others, for as long as a handle exists. Needs the runtime of
-    /// actix.
+    /// Its settings.
+    pub fn settings(&self) -> &TokenSettings {
+        &self.0.settings
+    }
+
+    /// Whether this is a handle to the same trust.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Watches the key folder and fetches the keys of others, for as long as a handle exists. Asking twice does
+    /// nothing. Needs the runtime of actix.
     pub fn watch(&self) {
+        if self.0.watched.swap(true, Ordering::Relaxed) {
+            return;
+        }
         self.0.own.iter().for_each(|own| own.ring.watch());
         self.0.foreign.iter().for_each(Foreign::watch);
     }

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::{
     Builtin, BuiltinPaths, Config, Destination,
     mistake::Mistakes,
+    observe,
     routes::{self, Defaults, Known},
     tls, tokens, upstreams, values,
     yaml::{Node, Table},
@@ -38,6 +39,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     let upstreams =
         top.required("upstreams", mistakes).map(|node| upstreams::decode(node, &defaults, lookup, mistakes));
     let upstreams = upstreams.unwrap_or_default();
+    let observe = observe::decode(&mut top, mistakes);
     let mut table = builtin_table(&builtin);
     let known = Known {
         upstreams: &upstreams,
@@ -63,6 +65,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
         builtin,
         upstreams,
         routes,
+        observe,
         table,
         hooks: hooks.clone(),
     })

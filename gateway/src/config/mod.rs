@@ -4,6 +4,7 @@
 mod decode;
 mod hooks;
 pub mod mistake;
+pub mod observe;
 mod resilience;
 mod routes;
 mod tls;
@@ -23,6 +24,7 @@ use crate::{
     hooks::{Hooks, RouteHooks},
     limit::Rate,
     routing::{
+        path::PathOptions,
         pattern::Pattern,
         table::{Methods, Table},
     },
@@ -48,6 +50,8 @@ pub struct Config {
     pub builtin: BuiltinPaths,
     pub upstreams: Vec<UpstreamSettings>,
     pub routes: Vec<RouteSettings>,
+    /// What is shown of requests.
+    pub observe: observe::ObserveSettings,
     /// Which route, or which page of ours, a path belongs to.
     pub table: Table<Destination>,
     /// The hooks that the file could name, so that it can be read anew.
@@ -141,7 +145,7 @@ pub enum KeySource {
 }
 
 /// A service behind the gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamSettings {
     pub name: String,
     /// Its addresses; requests are spread over them.
@@ -206,6 +210,10 @@ pub struct RouteSettings {
     pub timeouts: Timeouts,
     pub retry: RetrySettings,
     pub forward_authorization: bool,
+    /// Requests for a WebSocket are relayed.
+    pub websocket: bool,
+    /// What slashes in its paths mean.
+    pub path: PathOptions,
 }
 
 /// How long the parts of an exchange with an upstream may take.

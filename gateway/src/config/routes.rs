@@ -13,6 +13,7 @@ use crate::{
     hooks::{Authorizer, Hooks},
     limit::{LimitKey, Rate},
     routing::{
+        path::{EncodedSlash, PathOptions},
         pattern::Pattern,
         table::{Methods, Table as RouteTable},
     },
@@ -129,6 +130,8 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
     });
     let retry = table.optional("retry").map(|node| resilience::retry(node, &defaults.retry, mistakes));
     let forward = table.optional("forward_authorization").and_then(|node| node.parse(mistakes, values::boolean));
+    let websocket = table.optional("websocket").and_then(|node| websocket(node, matched.as_ref(), mistakes));
+    let path = table.optional("path").map(|node| path_options(node, mistakes));
     table.finish(mistakes);
     let (name, methods, pattern) = matched?;
     Some(RouteSettings {
@@ -144,6 +147,8 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
         timeouts: timeouts.unwrap_or(defaults.timeouts),
         retry: retry.unwrap_or_else(|| defaults.retry.clone()),
         forward_authorization: forward.unwrap_or(false),
+        websocket: websocket.unwrap_or(false),
+        path: path.unwrap_or_default(),
     })
 }
 
@@ -213,7 +218,7 @@ fn policy(
     }
 }
 
-fn claims(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, Vec<String>)> {
+pub(super) fn claims(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, Vec<String>)> {
     let entries = node.entries(mistakes);
     if entries.is_empty() {
         node.wrong(mistakes, "no claim is named; for any signed-in caller write `signed-in`");
@@ -247,4 +252,30 @@ fn rewrite(node: &Node, matched: Option<&(String, Methods, Pattern)>, mistakes: 
         mistakes.note_with_help(node.place, &node.path, message, help);
     }
     Some(rewrite)
+}
+
+/// A WebSocket begins with GET (RFC 6455, section 4.1).
+fn websocket(node: &Node, matched: Option<&(String, Methods, Pattern)>, mistakes: &mut Mistakes) -> Option<bool> {
+    let websocket = node.parse(mistakes, values::boolean)?;
+    if websocket && matched.is_some_and(|(_, methods, _)| !methods.allow("GET")) {
+        node.wrong(mistakes, "a WebSocket begins with GET, which this route does not have");
+    }
+    Some(websocket)
+}
+
+fn path_options(node: &Node, mistakes: &mut Mistakes) -> PathOptions {
+    let mut options = PathOptions::default();
+    let mut table = node.table(mistakes);
+    if let Some(node) = table.optional("encoded_slash") {
+        let parsed = node.parse(mistakes, |text| match text {
+            "keep" => Ok(EncodedSlash::Keep),
+            "refuse" => Ok(EncodedSlash::Refuse),
+            _ => Err(format!("`{text}` is not `keep` or `refuse`")),
+        });
+        options.encoded_slash = parsed.unwrap_or(options.encoded_slash);
+    }
+    let merge = table.optional("merge_slashes").and_then(|node| node.parse(mistakes, values::boolean));
+    options.merge_slashes = merge.unwrap_or(options.merge_slashes);
+    table.finish(mistakes);
+    options
 }

@@ -33,7 +33,8 @@ struct UploadState {
     size: BodySize,
     idle: RefCell<IdleTimer>,
     bytes_max: u64,
-    bytes_read: Cell<u64>,
+    /// Shared with who counts it, who shall not hold the body itself.
+    bytes_read: Rc<Cell<u64>>,
     last_progress: Cell<Instant>,
     fault: Cell<Option<UploadFault>>,
     kept: RefCell<Kept>,
@@ -66,7 +67,7 @@ impl Upload {
             size: length.map_or(BodySize::Stream, BodySize::Sized),
             idle: RefCell::new(IdleTimer::new(idle)),
             bytes_max,
-            bytes_read: Cell::new(0),
+            bytes_read: Rc::default(),
             last_progress: Cell::new(Instant::now()),
             fault: Cell::new(None),
             kept: RefCell::new(Kept::default()),
@@ -76,6 +77,11 @@ impl Upload {
     /// Goes back to its beginning, so that it can be sent again; `false` where that has not been kept.
     pub fn rewind(&self) -> bool {
         self.0.kept.borrow_mut().rewind() && self.0.fault.get().is_none()
+    }
+
+    /// How much of it has been read, now and later.
+    pub fn bytes_read(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.0.bytes_read)
     }
 
     /// When its last chunk came.
@@ -145,6 +151,8 @@ pub struct Download {
     payload: Payload,
     size: BodySize,
     idle: IdleTimer,
+    /// Told at the next poll.
+    fault: Option<PayloadError>,
     _permit: Permit,
 }
 
@@ -152,7 +160,15 @@ impl Download {
     /// A body of the length that the upstream declared, or of unknown length.
     pub fn new(payload: Payload, length: Option<u64>, idle: Duration, permit: Permit) -> Self {
         let size = length.map_or(BodySize::Stream, BodySize::Sized);
-        Self { payload, size, idle: IdleTimer::new(idle), _permit: permit }
+        Self { payload, size, idle: IdleTimer::new(idle), fault: None, _permit: permit }
+    }
+
+    /// All that is left is to cut the answer short, so that the client sees it is not whole. What has come before is
+    /// flushed first: the server drops what it has not yet written when a body fails.
+    fn cut_short<T>(&mut self, fault: PayloadError, cx: &Context<'_>) -> Poll<T> {
+        self.fault = Some(fault);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -164,15 +180,18 @@ impl MessageBody for Download {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        if let Some(fault) = self.fault.take() {
+            return Poll::Ready(Some(Err(fault)));
+        }
         match Pin::new(&mut self.payload).poll_next(cx) {
+            Poll::Ready(Some(Err(fault))) => self.cut_short(fault, cx),
             Poll::Ready(chunk) => {
                 self.idle.progressed();
                 Poll::Ready(chunk)
             }
             Poll::Pending => {
                 ready!(self.idle.poll_expired(cx));
-                // The head has gone: all that is left is to cut the answer short, so that the client sees it is not whole.
-                Poll::Ready(Some(Err(PayloadError::Incomplete(None))))
+                self.cut_short(PayloadError::Incomplete(None), cx)
             }
         }
     }

@@ -13,27 +13,31 @@
 mod accept;
 mod admit;
 pub mod body;
+mod exchange;
+pub mod expect;
 pub mod headers;
 mod hooked;
 pub mod http2;
 mod kept;
 mod outgoing;
+mod relay;
 mod respond;
 mod send;
+mod target;
 mod total;
+pub mod upgrade;
+pub mod via;
 
-use std::{rc::Rc, time::Instant};
+use std::rc::Rc;
 
-use actix_http::{HttpMessage, Payload, Request, Response, body::BoxBody};
-use chassis::{
-    envelope::catch_panic,
-    problem::Problem,
-    trace::{REQUEST_ID, RequestContext},
-};
+use actix_http::{ConnectionType, HttpMessage, Payload, Request, Response, body::BoxBody};
+use chassis::{envelope::catch_panic, problem::Problem, trace::REQUEST_ID};
 
 pub use accept::Incoming;
 use accept::{Found, accept, find};
 use admit::{admit, authorize, identify, upload};
+use body::Upload;
+pub use exchange::{Exchange, Measured};
 use hooked::Hooked;
 use outgoing::outgoing;
 use respond::respond;
@@ -42,70 +46,68 @@ use send::{Sender, send};
 use crate::{builtin, worker::Worker};
 
 /// Answers a request, whatever happens.
-pub async fn handle(worker: Rc<Worker>, mut request: Request) -> Response<BoxBody> {
-    let start = Instant::now();
-    let context = RequestContext::from_headers(request.headers());
-    let instance = request.path().to_owned();
+pub async fn handle(worker: Rc<Worker>, mut request: Request) -> Response<Measured> {
+    let mut exchange = Exchange::begin(&worker, &request);
     let payload = request.take_payload();
-    let mut label = Label::default();
-    let outcome = catch_panic(forward(&worker, request, payload, &context, start, &mut label)).await;
+    let outcome = catch_panic(forward(&worker, request, payload, &mut exchange)).await;
     let mut response = match outcome.and_then(|answered| answered) {
         Ok(response) => response,
         Err(problem) => {
-            problem.log(&context);
-            problem.within(&context, &instance).to_response()
+            problem.log(&exchange.context);
+            exchange.refused(&problem);
+            problem.within(&exchange.context, &exchange.path).to_response()
         }
     };
-    response.headers_mut().insert(REQUEST_ID, context.request_id_header().clone());
-    worker.shared.metrics.observe(&label.route, &label.upstream, response.status().as_u16(), start.elapsed());
-    response
-}
-
-/// What the metrics call a request.
-struct Label {
-    route: String,
-    upstream: String,
-}
-
-impl Default for Label {
-    fn default() -> Self {
-        Self { route: "unmatched".to_owned(), upstream: "none".to_owned() }
+    response.headers_mut().insert(REQUEST_ID, exchange.context.request_id_header().clone());
+    if worker.shared.process.health.is_draining() {
+        // So that clients go elsewhere before their connection is closed, and not because it was (RFC 9112, section 9.6).
+        response.head_mut().set_connection_type(ConnectionType::Close);
     }
+    exchange.answered(response)
 }
 
 async fn forward(
     worker: &Worker,
     request: Request,
     payload: Payload,
-    context: &RequestContext,
-    start: Instant,
-    label: &mut Label,
+    exchange: &mut Exchange,
 ) -> Result<Response<BoxBody>, Problem> {
-    let mut incoming = accept(worker, request, context)?;
+    let mut incoming = accept(worker, request, &exchange.context)?;
+    exchange.client_ip = Some(incoming.client_ip);
     let route = match find(worker, &incoming)? {
         Found::Route(index) => index,
         Found::Answer(response) => return Ok(response),
         Found::Builtin(page) => {
-            label.route = "builtin".to_owned();
+            exchange.builtin();
             return builtin::answer(worker, page, &incoming).await;
         }
     };
-    let (route, limiter) = (&worker.shared.config.routes[route], worker.shared.limiters[route].as_ref());
+    let (index, route) = (route, &worker.shared.config.routes[route]);
     let upstream = &worker.shared.upstreams[route.upstream];
-    *label = Label { route: route.name.clone(), upstream: upstream.name().to_owned() };
+    exchange.routed(index, route.upstream);
+    exchange.mark();
 
     let mut hooked = Hooked::of(worker, route, &incoming);
     let caller = identify(worker, route, &incoming, &hooked).await?;
+    exchange.caller.clone_from(&caller);
     authorize(route, caller.as_deref())?;
     hooked.authorize(caller.as_ref()).await?;
+    exchange.mark();
+    let limiter = worker.shared.limiters[index].as_deref();
     limiter.map_or(Ok(()), |limiter| admit(limiter, caller.as_deref(), &incoming))?;
     let upload = upload(route, incoming.request.headers(), payload)?;
+    exchange.bytes_in = upload.as_ref().map(Upload::bytes_read);
     let mut permit = upstream.admit().ok_or_else(|| Problem::overloaded(1))?;
+    exchange.mark();
     let mut outgoing = outgoing(worker, route, upstream, caller.as_deref(), &mut incoming, upload)?;
     hooked.headers(&mut outgoing.headers).await?;
-    let deadline = route.timeouts.total.map(|total| start + total);
+    let deadline = exchange.deadline(route.timeouts.total);
     let from = Sender { caller: caller.as_deref(), client_ip: incoming.client_ip, deadline };
-    let answer = send(worker, route, upstream, outgoing, from, &mut permit).await?;
-    let response = respond(route, upstream, &incoming, &hooked, answer, permit).await?;
+    if route.websocket && incoming.asks_for_websocket {
+        return upgrade::open(worker, route, upstream, outgoing, from, permit, exchange).await;
+    }
+    let answer = send(worker, route, upstream, outgoing, from, &mut permit, exchange).await?;
+    exchange.mark();
+    let response = respond(worker, route, upstream, &incoming, &hooked, answer, permit).await?;
     Ok(total::limit(response, deadline))
 }

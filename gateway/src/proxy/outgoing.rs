@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::SystemTime};
 
-use actix_http::header::HeaderMap;
+use actix_http::{Method, header::HeaderMap};
 use chassis::{identity::Assertion, problem::Problem};
 
 use super::{
@@ -48,10 +48,15 @@ pub(super) fn outgoing(
         path_and_query.push('?');
         path_and_query.push_str(query);
     }
+    let mut headers = headers::outgoing(received, &provenance);
+    worker.shared.process.via.add(&mut headers, incoming.request.version());
+    if incoming.request.method() == Method::OPTIONS {
+        headers::count_down(&mut headers);
+    }
     Ok(Outgoing {
         method: incoming.request.method().clone(),
         path_and_query,
-        headers: headers::outgoing(received, &provenance),
+        headers,
         body,
         head_timeout: route.timeouts.head,
     })

@@ -27,9 +27,11 @@ use super::{
 use crate::{
     config::RouteSettings,
     upstream::{Permit, Upstream},
+    worker::Worker,
 };
 
 pub(super) async fn respond(
+    worker: &Worker,
     route: &RouteSettings,
     upstream: &Upstream,
     incoming: &Incoming,
@@ -41,11 +43,17 @@ pub(super) async fn respond(
         Some((hook, request)) if answer.status().is_success() && request.method != Method::HEAD => {
             post_process(hook, request, upstream, answer).await
         }
-        Some(_) | None => Ok(stream(route, incoming, answer, permit)),
+        Some(_) | None => Ok(stream(worker, route, incoming, answer, permit)),
     }
 }
 
-fn stream(route: &RouteSettings, incoming: &Incoming, answer: ClientResponse, permit: Permit) -> Response<BoxBody> {
+fn stream(
+    worker: &Worker,
+    route: &RouteSettings,
+    incoming: &Incoming,
+    answer: ClientResponse,
+    permit: Permit,
+) -> Response<BoxBody> {
     let status = answer.status();
     let length = content_length(answer.headers());
     let mut fields = HeaderMap::new();
@@ -57,9 +65,12 @@ fn stream(route: &RouteSettings, incoming: &Incoming, answer: ClientResponse, pe
         Payload::<BoxedStream>::None
     }));
     headers::returning(&mut fields, status);
-    let bodyless = incoming.request.method() == Method::HEAD || status == StatusCode::NOT_MODIFIED;
-    let body = if bodyless {
+    worker.shared.process.via.add(&mut fields, Version::HTTP_11);
+    let body = if incoming.request.method() == Method::HEAD {
         BoxBody::new(Headless(length))
+    } else if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // A 304 has its length in a field: as the length of a body it would be waited for.
+        BoxBody::new(Headless(None))
     } else {
         BoxBody::new(Download::new(payload, length, route.timeouts.idle, permit))
     };

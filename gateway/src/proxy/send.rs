@@ -10,7 +10,7 @@ use awc::ClientResponse;
 use chassis::problem::{Code, Problem};
 use tokio::time::timeout;
 
-use super::body::Upload;
+use super::{Exchange, body::Upload};
 use crate::{
     auth::verifier::Caller,
     config::RouteSettings,
@@ -21,6 +21,7 @@ use crate::{
         failure::Failure,
         pool::Tried,
         retry::{self, Attempted, Verdict},
+        tunnel::Opened,
     },
     worker::Worker,
 };
@@ -34,6 +35,7 @@ pub(super) async fn send(
     outgoing: Outgoing,
     from: Sender<'_>,
     permit: &mut Permit,
+    exchange: &mut Exchange,
 ) -> Result<ClientResponse, Problem> {
     let client = &worker.clients[route.upstream];
     let key = sticky(upstream, &outgoing, from);
@@ -43,6 +45,7 @@ pub(super) async fn send(
     loop {
         let attempt = upstream.pick(key, tried, Instant::now());
         let mut attempt = attempt.map_err(|out| unavailable(upstream, out))?;
+        exchange.sends_to(&attempt.address().authority);
         let failure = match within(from.deadline, client, attempt.address(), outgoing.clone()).await {
             Ok(answer) => {
                 attempt.answered(answer.status());
@@ -52,6 +55,7 @@ pub(super) async fn send(
             Err(failure) => failure,
         };
         attempt.failed(failure.kind);
+        exchange.attempt_failed(failure.kind);
         if let Some(fault) = outgoing.body.as_ref().and_then(Upload::fault) {
             return Err(fault.to_problem());
         }
@@ -72,6 +76,34 @@ pub(super) async fn send(
             return Err(failure.to_problem(upstream.name()));
         }
         upstream.count_retry();
+    }
+}
+
+/// Asks one target for a WebSocket: the client tries again by itself, as after every end of one.
+pub(super) async fn send_upgrade(
+    worker: &Worker,
+    route: &RouteSettings,
+    upstream: &Upstream,
+    outgoing: Outgoing,
+    from: Sender<'_>,
+    permit: &mut Permit,
+    exchange: &mut Exchange,
+) -> Result<Opened, Problem> {
+    let key = sticky(upstream, &outgoing, from);
+    let attempt = upstream.pick(key, Tried::default(), Instant::now());
+    let mut attempt = attempt.map_err(|out| unavailable(upstream, out))?;
+    exchange.sends_to(&attempt.address().authority);
+    match worker.clients[route.upstream].open_tunnel(attempt.address(), outgoing).await {
+        Ok(opened) => {
+            attempt.answered(opened.status());
+            permit.hold(attempt);
+            Ok(opened)
+        }
+        Err(failure) => {
+            attempt.failed(failure.kind);
+            exchange.attempt_failed(failure.kind);
+            Err(failure.to_problem(upstream.name()))
+        }
     }
 }
 

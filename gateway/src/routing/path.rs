@@ -30,18 +30,72 @@ impl PathError {
     }
 }
 
+/// What slashes in a path mean. Package registries and object stores have names with slashes in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathOptions {
+    pub encoded_slash: EncodedSlash,
+    /// Whether `//` is `/`.
+    pub merge_slashes: bool,
+}
+
+/// What becomes of `%2F`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodedSlash {
+    Refuse,
+    /// It stays as it is, part of a segment.
+    Keep,
+    /// It separates: how an upstream might read it.
+    Decode,
+}
+
+impl PathOptions {
+    /// All that a route can have beside the default.
+    pub const LENIENT: [Self; 3] = [
+        Self { encoded_slash: EncodedSlash::Keep, merge_slashes: false },
+        Self { encoded_slash: EncodedSlash::Keep, merge_slashes: true },
+        Self { encoded_slash: EncodedSlash::Refuse, merge_slashes: false },
+    ];
+}
+
+impl Default for PathOptions {
+    fn default() -> Self {
+        Self { encoded_slash: EncodedSlash::Refuse, merge_slashes: true }
+    }
+}
+
+/// Whether options would make a difference.
+pub fn has_disputed_slashes(path: &str) -> bool {
+    path.contains("//") || path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f"))
+}
+
 /// Decodes unreserved characters, writes hexadecimal digits in upper case, removes dot segments and empty segments.
 ///
 /// # Errors
 /// See [`PathError`].
 pub fn normalize(path: &str) -> Result<Cow<'_, str>, PathError> {
+    normalize_with(path, PathOptions::default())
+}
+
+/// The normal form for a route with these options. A kept `%2F` beside `.` or `..` is refused all the same: an upstream
+/// that decodes it would leave the folder.
+///
+/// # Errors
+/// See [`PathError`].
+pub fn normalize_with(path: &str, options: PathOptions) -> Result<Cow<'_, str>, PathError> {
     if !path.starts_with('/') {
         return Err(PathError::Relative);
     }
     if is_normal(path) {
         return Ok(Cow::Borrowed(path));
     }
-    Ok(Cow::Owned(remove_dot_segments(&decode_unreserved(path)?)))
+    let normal = remove_dot_segments(&decode_unreserved(path, options.encoded_slash)?, options.merge_slashes);
+    if normal
+        .split('/')
+        .any(|segment| segment.contains("%2F") && segment.split("%2F").any(|part| matches!(part, "." | "..")))
+    {
+        return Err(PathError::EncodedSlash);
+    }
+    Ok(Cow::Owned(normal))
 }
 
 /// The common case, in which there is nothing to do.
@@ -49,7 +103,7 @@ fn is_normal(path: &str) -> bool {
     path.bytes().all(|byte| is_path_byte(byte) && byte != b'%') && !path.contains("//") && !path.contains("/.")
 }
 
-fn decode_unreserved(path: &str) -> Result<String, PathError> {
+fn decode_unreserved(path: &str, encoded_slash: EncodedSlash) -> Result<String, PathError> {
     let mut decoded = String::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
@@ -57,7 +111,7 @@ fn decode_unreserved(path: &str) -> Result<String, PathError> {
             let (Some(high), Some(low)) = (bytes.next().and_then(hex_digit), bytes.next().and_then(hex_digit)) else {
                 return Err(PathError::BadEscape);
             };
-            push_escape(&mut decoded, high * 16 + low)?;
+            push_escape(&mut decoded, high * 16 + low, encoded_slash)?;
         } else {
             check(byte)?;
             decoded.push(char::from(byte));
@@ -66,8 +120,10 @@ fn decode_unreserved(path: &str) -> Result<String, PathError> {
     Ok(decoded)
 }
 
-fn push_escape(decoded: &mut String, byte: u8) -> Result<(), PathError> {
+fn push_escape(decoded: &mut String, byte: u8, encoded_slash: EncodedSlash) -> Result<(), PathError> {
     match byte {
+        b'/' if encoded_slash == EncodedSlash::Keep => decoded.push_str("%2F"),
+        b'/' if encoded_slash == EncodedSlash::Decode => decoded.push('/'),
         b'/' | b'\\' => return Err(PathError::EncodedSlash),
         _ if byte.is_ascii_control() => return Err(PathError::Control),
         _ if is_unreserved(byte) => decoded.push(char::from(byte)),
@@ -90,13 +146,15 @@ fn check(byte: u8) -> Result<(), PathError> {
     }
 }
 
-/// Section 5.2.4; empty segments go too, except a last one: `/x/` is not `/x`.
-fn remove_dot_segments(path: &str) -> String {
+/// Section 5.2.4; where slashes are merged, empty segments go too, except a last one: `/x/` is not `/x`.
+fn remove_dot_segments(path: &str, merge_slashes: bool) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut ends_open = false;
-    for segment in path.split('/').skip(1) {
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
         ends_open = matches!(segment, "" | "." | "..");
         match segment {
+            "" if !merge_slashes && segments.peek().is_some() => kept.push(segment),
             "" | "." => {}
             ".." => drop(kept.pop()),
             other => kept.push(other),
@@ -180,7 +238,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_route_may_keep_its_slashes() {
+        let [both, encoded, unmerged] = PathOptions::LENIENT;
+        for (path, options, normal) in [
+            ("/@a%2fb/-//c", both, Ok("/@a%2Fb/-//c")),
+            ("/@a%2fb//c", encoded, Ok("/@a%2Fb/c")),
+            ("/a//b//", unmerged, Ok("/a//b//")),
+            ("//a//../b", unmerged, Ok("//a/b")),
+            ("/a%2Fb", unmerged, Err(PathError::EncodedSlash)),
+            ("/a%5cb", both, Err(PathError::EncodedSlash)),
+            ("/a/..%2fb", both, Err(PathError::EncodedSlash)),
+            ("/a/%2e%2E%2Fb", both, Err(PathError::EncodedSlash)),
+            ("/a/b%2F.", both, Err(PathError::EncodedSlash)),
+        ] {
+            assert_eq!(normalize_with(path, options).map(Cow::into_owned), normal.map(str::to_owned), "{path}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_kept_path_stays_as_it_is(path in "/([a-z.%/;~]|%2[fF]|%2e){0,20}", which in 0..3_usize) {
+            let options = PathOptions::LENIENT[which];
+            if let Ok(normal) = normalize_with(&path, options) {
+                let again = normalize_with(&normal, options);
+                prop_assert_eq!(again.as_deref(), Ok(&*normal));
+                prop_assert!(!normal.split('/').any(|segment| segment == "." || segment == ".."));
+            }
+        }
+
         #[test]
         fn a_normal_path_stays_as_it_is(path in "/[a-z.%/0-9A-F;~ -]{0,40}") {
             if let Ok(normal) = normalize(&path) {

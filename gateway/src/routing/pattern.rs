@@ -129,7 +129,10 @@ fn check_literals(pattern: &Pattern) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::routing::table::{Lookup, Methods, Table};
 
     #[test]
     fn patterns_capture_what_they_name() {
@@ -144,6 +147,31 @@ mod tests {
     fn patterns_that_could_never_match_are_refused() {
         for text in ["users", "/a//b", "/a/../b", "/a%2Fb", "/{a}/{a}", "/{a...}/b", "/x{a}", "/{}", "/{a b}", "/%61"] {
             assert!(text.parse::<Pattern>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        /// What the table matches is what a pattern takes apart: put together again it is the same path.
+        #[test]
+        fn nothing_of_a_matched_path_is_lost(
+            pattern in prop_oneof![
+                Just("/{a}"),
+                Just("/x/{a}"),
+                Just("/x/{a}/y/{b}"),
+                Just("/x/{rest...}"),
+                Just("/{a}/{b}/{rest...}"),
+                Just("/{rest...}"),
+            ],
+            path in "(/[xyz%2F]{0,3}){0,5}/?",
+        ) {
+            let pattern: Pattern = pattern.parse().unwrap();
+            let mut table = Table::default();
+            table.insert(&pattern, &Methods::Any, ()).unwrap();
+            if table.find(&path, "GET") == Lookup::Found(()) {
+                let mut captured = pattern.captures(&path).into_iter();
+                let filled = pattern.fill(|_| captured.next().unwrap_or_default().to_owned());
+                prop_assert_eq!(filled, if path.is_empty() { "/".to_owned() } else { path });
+            }
         }
     }
 }

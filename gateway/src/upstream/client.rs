@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_http::{
-    Method, Uri, body,
+    Method, StatusCode, Uri, body,
     header::{HOST, HeaderMap},
 };
 use awc::{ClientResponse, Connector, error::SendRequestError};
@@ -23,7 +23,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// The way to one upstream.
 #[derive(Clone)]
-pub struct Client(awc::Client);
+pub struct Client {
+    http: awc::Client,
+    pub(super) connect_timeout: Duration,
+    pub(super) tls: Option<UpstreamTls>,
+}
 
 /// A request as it goes out.
 #[derive(Clone)]
@@ -45,7 +49,7 @@ impl Client {
             .limit(0);
         let client =
             awc::Client::builder().connector(connector).disable_redirects().disable_timeout().no_default_headers();
-        Self(client.finish())
+        Self { http: client.finish(), connect_timeout: settings.connect_timeout, tls: tls.cloned() }
     }
 
     /// Sends the request and waits for the head of the answer.
@@ -53,14 +57,16 @@ impl Client {
     /// # Errors
     /// What went wrong, and whether it was sent.
     pub async fn send(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<ClientResponse, Failure> {
-        let uri = Uri::builder()
-            // Also where TLS is spoken: for awc, that is below.
-            .scheme("http")
-            .authority(target.authority.as_str())
-            .path_and_query(outgoing.path_and_query)
-            .build()
-            .map_err(|error| Failure::of(&SendRequestError::Http(error)))?;
-        let mut request = self.0.request(outgoing.method, uri).no_decompress();
+        let answer = self.exchange(target, outgoing).await?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::invalid("101, though nothing was to be switched"));
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<ClientResponse, Failure> {
+        let uri = uri(target, outgoing.path_and_query)?;
+        let mut request = self.http.request(outgoing.method, uri).no_decompress();
         *request.headers_mut() = outgoing.headers;
         if let Some(host) = target.https_host() {
             request.headers_mut().insert(HOST, host);
@@ -86,4 +92,9 @@ impl Client {
             }
         }
     }
+}
+
+pub(super) fn uri(target: &TargetAddress, path_and_query: String) -> Result<Uri, Failure> {
+    let uri = Uri::builder().scheme("http").authority(target.authority.as_str()).path_and_query(path_and_query);
+    uri.build().map_err(|error| Failure::of(&SendRequestError::Http(error)))
 }

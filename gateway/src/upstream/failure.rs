@@ -78,6 +78,11 @@ impl Failure {
         }
     }
 
+    /// An answer that is none.
+    pub fn invalid(cause: &str) -> Self {
+        Self { kind: FailureKind::Invalid, cause: cause.to_owned() }
+    }
+
     /// No answer before the deadline.
     pub fn head_timeout() -> Self {
         Self { kind: FailureKind::HeadTimeout, cause: "no response head in time".to_owned() }

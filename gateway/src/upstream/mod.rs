@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod pool;
 pub mod retry;
 pub mod target;
+pub mod tunnel;
 
 use std::{
     sync::{
@@ -145,6 +146,16 @@ impl Upstream {
     /// How TLS is spoken with its targets.
     pub fn tls(&self) -> Option<&UpstreamTls> {
         self.0.tls.as_ref()
+    }
+
+    /// Whether this is a handle to the same upstream: its counters are shared.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Requests in flight.
+    pub fn in_flight(&self) -> usize {
+        self.0.in_flight.load(Ordering::Relaxed)
     }
 
     /// Signs the assertions that it asks for.

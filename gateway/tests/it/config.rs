@@ -97,7 +97,12 @@ fn what_the_gateway_could_not_do_is_refused() {
         ("  - {route: GET /x, to: users, auth: public, limit: lots}", "is not a limit"),
         ("  - {route: 'GET /x/{a}', to: users, auth: public, rewrite: '/{b}'}", "has no part `{b}`"),
         ("  - {route: GET /x, to: users, auth: public, body_limit: big}", "is not a size"),
-        ("  - {route: GET /x, to: users, auth: public, websocket: true}", "there is no key `websocket`"),
+        ("  - {route: GET /x, to: users, auth: public, websockets: true}", "there is no key `websockets`"),
+        ("  - {route: GET /x, to: users, auth: public, websocket: maybe}", "is not `true` or `false`"),
+        ("  - {route: POST /x, to: users, auth: public, websocket: true}", "a WebSocket begins with GET"),
+        ("  - {route: GET /x, to: users, auth: public, path: {encoded_slash: yes}}", "is not `keep` or `refuse`"),
+        ("  - {route: GET /x, to: users, auth: public, path: {merge_slashes: no}}", "is not `true` or `false`"),
+        ("  - {route: GET /x, to: users, auth: public, path: {slashes: keep}}", "there is no key `slashes`"),
         ("  - {route: GET /x, to: users, auth: public, then: nothing}", "there is no hook"),
         ("  - {route: GET /x, to: users, auth: public, forward_authorization: yes}", "is not `true` or `false`"),
     ] {

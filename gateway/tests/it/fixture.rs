@@ -91,6 +91,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Received>>, script: &dyn Fn(&Rec
     }
 }
 
+/// Reads one request.
 pub(crate) fn read(reader: &mut BufReader<TcpStream>) -> Option<Received> {
     let line = read_line(reader)?;
     let mut headers = Vec::new();

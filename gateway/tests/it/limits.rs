@@ -9,7 +9,10 @@ use std::{
 use chassis::testing::{exchange, get, post};
 use serde_json::json;
 
-use crate::fixture::{Gateway, Upstream, token};
+use crate::{
+    fixture::{Gateway, Upstream, token},
+    raw::Connection,
+};
 
 #[test]
 fn a_rate_limit_says_when_to_come_back() {
@@ -72,4 +75,16 @@ fn an_answer_that_stops_coming_is_cut_short_and_not_completed() {
     let gateway = Gateway::before(&upstream, routes);
     let answer = get("/x").send(gateway.addr());
     assert_eq!((answer.status, answer.header("content-length"), answer.text().as_str()), (200, Some("10"), "abc"));
+}
+
+#[test]
+fn a_head_that_stops_coming_is_given_up() {
+    let upstream = Upstream::echo();
+    let gateway = Gateway::before(&upstream, "  - {route: GET /x, to: u, auth: public}\n");
+    // Longer than the ten seconds that a head may take.
+    let mut connection = Connection::open(gateway.addr());
+    connection.send(b"GET /x HTTP/1.1\r\nHost: a\r\nX-Slow: ");
+    assert_eq!(connection.answer(false).unwrap().status, 408);
+    assert!(connection.read_to_end().is_empty());
+    assert!(upstream.received().is_empty());
 }

@@ -2,18 +2,27 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
+mod access_log;
+mod admin;
 mod auth;
 mod certificates;
 mod commands;
 mod config;
+mod corpus;
 mod fixture;
 mod foreign;
 mod forwarding;
 mod hooks;
 mod limits;
 mod pages;
+mod paths;
+mod process;
+mod raw;
+mod reload;
 mod resilience;
 mod rotation;
+mod streams;
 mod target;
 mod tls;
 mod upstream_tls;
+mod websocket;

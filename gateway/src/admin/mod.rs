@@ -1,0 +1,60 @@
+//! The admin listener: a live page and the JSON behind it. For operators alone; knows no request path.
+
+pub mod errors;
+mod view;
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use chassis::envelope::other_methods;
+
+use crate::reload::Live;
+
+/// Everything comes from this listener, nothing from elsewhere, and nobody may frame it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+                      frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const ALLOW: &str = "GET, HEAD, OPTIONS";
+
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// The endpoints besides `/metrics` and `/health/*`.
+pub fn endpoints(app: &mut web::ServiceConfig, live: &Arc<Live>) {
+    app.app_data(web::Data::from(Arc::clone(live)));
+    for (path, media_type, text) in [
+        ("/", "text/html; charset=utf-8", PAGE),
+        ("/page.css", "text/css; charset=utf-8", STYLE),
+        ("/page.js", "text/javascript; charset=utf-8", SCRIPT),
+    ] {
+        let answer = move || async move { file(media_type, text) };
+        let resource = web::resource(path).default_service(other_methods(ALLOW));
+        app.service(resource.route(web::get().to(answer)).route(web::head().to(answer)));
+    }
+    type View = fn(&Live) -> serde_json::Value;
+    let views: [(&str, View); 5] = [
+        ("/routes", view::routes),
+        ("/upstreams", view::upstreams),
+        ("/config", view::config),
+        ("/errors", view::errors),
+        ("/status", view::status),
+    ];
+    for (path, view) in views {
+        let answer = move |live: web::Data<Live>| async move { json(&view(&live)) };
+        let resource = web::resource(path).default_service(other_methods(ALLOW));
+        app.service(resource.route(web::get().to(answer)).route(web::head().to(answer)));
+    }
+}
+
+fn file(media_type: &'static str, text: &'static str) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(media_type)
+        .insert_header(("content-security-policy", POLICY))
+        .insert_header(("x-content-type-options", "nosniff"))
+        .insert_header(("cache-control", "no-cache"))
+        .body(text)
+}
+
+fn json(value: &serde_json::Value) -> HttpResponse {
+    HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(value)
+}

@@ -1,0 +1,201 @@
+//! What the admin listener shows, as JSON. The configuration is shown by a list of what may be seen, so that a new
+//! secret is hidden until somebody decides otherwise.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use chassis::timestamp::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    auth::policy::Policy,
+    config::{JwksSource, KeySource, RouteSettings},
+    limit::{LimitKey, Rate},
+    metrics::RouteMetrics,
+    reload::Live,
+    routing::table::Methods,
+    upstream::target::TargetStatus,
+};
+
+/// Everything that the page shows, in one answer, so that its numbers are of one moment.
+pub(super) fn status(live: &Live) -> Value {
+    let shared = live.current();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "now": now.as_secs_f64(),
+        "draining": shared.process.health.is_draining(),
+        "reload": reload(live),
+        "routes": routes(live)["routes"],
+        "upstreams": upstreams(live)["upstreams"],
+        "errors": errors(live)["errors"],
+    })
+}
+
+/// The routes and what was counted of each.
+pub(super) fn routes(live: &Live) -> Value {
+    let shared = live.current();
+    let upstream = |route: &RouteSettings| shared.config.upstreams[route.upstream].name.as_str();
+    let mut routes: Vec<Value> = shared
+        .config
+        .routes
+        .iter()
+        .zip(&shared.handles.routes)
+        .map(|(route, metrics)| counted(&route.name, upstream(route), &auth(&route.policy), metrics))
+        .collect();
+    routes.push(counted("builtin", "none", "public", &shared.handles.builtin));
+    routes.push(counted("unmatched", "none", "public", &shared.handles.unmatched));
+    json!({"routes": routes})
+}
+
+fn counted(name: &str, upstream: &str, auth: &str, metrics: &RouteMetrics) -> Value {
+    let statuses: serde_json::Map<String, Value> =
+        metrics.statuses().into_iter().map(|(status, count)| (status, json!(count))).collect();
+    // The last bucket has no bound, which JSON says as null.
+    let latency: Vec<Value> = metrics
+        .latency()
+        .into_iter()
+        .map(|(bound, count)| json!([if bound < f64::MAX { Some(bound) } else { None }, count]))
+        .collect();
+    let (bytes_in, bytes_out) = metrics.bytes();
+    json!({
+        "route": name, "upstream": upstream, "auth": auth, "statuses": statuses, "latency": latency,
+        "in_flight": metrics.in_flight(), "bytes_in": bytes_in, "bytes_out": bytes_out,
+    })
+}
+
+/// The upstreams, their targets, and what failed.
+pub(super) fn upstreams(live: &Live) -> Value {
+    let shared = live.current();
+    let upstreams: Vec<Value> = shared
+        .upstreams
+        .iter()
+        .zip(&shared.handles.upstreams)
+        .map(|(upstream, metrics)| {
+            let failures: serde_json::Map<String, Value> =
+                metrics.failures().map(|(kind, count)| (kind.to_owned(), json!(count))).collect();
+            let status = upstream.status();
+            let targets: Vec<Value> = status.targets.iter().map(target).collect();
+            json!({
+                "upstream": status.name, "in_flight": status.in_flight, "max_in_flight": status.in_flight_max,
+                "refused": status.refused, "failures": failures, "retries": status.retries, "targets": targets,
+            })
+        })
+        .collect();
+    json!({"upstreams": upstreams})
+}
+
+fn target(status: &TargetStatus) -> Value {
+    json!({
+        "target": status.address, "state": if status.is_out() { "out" } else { "up" }, "weight": status.weight,
+        "health": status.health, "breaker": status.breaker, "in_flight": status.in_flight,
+        "requests": status.requests, "failures": status.failures,
+    })
+}
+
+/// The last requests that failed.
+pub(super) fn errors(live: &Live) -> Value {
+    json!({"errors": live.current().process.errors.all()})
+}
+
+fn reload(live: &Live) -> Value {
+    let state = live.current().process.reload.state();
+    json!({
+        "config_hash": state.hash,
+        "in_force_since": Timestamp::of(state.since),
+        "succeeded": state.succeeded,
+        "refused": state.refused,
+        "mistakes": state.mistakes,
+    })
+}
+
+/// The configuration in force, with every default filled in, and without a secret.
+pub(super) fn config(live: &Live) -> Value {
+    let shared = live.current();
+    let config = &shared.config;
+    let tokens = config.tokens.as_ref().map(|tokens| {
+        let own = tokens.own.as_ref().map(|own| {
+            let keys = match &own.keys {
+                KeySource::Folder(folder) => format!("Ed25519, in {}", folder.display()),
+                KeySource::Secret(_) => "HS256, a shared secret".to_owned(),
+            };
+            let publish_for = text(own.publish_for);
+            json!({"issuer": own.issuer, "audience": own.audience, "ttl": text(own.ttl), "keys": keys, "publish_for": publish_for})
+        });
+        let foreign: Vec<Value> = tokens.foreign.iter().map(|foreign| {
+            let jwks = match &foreign.jwks {
+                JwksSource::Url(url) => url.clone(),
+                JwksSource::File(file) => file.display().to_string(),
+            };
+            json!({"issuer": foreign.issuer, "audience": foreign.audience, "jwks": jwks, "refresh": text(foreign.refresh)})
+        }).collect();
+        json!({"own": own, "also": foreign})
+    });
+    let upstreams: serde_json::Map<String, Value> = config
+        .upstreams
+        .iter()
+        .map(|upstream| {
+            let targets: Vec<&str> = upstream.targets.iter().map(|target| target.address.authority.as_str()).collect();
+            let shown = json!({
+                "targets": targets, "assertion": upstream.assertion.as_ref().map(|(audience, _)| audience),
+                "openapi": upstream.openapi, "max_in_flight": upstream.in_flight_max,
+                "connect_timeout": text(upstream.connect_timeout),
+            });
+            (upstream.name.clone(), shown)
+        })
+        .collect();
+    let headers: serde_json::Map<String, Value> =
+        config.identity_headers.iter().map(|(name, claim)| (name.to_string(), json!(claim))).collect();
+    json!({
+        "reload": reload(live),
+        "listen": config.listen.to_string(),
+        "admin": config.admin.to_string(),
+        "trusted_proxies": config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "identity": {"headers": headers},
+        "tokens": tokens,
+        "aliases": config.aliases.iter().map(|(prefix, path)| (prefix.clone(), json!(path))).collect::<serde_json::Map<_, _>>(),
+        "builtin": {
+            "docs": config.builtin.docs, "openapi": config.builtin.openapi, "jwks": config.builtin.jwks,
+            "health": config.builtin.health,
+        },
+        "access_log": format!("{:?}", config.observe.access_log),
+        "upstreams": upstreams,
+        "routes": config.routes.iter().map(|route| self::route(route, &config.upstreams[route.upstream].name)).collect::<Vec<_>>(),
+    })
+}
+
+fn route(route: &RouteSettings, upstream: &str) -> Value {
+    let methods = match &route.methods {
+        Methods::Any => vec!["*".to_owned()],
+        Methods::Only(methods) => methods.clone(),
+    };
+    json!({
+        "methods": methods, "path": route.pattern.as_str(), "to": upstream, "auth": auth(&route.policy),
+        "limit": route.limit.map(rate), "rewrite": route.rewrite.as_ref().map(|rewrite| rewrite.as_str().to_owned()),
+        "body_limit": route.body_bytes_max,
+        "timeout": {"head": text(route.timeouts.head), "idle": text(route.timeouts.idle)},
+        "forward_authorization": route.forward_authorization,
+    })
+}
+
+fn auth(policy: &Policy) -> String {
+    match policy {
+        Policy::Public => "public".to_owned(),
+        Policy::SignedIn => "signed-in".to_owned(),
+        Policy::Claims(claims) => {
+            let claim = |(claim, values): &(String, Vec<String>)| format!("{claim}: {}", values.join(" or "));
+            claims.iter().map(claim).collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+fn rate(rate: Rate) -> String {
+    let key = match rate.key {
+        LimitKey::ClientIp => "ip",
+        LimitKey::Caller => "user",
+    };
+    format!("{}/{} per {key}", rate.count, text(rate.window))
+}
+
+fn text(duration: Duration) -> String {
+    format!("{duration:?}")
+}

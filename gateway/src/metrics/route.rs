@@ -1,0 +1,184 @@
+//! What is counted of one route and of one upstream. A handle is looked up once, at load; counting takes no lock.
+
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::histogram::Histogram;
+use crate::upstream::failure::FailureKind;
+
+/// A route answers with a handful of statuses; 16 slots of 16 bytes hold them. The rest are counted as `other`.
+const STATUSES_MAX: usize = 16;
+
+/// What is counted of one route.
+#[derive(Debug, Default)]
+pub struct RouteMetrics {
+    pub route: String,
+    pub upstream: String,
+    statuses: [StatusSlot; STATUSES_MAX],
+    other_statuses: AtomicU64,
+    pub(super) seconds: Histogram,
+    pub(super) bytes_in: AtomicU64,
+    pub(super) bytes_out: AtomicU64,
+    pub(super) cut: AtomicU64,
+    in_flight: AtomicI64,
+}
+
+/// Counts one status: the first that came to a free slot. No status is 0.
+#[derive(Debug, Default)]
+struct StatusSlot {
+    status: AtomicU16,
+    count: AtomicU64,
+}
+
+/// What is known of a request when its last byte has gone, or when it has been given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    pub status: u16,
+    pub took: Duration,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// The client did not get all of it.
+    pub cut: bool,
+}
+
+impl RouteMetrics {
+    pub(super) fn new(route: &str, upstream: &str) -> Self {
+        Self { route: route.to_owned(), upstream: upstream.to_owned(), ..Self::default() }
+    }
+
+    /// A request has begun.
+    pub fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request that had begun has ended.
+    pub fn end(&self, answered: &Answered) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.count_status(answered.status);
+        self.seconds.observe(answered.took);
+        self.bytes_out.fetch_add(answered.bytes_out, Ordering::Relaxed);
+        if answered.bytes_in > 0 {
+            self.bytes_in.fetch_add(answered.bytes_in, Ordering::Relaxed);
+        }
+        if answered.cut {
+            self.cut.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn count_status(&self, status: u16) {
+        // The usual status has come first, so that the first slot is its own.
+        for slot in &self.statuses {
+            let claimed = slot.status.load(Ordering::Relaxed);
+            let taken = match claimed {
+                0 => {
+                    slot.status.compare_exchange(0, status, Ordering::Relaxed, Ordering::Relaxed).unwrap_or_else(|s| s)
+                }
+                status => status,
+            };
+            if taken == status || taken == 0 {
+                slot.count.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+        self.other_statuses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Each status that was answered, and how often.
+    pub fn statuses(&self) -> Vec<(String, u64)> {
+        let slots = self.statuses.iter().map(|slot| (slot.status.load(Ordering::Relaxed), slot));
+        let mut statuses: Vec<(String, u64)> = slots
+            .filter(|(status, _)| *status != 0)
+            .map(|(status, slot)| (status.to_string(), slot.count.load(Ordering::Relaxed)))
+            .collect();
+        statuses.sort();
+        match self.other_statuses.load(Ordering::Relaxed) {
+            0 => {}
+            count => statuses.push(("other".to_owned(), count)),
+        }
+        statuses
+    }
+
+    /// Requests that have begun and not ended.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Upper bound in seconds and count of each bucket of the latency.
+    pub fn latency(&self) -> Vec<(f64, u64)> {
+        self.seconds.buckets()
+    }
+
+    /// Bytes of request bodies and of answers.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.bytes_in.load(Ordering::Relaxed), self.bytes_out.load(Ordering::Relaxed))
+    }
+}
+
+/// The kinds of failure and what the metrics call them.
+const FAILURE_NAMES: [(FailureKind, &str); 8] = [
+    (FailureKind::NotConnected, "not_connected"),
+    (FailureKind::ConnectTimeout, "connect_timeout"),
+    (FailureKind::Broken, "broken"),
+    (FailureKind::Stale, "stale"),
+    (FailureKind::HeadTimeout, "head_timeout"),
+    (FailureKind::Invalid, "invalid"),
+    (FailureKind::RequestBody, "request_body"),
+    (FailureKind::Total, "total_timeout"),
+];
+
+/// What is counted of one upstream besides its requests.
+#[derive(Debug, Default)]
+pub struct UpstreamMetrics {
+    pub upstream: String,
+    failures: [AtomicU64; FAILURE_NAMES.len()],
+}
+
+impl UpstreamMetrics {
+    pub(super) fn new(upstream: &str) -> Self {
+        Self { upstream: upstream.to_owned(), ..Self::default() }
+    }
+
+    /// An attempt got no answer.
+    pub fn failed(&self, kind: FailureKind) {
+        let found = FAILURE_NAMES.iter().position(|(known, _)| *known == kind);
+        if let Some(counter) = found.and_then(|index| self.failures.get(index)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Attempts that got no answer, by kind.
+    pub fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        FAILURE_NAMES.iter().zip(&self.failures).map(|((_, name), count)| (*name, count.load(Ordering::Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16) -> Answered {
+        Answered { status, took: Duration::from_millis(1), bytes_in: 2, bytes_out: 3, cut: false }
+    }
+
+    #[test]
+    fn statuses_are_counted_and_more_than_there_is_room_for_are_not_lost() {
+        let metrics = RouteMetrics::new("GET /x", "u");
+        for status in (200..220).chain([200]) {
+            metrics.begin();
+            metrics.end(&answered(status));
+        }
+        let statuses = metrics.statuses();
+        assert_eq!(statuses[0], ("200".to_owned(), 2));
+        assert_eq!(statuses[16], ("other".to_owned(), 4));
+        assert_eq!((metrics.in_flight(), metrics.bytes()), (0, (42, 63)));
+    }
+
+    #[test]
+    fn every_kind_of_failure_has_a_counter() {
+        let metrics = UpstreamMetrics::new("u");
+        for (kind, _) in FAILURE_NAMES {
+            metrics.failed(kind);
+        }
+        assert!(metrics.failures().all(|(_, count)| count == 1));
+    }
+}

@@ -1,0 +1,111 @@
+//! Where the configuration comes from: the YAML file, the environment, and the files that the environment names. Says
+//! whether any of it has changed. Knows nothing of what is done with it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chassis::config::StartError;
+use sha2::{Digest, Sha256};
+
+use crate::{config::Config, hooks::Hooks, server};
+
+/// Gives the environment.
+pub type Environment = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// The hash of a file; `None` where it cannot be read.
+type Hash = Option<[u8; 32]>;
+
+/// The file and the environment.
+#[derive(Clone)]
+pub struct Source {
+    path: PathBuf,
+    environment: Arc<Environment>,
+    hooks: Hooks,
+}
+
+/// What was read: the files and the hash that each had.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint(Vec<(PathBuf, Hash)>);
+
+impl Source {
+    /// The YAML at `path`.
+    pub fn new(path: PathBuf, environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self { path, environment: Arc::new(environment), hooks: Hooks::default() }
+    }
+
+    /// The YAML may name these hooks.
+    #[must_use]
+    pub fn naming(self, hooks: Hooks) -> Self {
+        Self { hooks, ..self }
+    }
+
+    /// Reads and decodes the configuration. The fingerprint is that of what was tried, also where it is wrong.
+    pub fn load(&self) -> (Fingerprint, Result<Config, StartError>) {
+        // Hashed before it is read: a change between the two is noticed, since the hash is then the older one's.
+        let files = Mutex::new(vec![(self.path.clone(), hash_of(&self.path))]);
+        let lookup = |name: &str| {
+            let value = (self.environment)(name);
+            if let Some(path) = value.as_ref().filter(|_| name.ends_with("_FILE")) {
+                let file = (PathBuf::from(path), hash_of(Path::new(path)));
+                files.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+            }
+            value
+        };
+        let config = server::load_with(&self.path, &lookup, &self.hooks);
+        (Fingerprint(files.into_inner().unwrap_or_else(PoisonError::into_inner)), config)
+    }
+}
+
+impl Fingerprint {
+    /// The same files as they are now. Follows symbolic links, which is how Kubernetes swaps a whole folder.
+    pub fn now(&self) -> Self {
+        Self(self.0.iter().map(|(path, _)| (path.clone(), hash_of(path))).collect())
+    }
+
+    /// The beginning of the hash over all of it, for people and metrics.
+    pub fn short(&self) -> String {
+        let all = self.0.iter().fold(Sha256::new(), |all, (_, hash)| all.chain_update(hash.unwrap_or_default()));
+        all.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn hash_of(path: &Path) -> Hash {
+    fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_the_file_or_of_a_secret_that_the_environment_names_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let (yaml, secret) = (folder.path().join("g.yaml"), folder.path().join("secret"));
+        fs::write(
+            &yaml,
+            "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\ntokens: {issuer: i, audience: a}\n\
+             upstreams: {u: {targets: [\"http://u:1\"]}}\nroutes: [{route: GET /x, to: u, auth: signed-in}]\n",
+        )
+        .unwrap();
+        fs::write(&secret, "a".repeat(32)).unwrap();
+        let named = secret.display().to_string();
+        let source = Source::new(yaml.clone(), move |name| (name == "GATEWAY_JWT_SECRET_FILE").then(|| named.clone()));
+
+        let (first, config) = source.load();
+        assert!(config.is_ok());
+        assert_eq!(first.now(), first);
+        fs::write(&secret, "b".repeat(32)).unwrap();
+        assert_ne!(first.now(), first);
+
+        let (second, _) = source.load();
+        fs::write(&yaml, "version: 1\n").unwrap();
+        assert_ne!(second.now(), second);
+        let (third, config) = source.load();
+        assert!(config.is_err());
+        assert_eq!(third.now(), third);
+        assert_ne!(third.short(), first.short());
+    }
+}

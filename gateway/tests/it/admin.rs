@@ -1,0 +1,168 @@
+//! The admin listener: what it shows, that it shows no secret, and that its page works in a real browser.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use chassis::testing::{call, get};
+use serde_json::Value;
+
+use crate::{
+    fixture::{Gateway, SECRET, Upstream, token},
+    process::until,
+};
+
+const ROUTES: &str =
+    "  - {route: GET /x, to: u, auth: public}\n  - {route: GET /mine, to: u, auth: {user_type: admin}}\n";
+
+fn counted(gateway: &Gateway, route: &str) -> Value {
+    let routes = get("/routes").send(gateway.admin).json();
+    let found = routes["routes"].as_array().unwrap().iter().find(|counted| counted["route"] == route).cloned();
+    found.unwrap_or_else(|| panic!("{routes}"))
+}
+
+#[test]
+fn routes_are_shown_with_what_was_counted() {
+    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let gateway = Gateway::before(&upstream, ROUTES);
+    for _ in 0..3 {
+        get("/x").send(gateway.addr());
+    }
+    get("/mine").send(gateway.addr());
+    // Counted when the last byte has gone, which the client may see first.
+    until(|| (counted(&gateway, "GET /x")["statuses"]["200"] == 3).then_some(()));
+    let route = counted(&gateway, "GET /x");
+    assert_eq!((&route["upstream"], &route["auth"]), (&Value::from("u"), &Value::from("public")));
+    assert_eq!((&route["in_flight"], &route["bytes_out"]), (&Value::from(0), &Value::from(6)));
+    let latency: u64 = route["latency"].as_array().unwrap().iter().map(|bucket| bucket[1].as_u64().unwrap()).sum();
+    assert_eq!(latency, 3);
+    until(|| (counted(&gateway, "GET /mine")["statuses"]["401"] == 1).then_some(()));
+    assert_eq!(counted(&gateway, "GET /mine")["auth"], "user_type: admin");
+}
+
+#[test]
+fn failures_are_remembered_by_request_id() {
+    let gateway = Gateway::start(
+        "upstreams: {u: {targets: [\"http://127.0.0.1:1\"]}}\nroutes: [{route: GET /x, to: u, auth: public}]\n",
+        &[],
+    );
+    let answer = get("/x?secret=1").header("X-Request-Id", "find-me").send(gateway.addr());
+    assert_eq!(answer.problem(), "upstream_unreachable");
+    let errors = || get("/errors").send(gateway.admin).json();
+    let error = until(|| errors()["errors"].as_array().unwrap().first().cloned());
+    assert_eq!((&error["request_id"], &error["code"]), (&Value::from("find-me"), &Value::from("upstream_unreachable")));
+    assert_eq!((&error["request"], &error["route"]), (&Value::from("GET /x"), &Value::from("GET /x")));
+    let upstreams = get("/upstreams").send(gateway.admin).json();
+    let upstream = &upstreams["upstreams"][0];
+    assert_eq!((&upstream["upstream"], &upstream["retries"]), (&Value::from("u"), &Value::from(1)), "{upstream}");
+    assert_eq!(upstream["failures"]["not_connected"], 2);
+    let metrics = get("/metrics").send(gateway.admin).text();
+    for line in [
+        "gateway_upstream_failures_total{upstream=\"u\",kind=\"not_connected\"} 2",
+        "gateway_upstream_retries_total{upstream=\"u\"} 1",
+        "gateway_problems_total{code=\"upstream_unreachable\"} 1",
+        "gateway_requests_total{route=\"GET /x\",upstream=\"u\",status=\"502\"} 1",
+        "config_reload_success 1",
+        "process_resident_memory_bytes ",
+        "process_cpu_seconds_total ",
+        "process_open_fds ",
+        "gateway_build_info{version=",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let key = "internal-key-of-at-least-32-bytes-";
+    let gateway = Gateway::start(
+        "upstreams: {u: {targets: [\"http://127.0.0.1:1\"], assertion: users}}\n\
+         routes: [{route: GET /x, to: u, auth: signed-in}]\n",
+        &[("INTERNAL_KEY", key.to_owned())],
+    );
+    get("/x").bearer("a.token.of-somebody").send(gateway.addr());
+    until(|| (!get("/errors").send(gateway.admin).json()["errors"].as_array().unwrap().is_empty()).then_some(()));
+    for path in ["/config", "/routes", "/upstreams", "/errors", "/status", "/metrics", "/"] {
+        let answer = get(path).send(gateway.admin);
+        assert_eq!(answer.status, 200, "{path}");
+        for secret in [SECRET, key, "a.token.of-somebody"] {
+            assert!(!answer.text().contains(secret), "{path} shows {secret}");
+        }
+    }
+    let config = get("/config").send(gateway.admin).json();
+    assert_eq!(config["tokens"]["own"]["keys"], "HS256, a shared secret");
+    assert_eq!(config["upstreams"]["u"]["assertion"], "users");
+    assert_eq!((&config["routes"][0]["path"], &config["routes"][0]["auth"]), (&"/x".into(), &"signed-in".into()));
+}
+
+#[test]
+fn the_admin_listener_only_reads() {
+    let upstream = Upstream::echo();
+    let gateway = Gateway::before(&upstream, ROUTES);
+    for path in ["/", "/page.js", "/page.css", "/routes", "/upstreams", "/config", "/errors", "/status"] {
+        assert_eq!(call("POST", path).send(gateway.admin).problem(), "method_not_allowed", "{path}");
+        assert_eq!(get(path).send(gateway.addr()).status, 404, "{path} is not for the public");
+    }
+    let page = get("/").send(gateway.admin);
+    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'; script-src 'self'"));
+    assert!(!page.text().contains("http://") && !page.text().contains("https://"));
+}
+
+/// The browser, if there is one. CI has one, so that its absence there is a failure.
+fn chromium() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join("chromium")).find(|file| file.is_file());
+    if found.is_none() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "chromium is missing");
+        eprintln!("SKIP: chromium is missing; install the package chromium to see the page in a browser");
+    }
+    found
+}
+
+/// The page as a browser has drawn it after three seconds of its own time, and what its console said.
+fn drawn(chromium: &Path, admin: SocketAddr) -> (String, String) {
+    let profile = tempfile::tempdir().unwrap();
+    let (dom, log) = (profile.path().join("dom"), profile.path().join("log"));
+    let mut browser = Command::new(chromium)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"])
+        .args(["--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().join("profile").display()))
+        .arg(format!("http://{admin}/"))
+        .stdin(Stdio::null())
+        .stdout(std::fs::File::create(&dom).unwrap())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let status = until(|| browser.try_wait().unwrap());
+    let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+    assert!(status.success(), "{status}: {}", read(&log));
+    (read(&dom), read(&log))
+}
+
+#[test]
+fn the_page_shows_the_numbers_in_a_browser() {
+    let Some(chromium) = chromium() else { return };
+    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let gateway = Gateway::before(&upstream, ROUTES);
+    for _ in 0..1234 {
+        get("/x").send(gateway.addr());
+    }
+    get("/mine").header("X-Request-Id", "seen-in-the-page").bearer(&token(7, "default")).send(gateway.addr());
+    until(|| (counted(&gateway, "GET /mine")["statuses"]["403"] == 1).then_some(()));
+    let (dom, log) = drawn(&chromium, gateway.admin);
+    for part in [
+        ">serving<",
+        "<td class=\"n\">1,234</td>",
+        "<b id=\"total\">1,235</b>",
+        "<td class=\"id\">seen-in-the-page</td>",
+        "<td class=\"\">insufficient_scope</td>",
+        "<td class=\"good\">up</td>",
+        "<polyline class=\"line-1\"",
+    ] {
+        assert!(dom.contains(part), "{part}: {dom}");
+    }
+    assert!(!log.contains("CONSOLE"), "{log}");
+}

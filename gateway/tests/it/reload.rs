@@ -1,0 +1,205 @@
+//! Reload and restart: what changes, what stays, and that no request is lost over it.
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::fs::symlink,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+use chassis::testing::get;
+
+use crate::{
+    fixture::Upstream,
+    process::{Client, File, Process, until},
+};
+
+fn yaml(upstream: &Upstream, routes: &str) -> String {
+    format!(
+        "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\n\
+         upstreams: {{u: {{targets: [\"http://{}\"]}}}}\nroutes:\n  - {{route: GET /x, to: u, auth: public}}\n{routes}",
+        upstream.addr
+    )
+}
+
+const MORE: &str = "  - {route: GET /more, to: u, auth: public}\n";
+
+#[test]
+fn a_changed_file_is_in_force_without_a_restart() {
+    let upstream = Upstream::echo();
+    let file = File::new(&yaml(&upstream, ""));
+    let gateway = Process::start(&file);
+    assert_eq!(get("/more").send(gateway.addr).status, 404);
+    let hash = gateway.admin("/config").json()["reload"]["config_hash"].clone();
+    file.replace(&yaml(&upstream, MORE));
+    until(|| (get("/more").send(gateway.addr).status == 200).then_some(()));
+    assert_eq!(gateway.metric("config_reloads_total{result=\"success\"}"), 1.0);
+    assert_ne!(gateway.admin("/config").json()["reload"]["config_hash"], hash);
+}
+
+#[test]
+fn a_folder_that_is_swapped_by_its_link_is_noticed() {
+    let upstream = Upstream::echo();
+    let file = File::new("");
+    let folder = file.path.parent().unwrap();
+    for (name, routes) in [("one", ""), ("two", MORE)] {
+        fs::create_dir(folder.join(name)).unwrap();
+        fs::write(folder.join(name).join("gateway.yaml"), yaml(&upstream, routes)).unwrap();
+    }
+    // As Kubernetes mounts a ConfigMap: the file is a link through `..data`, which is what is swapped.
+    fs::remove_file(&file.path).unwrap();
+    symlink("one", folder.join("..data")).unwrap();
+    symlink("..data/gateway.yaml", &file.path).unwrap();
+    let gateway = Process::start(&file);
+    symlink("two", folder.join("..data_tmp")).unwrap();
+    fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    until(|| (get("/more").send(gateway.addr).status == 200).then_some(()));
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_says_so_everywhere() {
+    let upstream = Upstream::echo();
+    let file = File::new(&yaml(&upstream, ""));
+    let gateway = Process::start(&file);
+    assert_eq!(gateway.metric("config_reload_success"), 1.0);
+    file.replace(&yaml(&upstream, MORE).replace("auth", "atuh").replace("version: 1", "version: 2"));
+    let line = gateway.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("refused")));
+    let message = line["message"].as_str().unwrap();
+    for part in ["5 mistake(s)", "did you mean `auth`?", "reads version 1", "gateway.yaml:1:"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert_eq!(gateway.metric("config_reload_success"), 0.0);
+    assert_eq!(gateway.metric("config_reloads_total{result=\"refused\"}"), 1.0);
+    assert_eq!(gateway.admin("/config").json()["reload"]["mistakes"].as_array().unwrap().len(), 5);
+    assert_eq!(get("/x").send(gateway.addr).status, 200);
+    assert_eq!(get("/more").send(gateway.addr).status, 404);
+
+    file.replace(&yaml(&upstream, MORE));
+    until(|| (get("/more").send(gateway.addr).status == 200).then_some(()));
+    until(|| (gateway.metric("config_reload_success") == 1.0).then_some(()));
+}
+
+#[test]
+fn what_cannot_be_reloaded_asks_for_a_restart() {
+    let upstream = Upstream::echo();
+    let file = File::new(&yaml(&upstream, ""));
+    let gateway = Process::start(&file);
+    file.replace(&yaml(&upstream, MORE).replace("listen: 127.0.0.1:0", "listen: 127.0.0.1:1"));
+    gateway.signal("HUP");
+    let line = gateway.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("refused")));
+    assert!(line["message"].as_str().unwrap().contains("127.0.0.1:1 needs a restart"), "{line}");
+    assert_eq!(get("/more").send(gateway.addr).status, 404);
+}
+
+#[test]
+fn counters_and_limits_of_what_did_not_change_are_kept() {
+    let upstream = Upstream::echo();
+    let limited = "  - {route: GET /limited, to: u, auth: public, limit: 2/h per ip}\n";
+    let file = File::new(&yaml(&upstream, limited));
+    let gateway = Process::start(&file);
+    assert_eq!(get("/limited").send(gateway.addr).status, 200);
+    assert_eq!(get("/limited").send(gateway.addr).status, 200);
+    file.replace(&yaml(&upstream, &format!("{limited}{MORE}")));
+    gateway.signal("HUP");
+    until(|| (get("/more").send(gateway.addr).status == 200).then_some(()));
+    assert_eq!(get("/limited").send(gateway.addr).problem(), "rate_limited");
+    let counted = "gateway_requests_total{route=\"GET /limited\",upstream=\"u\",status=\"200\"}";
+    assert_eq!(gateway.metric(counted), 2.0);
+
+    file.replace(&yaml(&upstream, &limited.replace("2/h", "3/h")));
+    gateway.signal("HUP");
+    until(|| (get("/limited").send(gateway.addr).status == 200).then_some(()));
+}
+
+#[test]
+fn an_answer_that_is_under_way_goes_on_through_a_reload() {
+    let release = std::sync::Arc::new(AtomicBool::new(false));
+    let released = std::sync::Arc::clone(&release);
+    let slow = Upstream::start(move |_| {
+        until(|| released.load(Ordering::Acquire).then_some(()));
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
+    });
+    let file = File::new(&yaml(&slow, ""));
+    let gateway = Process::start(&file);
+    let addr = gateway.addr;
+    let client = thread::spawn(move || Client::new(addr, true).get("/x"));
+    until(|| (gateway.metric("gateway_in_flight{route=\"GET /x\",upstream=\"u\"}") == 1.0).then_some(()));
+    // Its route and its upstream are gone.
+    let other = Upstream::echo();
+    file.replace(&yaml(&other, "").replace("GET /x", "GET /y"));
+    gateway.signal("HUP");
+    until(|| (get("/y").send(gateway.addr).status == 200).then_some(()));
+    release.store(true, Ordering::Release);
+    assert_eq!(client.join().unwrap(), Ok((200, b"ok".to_vec())));
+}
+
+/// So many requests see a failure that happens once in ten thousand.
+const REQUESTS: u32 = 50_000;
+
+/// Sends [`REQUESTS`] through several clients, keeping their connections or not, while `meanwhile` runs again and again.
+fn under_load(addr: std::net::SocketAddr, mut meanwhile: impl FnMut()) {
+    let (left, failures) = (AtomicU32::new(REQUESTS), std::sync::Mutex::new(Vec::new()));
+    let client = |keeps: bool| {
+        let mut client = Client::new(addr, keeps);
+        while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            match client.get("/x") {
+                Ok((200, _)) => {}
+                other => failures.lock().unwrap().push(other),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = [true, true, true, true, true, true, false, false]
+            .into_iter()
+            .map(|keeps| scope.spawn(move || client(keeps)))
+            .collect();
+        while !clients.iter().all(thread::ScopedJoinHandle::is_finished) {
+            meanwhile();
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(
+        failures.is_empty(),
+        "{} of {REQUESTS} failed, as {:?}",
+        failures.len(),
+        &failures[..failures.len().min(5)]
+    );
+}
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn no_request_fails_while_the_configuration_is_reloaded() {
+    let upstream = Upstream::answering(ANSWER);
+    let other = Upstream::answering(ANSWER);
+    let file = File::new(&yaml(&upstream, ""));
+    let gateway = Process::start(&file);
+    let files = [yaml(&other, MORE), yaml(&upstream, "nonsense"), yaml(&upstream, ""), yaml(&other, "")];
+    let mut next = files.iter().cycle();
+    under_load(gateway.addr, || {
+        file.replace(next.next().unwrap());
+        gateway.signal("HUP");
+        thread::sleep(Duration::from_millis(20));
+    });
+    let reloads = gateway.metric("config_reloads_total{result=\"success\"}");
+    assert!(reloads >= 10.0, "{reloads} reloads only");
+    assert!(gateway.metric("config_reloads_total{result=\"refused\"}") >= 3.0);
+    assert!(!other.received().is_empty() && !upstream.received().is_empty());
+}
+
+#[test]
+fn no_request_fails_while_one_gateway_takes_over_from_another() {
+    let upstream = Upstream::answering(ANSWER);
+    let file = File::new(&yaml(&upstream, ""));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut running = Process::start_on(&listener, &file);
+    let mut restarts = 0;
+    under_load(listener.local_addr().unwrap(), || {
+        let successor = Process::start_on(&listener, &file);
+        std::mem::replace(&mut running, successor).terminate();
+        restarts += 1;
+    });
+    assert!(restarts >= 2, "{restarts} restarts only");
+}

@@ -1,0 +1,178 @@
+//! What flows: events at once, large bodies in little memory, and nothing for clients that have gone.
+
+use std::{
+    io::{Read, Write},
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use crate::{
+    process::{File, Process},
+    raw::{self, Connection},
+};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const ANY: &str = "  - {route: \"* /{path...}\", to: u, auth: public, body_limit: 1GiB}\n";
+const LARGE: usize = 100 * 1024 * 1024;
+/// What passing 100 MiB through may add to the memory of the gateway. It takes about 1 MiB; a third of the body would
+/// be buffering.
+const GROWTH_MAX: usize = 32 * 1024 * 1024;
+
+#[test]
+fn events_reach_the_client_when_they_happen() {
+    let (next, happened) = mpsc::channel::<()>();
+    let happened = Arc::new(Mutex::new(happened));
+    let upstream = raw::upstream(move |mut reader| {
+        raw::request(&mut reader).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        reader.get_mut().write_all(head.as_bytes()).unwrap();
+        while happened.lock().unwrap().recv().is_ok() {
+            reader.get_mut().write_all(b"9\r\ndata: 1\n\n\r\n").unwrap();
+        }
+    });
+    let gateway = raw::gateway(upstream, ANY);
+    let mut connection = Connection::open(gateway.addr());
+    connection.send(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(connection.head().unwrap().0, 200);
+    for _ in 0..3 {
+        // The next one happens only after this one has been seen.
+        next.send(()).unwrap();
+        assert_eq!(connection.chunk().unwrap(), b"data: 1\n\n");
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_ends_its_request_at_the_upstream() {
+    let (arrived, arrival) = mpsc::channel();
+    let (ended, end) = mpsc::channel();
+    let upstream = raw::upstream(move |mut reader| {
+        raw::request(&mut reader).unwrap();
+        arrived.send(()).unwrap();
+        let mut rest = Vec::new();
+        let _ = reader.read_to_end(&mut rest);
+        ended.send(()).unwrap();
+    });
+    let gateway = raw::gateway(upstream, ANY);
+    let mut connection = Connection::open(gateway.addr());
+    connection.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    arrival.recv_timeout(TIMEOUT).unwrap();
+    drop(connection);
+    // Long before the head timeout of 59 s, after which the gateway would give up by itself.
+    end.recv_timeout(TIMEOUT / 2).unwrap();
+}
+
+#[test]
+fn large_bodies_pass_in_little_memory() {
+    let upstream = raw::upstream(|mut reader| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            reader.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        let mut piece = vec![b'x'; 64 * 1024];
+        if head.starts_with("put ") {
+            assert!(head.contains(&format!("content-length: {LARGE}")), "{head}");
+            for _ in 0..LARGE / piece.len() {
+                reader.read_exact(&mut piece).unwrap();
+            }
+            reader.get_mut().write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
+        } else {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\nConnection: close\r\n\r\n");
+            reader.get_mut().write_all(head.as_bytes()).unwrap();
+            for _ in 0..LARGE / piece.len() {
+                reader.get_mut().write_all(&piece).unwrap();
+            }
+        }
+    });
+    // A process of its own, so that what is measured is the gateway's.
+    let gateway = Process::start(&File::new(&format!(
+        "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\nupstreams: {{u: {{targets: [\"http://{upstream}\"]}}}}\n\
+         routes:\n{ANY}"
+    )));
+    let before = gateway.resident_bytes();
+    let mut piece = vec![b'y'; 64 * 1024];
+
+    let mut down = Connection::open(gateway.addr);
+    down.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(down.head().unwrap().0, 200);
+    for _ in 0..LARGE / piece.len() {
+        piece = down.read_exact(piece.len());
+    }
+    let downloaded = gateway.resident_bytes();
+
+    let mut up = Connection::open(gateway.addr);
+    up.send(format!("PUT /large HTTP/1.1\r\nHost: a\r\nContent-Length: {LARGE}\r\n\r\n").as_bytes());
+    for _ in 0..LARGE / piece.len() {
+        up.stream().write_all(&piece).unwrap();
+    }
+    assert_eq!(up.answer(false).unwrap().status, 204);
+    let uploaded = gateway.resident_bytes();
+
+    for (what, after) in [("download", downloaded), ("upload", uploaded)] {
+        let growth = after.saturating_sub(before);
+        assert!(growth < GROWTH_MAX, "the {what} took {growth} bytes");
+    }
+}
+
+#[test]
+fn a_refusal_that_comes_during_an_upload_reaches_the_client() {
+    let upstream = raw::upstream(|mut reader| {
+        let mut some = [0; 1024];
+        reader.read_exact(&mut some).unwrap();
+        let refusal = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!";
+        reader.get_mut().write_all(refusal).unwrap();
+        // It reads no further, and closes only when the other side does.
+        std::thread::park_timeout(TIMEOUT);
+    });
+    let gateway = raw::gateway(upstream, ANY);
+    let mut connection = Connection::open(gateway.addr());
+    let length = 20 * 1024 * 1024;
+    connection.send(format!("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n").as_bytes());
+    connection.send(&vec![0; length]);
+    let answer = connection.answer(false).unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (413, &b"no!"[..]));
+}
+
+#[test]
+fn a_request_that_comes_round_is_stopped() {
+    // The upstream sends it on to where it came from, as a second gateway with a wrong target would.
+    let entry = Arc::new(Mutex::new(None));
+    let known = Arc::clone(&entry);
+    let upstream = raw::upstream(move |mut reader| {
+        let received = raw::request(&mut reader).unwrap();
+        let via = received.header("via").join(", ");
+        let mut back = Connection::open(known.lock().unwrap().unwrap());
+        back.send(format!("GET /x HTTP/1.1\r\nHost: a\r\nVia: {via}, 1.1 other\r\n\r\n").as_bytes());
+        let answer = back.answer(false).unwrap();
+        let head = format!("HTTP/1.1 {} Loop\r\nContent-Length: {}\r\n\r\n", answer.status, answer.body.len());
+        reader.get_mut().write_all(&[head.into_bytes(), answer.body].concat()).unwrap();
+    });
+    let gateway = raw::gateway(upstream, ANY);
+    *entry.lock().unwrap() = Some(gateway.addr());
+    let mut connection = Connection::open(gateway.addr());
+    connection.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    let answer = connection.answer(false).unwrap();
+    assert_eq!(answer.status, 508);
+    assert!(String::from_utf8_lossy(&answer.body).contains("\"code\":\"loop_detected\""));
+}
+
+#[test]
+fn an_idle_connection_that_the_upstream_closes_costs_no_request() {
+    let upstream = raw::upstream(|mut reader| {
+        raw::request(&mut reader).unwrap();
+        reader.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        // The next request on this connection is read, and never answered: it closes just then.
+        let _ = raw::request(&mut reader);
+    });
+    let gateway = raw::gateway(upstream, ANY);
+    let status = |method: &str| {
+        let mut connection = Connection::open(gateway.addr());
+        connection.send(format!("{method} /x HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        connection.answer(false).unwrap().status
+    };
+    assert_eq!([status("GET"), status("GET"), status("GET")], [204, 204, 204]);
+    // It may have been done: only what is safe is sent again.
+    assert_eq!(status("POST"), 502);
+}
