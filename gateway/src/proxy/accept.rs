@@ -31,12 +31,23 @@ pub struct Incoming {
 
 pub(super) fn accept(worker: &Worker, request: Request, context: &RequestContext) -> Result<Incoming, Problem> {
     let config = &worker.shared.config;
+    if head_bytes(&request) > config.limits.head_bytes_max {
+        return Err(Problem::new(Code::HeadTooLarge, "the request line and the headers are too large"));
+    }
     // A peer without an address is none that could be trusted.
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
     let normal = path::normalize(request.path()).map_err(|error| Problem::new(Code::BadRequest, error.detail()))?;
     let path = aliased(&normal, &config.aliases);
     let client_ip = headers::client_ip(peer, request.headers(), &config.trusted_proxies);
     Ok(Incoming { request, context: context.clone(), path, peer, client_ip })
+}
+
+/// What the head of the request took on the wire, about.
+fn head_bytes(request: &Request) -> usize {
+    // `: ` and the end of the line.
+    const AROUND: usize = 4;
+    let line = request.uri().path_and_query().map_or(1, |target| target.as_str().len());
+    request.headers().iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + AROUND)
 }
 
 fn aliased(path: &str, aliases: &[(String, String)]) -> String {

@@ -275,9 +275,12 @@ fn the_least_busy_target_is_chosen() {
         busy.set(Mode::Hang);
         thread::scope(|scope| {
             let mut hanging = Vec::new();
+            // One after the other: two at once would make the idle one look as busy.
             until("one hangs", || {
-                hanging.push(scope.spawn(|| fetch(&gateway).status));
-                busy.in_flight() >= 1
+                let request = scope.spawn(|| fetch(&gateway).status);
+                until("it hangs or is answered", || busy.in_flight() == 1 || request.is_finished());
+                hanging.push(request);
+                busy.in_flight() == 1
             });
             let idle_in_flight = format!("gateway_target_in_flight{{upstream=\"u\",target=\"{}\"}}", idle.addr);
             for _ in 0..20 {
@@ -326,4 +329,30 @@ fn the_whole_request_has_a_time_of_its_own() {
         Gateway::start(&format!("upstreams: {{u: {{targets: [\"http://{}\"]}}}}\n{sections}", endless.addr), &[]);
     let cut = fetch(&gateway);
     assert_eq!((cut.status, cut.header("content-length"), cut.text().as_str()), (200, Some("10"), "abc"));
+}
+
+#[test]
+fn a_statement_about_the_caller_is_signed_once_for_many_requests() {
+    let target = Target::start("t");
+    let urls = format!("upstreams: {{u: {{targets: [\"{}\"], assertion: u}}}}\n", target.url());
+    let routes =
+        "routes:\n  - {route: GET /private, to: u, auth: signed-in}\n  - {route: GET /x, to: u, auth: public}\n";
+    let gateway = Gateway::start(&format!("{urls}{routes}"), &[("INTERNAL_KEY", "k".repeat(32))]);
+    let tokens = [token(1, "default"), token(2, "default")];
+    for _ in 0..10 {
+        assert_eq!(fetch(&gateway).status, 200);
+        for token in &tokens {
+            assert_eq!(get("/private").bearer(token).send(gateway.addr()).status, 200);
+        }
+    }
+    let mut statements: Vec<String> = target
+        .received()
+        .iter()
+        .flat_map(|received| received.header("gateway-assertion").into_iter().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(statements.len(), 30, "every request has one");
+    statements.sort();
+    statements.dedup();
+    // Three callers; a test that takes longer than the 30 s that one is fresh sees each of them twice.
+    assert!((3..=6).contains(&statements.len()), "{statements:#?}");
 }
