@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::{
     fixture::{Gateway, token},
+    process::{File, Process},
     target::{Mode, Target, until},
 };
 
@@ -355,4 +356,29 @@ fn a_statement_about_the_caller_is_signed_once_for_many_requests() {
     statements.dedup();
     // Three callers; a test that takes longer than the 30 s that one is fresh sees each of them twice.
     assert!((3..=6).contains(&statements.len()), "{statements:#?}");
+}
+
+#[test]
+fn what_is_in_flight_is_answered_before_the_process_ends() {
+    let target = Target::start("t");
+    target.set(Mode::Hang);
+    let file = File::new(&format!(
+        "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\nupstreams: {{u: {{targets: [\"{}\"]}}}}\nroutes:\n{ANY}",
+        target.url()
+    ));
+    let process = Process::start(&file);
+    assert_eq!(process.admin("/health/ready").status, 200);
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| post("/x", &json!({"a": 1})).send(process.addr))).collect();
+        until("all are in flight", || target.in_flight() == 8);
+        process.signal("TERM");
+        until("it is not ready", || process.admin("/health/ready").status == 503);
+        assert_eq!(process.admin("/health/live").status, 200);
+        target.set(Mode::Well);
+        for answer in waiting.into_iter().map(|waiting| waiting.join().unwrap()) {
+            assert_eq!((answer.status, answer.text().as_str()), (200, "t"));
+        }
+    });
+    process.ended_well();
+    assert_eq!(target.count(), 8);
 }
