@@ -1,7 +1,8 @@
 //! What clients notice when targets die, hang, fail and come back: as little as possible.
 
 use std::{
-    net::SocketAddr,
+    io::{BufReader, Write},
+    net::{SocketAddr, TcpListener},
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -10,7 +11,7 @@ use chassis::testing::{Answer, call, get, post};
 use serde_json::json;
 
 use crate::{
-    fixture::{Gateway, token},
+    fixture::{Gateway, read, token},
     process::{File, Process},
     target::{Mode, Target, until},
 };
@@ -381,4 +382,29 @@ fn what_is_in_flight_is_answered_before_the_process_ends() {
     });
     process.ended_well();
     assert_eq!(target.count(), 8);
+}
+
+#[test]
+fn a_connection_that_grew_old_costs_no_get_and_no_budget() {
+    // Answers the first request on each connection, and closes it at the second, as if it had just given it up.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                if read(&mut reader).is_some() {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+                    read(&mut reader);
+                }
+            });
+        }
+    });
+    let sections = any("defaults: {retry: {budget: 0%}}\n");
+    let gateway = Gateway::start(&format!("upstreams: {{u: {{targets: [\"{url}\"], breaker: off}}}}\n{sections}"), &[]);
+    for number in 0..40 {
+        assert_eq!(fetch(&gateway).status, 200, "{number}");
+    }
+    let retries = metric(&gateway, "gateway_upstream_retries_total{upstream=\"u\"}").unwrap();
+    assert!(retries > 10.0, "more than an upstream has to begin with: {retries}");
 }
