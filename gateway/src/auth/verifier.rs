@@ -1,12 +1,12 @@
 //! Verifies access tokens, strictly: algorithm pinned by the key, type, issuer, audience and expiry required. The
 //! verified are remembered, so that a caller's second request costs no signature.
 
-use std::{collections::HashMap, rc::Rc, time::SystemTime};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::SystemTime};
 
 use chassis::{identity::unix_seconds, problem::Problem};
 use jsonwebtoken::{Validation, errors::ErrorKind};
 
-use super::{bearer, issuer::TYP, keys::Key, policy::Claims};
+use super::{assertions::Assertions, bearer, issuer::TYP, keys::Key, policy::Claims};
 use crate::config::TokenSettings;
 
 /// Clocks of two machines may differ by this much; the default of the library, 60 s, is a gift to thieves.
@@ -20,6 +20,8 @@ const CACHE_ENTRIES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Caller {
     pub claims: Claims,
+    /// What was signed about this caller.
+    pub assertions: RefCell<Assertions>,
     expires: u64,
 }
 
@@ -88,7 +90,8 @@ impl Verifier {
         }
         let data = jsonwebtoken::decode::<Claims>(token, &key.decoding, &self.validation).map_err(refusal)?;
         let expires = data.claims.get("exp").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        Ok(Caller { claims: data.claims, expires: expires + LEEWAY_SECONDS })
+        let assertions = RefCell::new(Assertions::of_caller());
+        Ok(Caller { claims: data.claims, assertions, expires: expires + LEEWAY_SECONDS })
     }
 
     /// Makes room: first the expired, and where that is not enough, all. They only cost a verification.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::{
     Builtin, BuiltinPaths, Config, Destination,
     mistake::Mistakes,
-    observe,
+    observe, resilience,
     routes::{self, Defaults, Known},
     tokens, upstreams, values,
     yaml::{Node, Table},
@@ -32,6 +32,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -
     let aliases = top.optional("aliases").map(|node| aliases(node, mistakes)).unwrap_or_default();
     let builtin = top.optional("builtin").map(|node| builtin(node, mistakes)).unwrap_or_default();
     let defaults = Defaults::decode(top.optional("defaults"), mistakes);
+    let limits = resilience::server_limits(top.optional("limits"), mistakes);
     let upstreams =
         top.required("upstreams", mistakes).map(|node| upstreams::decode(node, &defaults, lookup, mistakes));
     let upstreams = upstreams.unwrap_or_default();
@@ -51,6 +52,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -
         tokens,
         aliases,
         builtin,
+        limits,
         upstreams,
         routes,
         observe,

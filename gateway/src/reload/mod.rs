@@ -78,13 +78,17 @@ fn watch(shared: &Shared, monitor: &HealthMonitor) {
     shared.upstreams.iter().for_each(|upstream| monitor.watch(upstream));
 }
 
-/// The sockets stay the ones that the process began with.
+/// The sockets stay the ones that the process began with, and actix is told once what they take.
 fn fixed(before: &Config, after: &Config) -> Result<(), StartError> {
     let addresses = [("listen", before.listen, after.listen), ("admin", before.admin, after.admin)];
     let changed = addresses.into_iter().filter(|(_, before, after)| before != after);
-    let mistakes: Vec<String> = changed
+    let mut mistakes: Vec<String> = changed
         .map(|(key, before, after)| format!("{key}: {after} needs a restart; this process listens on {before}"))
         .collect();
+    let sockets = |config: &Config| (config.limits.connections, config.limits.head_timeout);
+    if sockets(before) != sockets(after) {
+        mistakes.push("limits: `connections` and `head_timeout` need a restart".to_owned());
+    }
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Config(mistakes)) }
 }
 
