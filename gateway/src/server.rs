@@ -20,7 +20,7 @@ use chassis::{
     envelope::Surroundings,
     health::Health,
     metrics::HttpMetrics,
-    server::{DISCONNECT_TIMEOUT, DRAIN_DEADLINE, HEAD_TIMEOUT, KEEP_ALIVE, addr_of, bind},
+    server::{DISCONNECT_TIMEOUT, DRAIN_DEADLINE, KEEP_ALIVE, addr_of, bind},
 };
 use listenfd::ListenFd;
 use prometheus_client::registry::Registry;
@@ -209,8 +209,10 @@ fn serve_public(
     workers: usize,
     live: Arc<Live>,
 ) -> Result<actix_server::Server, StartError> {
+    let limits = live.current().config.limits.clone();
     let server = actix_server::Server::build()
         .workers(workers)
+        .max_concurrent_connections(limits.connections.div_ceil(workers))
         .disable_signals()
         .shutdown_timeout(DRAIN_DEADLINE.as_secs())
         .listen("gateway", listener, move || {
@@ -220,7 +222,7 @@ fn serve_public(
             let tls = tls.clone();
             let http = HttpService::build()
                 .keep_alive(KEEP_ALIVE)
-                .client_request_timeout(HEAD_TIMEOUT)
+                .client_request_timeout(limits.head_timeout)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 // A client that has gone stops its request.
                 .h1_allow_half_closed(false)

@@ -10,12 +10,13 @@ use crate::{
     access_log::Sampler,
     admin::errors::RecentErrors,
     auth::{
+        assertions::Assertions,
         trust::Trust,
         verifier::{Caller, Refusal, Verifier},
     },
     config::Config,
     docs::Documents,
-    limit::Limiter,
+    limit::{Limiter, Rate},
     metrics::{GatewayMetrics, Handles},
     proxy::via::Pseudonym,
     reload::ReloadStatus,
@@ -103,15 +104,15 @@ fn limiters(config: &Config, before: Option<&Shared>) -> Vec<Option<Arc<Limiter>
     for (route, limiter) in before.iter().flat_map(|before| before.config.routes.iter().zip(&before.limiters)) {
         known.entry(&route.name).or_default().extend(limiter);
     }
-    let mut limiter = |name: &str, rate| {
+    let mut limiter = |name: &str, rates: &[Rate]| {
         let of_this_name = known.get_mut(name);
         let kept = of_this_name.and_then(|limiters| {
-            let index = limiters.iter().position(|limiter| limiter.rate() == rate)?;
+            let index = limiters.iter().position(|limiter| limiter.rates() == rates)?;
             Some(Arc::clone(limiters.swap_remove(index)))
         });
-        kept.or_else(|| Limiter::new(rate).map(Arc::new))
+        kept.or_else(|| Limiter::new(rates.to_vec()).map(Arc::new))
     };
-    config.routes.iter().map(|route| route.limit.and_then(|rate| limiter(&route.name, rate))).collect()
+    config.routes.iter().map(|route| limiter(&route.name, &route.limits)).collect()
 }
 
 fn handles(config: &Config, metrics: &GatewayMetrics) -> Handles {
@@ -126,6 +127,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// One for each upstream.
     pub clients: Vec<Client>,
+    /// What was signed about clients that are not signed in.
+    pub anonymous_assertions: RefCell<Assertions>,
     verifier: Option<Rc<RefCell<Verifier>>>,
     pub sampler: Sampler,
 }
@@ -145,7 +148,8 @@ impl Worker {
         };
         let clients = shared.upstreams.iter().map(client).collect();
         let verifier = shared.trust.as_ref().map(|trust| verifier(trust, before));
-        Self { shared, clients, verifier, sampler: Sampler::default() }
+        let anonymous_assertions = RefCell::new(Assertions::of_anonymous());
+        Self { shared, clients, anonymous_assertions, verifier, sampler: Sampler::default() }
     }
 
     /// The caller that a token names.

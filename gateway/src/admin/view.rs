@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use crate::{
     auth::policy::Policy,
     config::{JwksSource, KeySource, RouteSettings},
-    limit::{LimitKey, Rate},
     metrics::RouteMetrics,
     reload::Live,
     routing::table::Methods,
@@ -134,9 +133,15 @@ pub(super) fn config(live: &Live) -> Value {
         .upstreams
         .iter()
         .map(|upstream| {
-            let targets: Vec<&str> = upstream.targets.iter().map(|target| target.address.authority.as_str()).collect();
+            let targets: Vec<Value> = upstream
+                .targets
+                .iter()
+                .map(|target| json!({"target": target.address.authority, "weight": target.weight}))
+                .collect();
             let shown = json!({
-                "targets": targets, "assertion": upstream.assertion.as_ref().map(|(audience, _)| audience),
+                "targets": targets, "balance": format!("{:?}", upstream.balance),
+                "health": upstream.health.as_ref().map(|health| health.path.as_str()),
+                "breaker": upstream.breaker.is_some(), "assertion": upstream.assertion.as_ref().map(|(audience, _)| audience),
                 "openapi": upstream.openapi, "max_in_flight": upstream.in_flight_max,
                 "connect_timeout": text(upstream.connect_timeout),
             });
@@ -170,9 +175,10 @@ fn route(route: &RouteSettings, upstream: &str) -> Value {
     };
     json!({
         "methods": methods, "path": route.pattern.as_str(), "to": upstream, "auth": auth(&route.policy),
-        "limit": route.limit.map(rate), "rewrite": route.rewrite.as_ref().map(|rewrite| rewrite.as_str().to_owned()),
+        "limit": route.limits.iter().map(ToString::to_string).collect::<Vec<_>>(), "rewrite": route.rewrite.as_ref().map(|rewrite| rewrite.as_str().to_owned()),
         "body_limit": route.body_bytes_max,
-        "timeout": {"head": text(route.timeouts.head), "idle": text(route.timeouts.idle)},
+        "timeout": {"head": text(route.timeouts.head), "idle": text(route.timeouts.idle), "total": route.timeouts.total.map(text)},
+        "retry": {"attempts": route.retry.attempts, "budget_percent": route.retry.budget_percent},
         "forward_authorization": route.forward_authorization,
     })
 }
@@ -186,14 +192,6 @@ fn auth(policy: &Policy) -> String {
             claims.iter().map(claim).collect::<Vec<_>>().join(", ")
         }
     }
-}
-
-fn rate(rate: Rate) -> String {
-    let key = match rate.key {
-        LimitKey::ClientIp => "ip",
-        LimitKey::Caller => "user",
-    };
-    format!("{}/{} per {key}", rate.count, text(rate.window))
 }
 
 fn text(duration: Duration) -> String {

@@ -1,5 +1,6 @@
 //! Who calls and whether they may: keys, tokens, policies. Knows no routes, no upstreams and no limits.
 
+pub mod assertions;
 pub mod bearer;
 pub mod policy;
 pub mod verifier;

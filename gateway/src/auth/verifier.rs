@@ -2,6 +2,7 @@
 //! required. The verified are remembered, so that a caller's second request costs no signature.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     rc::Rc,
     time::{Duration, SystemTime},
@@ -12,6 +13,7 @@ use jsonwebtoken::{Header, errors::ErrorKind};
 use serde::Deserialize;
 
 use super::{
+    assertions::Assertions,
     bearer,
     issuer::TYP,
     jwks::VerifyingKey,
@@ -31,13 +33,19 @@ const CACHE_ENTRIES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Caller {
     pub claims: Claims,
+    /// What was signed about this caller.
+    pub assertions: RefCell<Assertions>,
     expires: u64,
 }
 
 impl Caller {
     /// A caller that something else than a token told of; it is not remembered, and so does not expire.
-    pub const fn of(claims: Claims) -> Self {
-        Self { claims, expires: u64::MAX }
+    pub fn of(claims: Claims) -> Self {
+        Self::until(claims, u64::MAX)
+    }
+
+    fn until(claims: Claims, expires: u64) -> Self {
+        Self { claims, assertions: RefCell::new(Assertions::of_caller()), expires }
     }
 
     /// A claim that is a text.
@@ -132,7 +140,7 @@ impl Verifier {
         let key = key_of(issuer, &header)?;
         let data = jsonwebtoken::decode::<Claims>(token, &key.decoding, &key.validation).map_err(refusal)?;
         let expires = data.claims.get("exp").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        Ok(Caller { claims: data.claims, expires: expires.saturating_add(LEEWAY.as_secs()) })
+        Ok(Caller::until(data.claims, expires.saturating_add(LEEWAY.as_secs())))
     }
 
     /// Whose token it says it is. Only that issuer's keys are tried then, and `iss` is verified with the rest: keys of

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::{
     Builtin, BuiltinPaths, Config, Destination,
     mistake::Mistakes,
-    observe,
+    observe, resilience,
     routes::{self, Defaults, Known},
     tls, tokens, upstreams, values,
     yaml::{Node, Table},
@@ -36,6 +36,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     let aliases = top.optional("aliases").map(|node| aliases(node, mistakes)).unwrap_or_default();
     let builtin = top.optional("builtin").map(|node| builtin(node, mistakes)).unwrap_or_default();
     let defaults = Defaults::decode(top.optional("defaults"), mistakes);
+    let limits = resilience::server_limits(top.optional("limits"), mistakes);
     let upstreams =
         top.required("upstreams", mistakes).map(|node| upstreams::decode(node, &defaults, lookup, mistakes));
     let upstreams = upstreams.unwrap_or_default();
@@ -63,6 +64,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
         tokens,
         aliases,
         builtin,
+        limits,
         upstreams,
         routes,
         observe,

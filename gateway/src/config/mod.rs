@@ -48,6 +48,7 @@ pub struct Config {
     /// Prefixes that stand for another prefix, the longest first.
     pub aliases: Vec<(String, String)>,
     pub builtin: BuiltinPaths,
+    pub limits: ServerLimits,
     pub upstreams: Vec<UpstreamSettings>,
     pub routes: Vec<RouteSettings>,
     /// What is shown of requests.
@@ -144,6 +145,17 @@ pub enum KeySource {
     Secret(Secret),
 }
 
+/// What all clients together, and each connection, may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// More connections than this wait until others end.
+    pub connections: usize,
+    /// The request line and the headers of a request.
+    pub head_bytes_max: usize,
+    /// A client that needs longer for a head is cut off.
+    pub head_timeout: Duration,
+}
+
 /// A service behind the gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamSettings {
@@ -203,7 +215,8 @@ pub struct RouteSettings {
     /// The index of the upstream.
     pub upstream: usize,
     pub policy: Policy,
-    pub limit: Option<Rate>,
+    /// All of them are kept.
+    pub limits: Vec<Rate>,
     pub hooks: RouteHooks,
     pub rewrite: Option<Pattern>,
     pub body_bytes_max: u64,

@@ -1,8 +1,11 @@
-//! Decodes how an upstream is kept going: balance, health checks, breaker, retries.
+//! Decodes how upstreams and the gateway itself are kept going: balance, health checks, breaker, retries, limits.
+
+use std::time::Duration;
 
 use actix_http::{Method, header::HeaderName};
 
 use super::{
+    ServerLimits,
     mistake::Mistakes,
     values,
     yaml::{Node, Value},
@@ -103,6 +106,34 @@ pub(super) fn retry(node: &Node, default: &RetrySettings, mistakes: &mut Mistake
         methods: methods.unwrap_or_else(|| default.methods.clone()),
         idempotency_key: idempotency_key.unwrap_or(default.idempotency_key),
     }
+}
+
+/// What actix-http reads of a head before it gives up (its `MAX_BUFFER_SIZE`).
+const HEAD_BYTES_MAX: usize = 128 * 1024;
+
+/// `{connections: 10000, head_bytes: 64KiB, head_timeout: 10s}`.
+pub(super) fn server_limits(node: Option<&Node>, mistakes: &mut Mistakes) -> ServerLimits {
+    let mut limits = ServerLimits {
+        // With a head of 64 KiB each, 640 MB at worst; idle ones take a few KiB.
+        connections: 10_000,
+        head_bytes_max: 64 * 1024,
+        head_timeout: Duration::from_secs(10),
+    };
+    let Some(node) = node else { return limits };
+    let mut table = node.table(mistakes);
+    let connections = table.optional("connections").and_then(|node| node.parse(mistakes, values::count));
+    limits.connections = connections.unwrap_or(limits.connections);
+    let head_bytes = table.optional("head_bytes").and_then(|node| {
+        node.parse(mistakes, |text| match values::bytes(text).map(usize::try_from)? {
+            Ok(bytes @ 1..=HEAD_BYTES_MAX) => Ok(bytes),
+            Ok(_) | Err(_) => Err(format!("`{text}` is not a size from 1 to 128KiB")),
+        })
+    });
+    limits.head_bytes_max = head_bytes.unwrap_or(limits.head_bytes_max);
+    let head_timeout = table.optional("head_timeout").and_then(|node| node.parse(mistakes, values::duration));
+    limits.head_timeout = head_timeout.unwrap_or(limits.head_timeout);
+    table.finish(mistakes);
+    limits
 }
 
 /// The idempotent methods that are not safe (RFC 9110, section 9.2.2).

@@ -20,6 +20,8 @@ use crate::{
     upstream::retry::RetrySettings,
 };
 
+/// Each limit is a look-up for every request, and a line in the head of every answer.
+const LIMITS_MAX: usize = 4;
 const AUTH_HELP: &str =
     "write `auth: public`, `auth: signed-in`, or the claims that must hold: `auth: {user_type: admin}`";
 
@@ -119,7 +121,7 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
     {
         node.wrong(mistakes, "this needs a token, but the file has no `tokens` section");
     }
-    let limit = table.optional("limit").and_then(|node| limit(node, policy.as_ref(), mistakes));
+    let limits = table.optional("limit").map(|node| limits(node, policy.as_ref(), mistakes)).unwrap_or_default();
     let rewrite = table.optional("rewrite").and_then(|node| rewrite(node, matched.as_ref(), mistakes));
     let body_limit = table.optional("body_limit").and_then(|node| node.parse(mistakes, values::bytes));
     let timeouts = table.optional("timeout").map(|node| {
@@ -140,7 +142,7 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
         pattern,
         upstream: upstream?,
         policy: policy?,
-        limit,
+        limits,
         hooks,
         rewrite,
         body_bytes_max: body_limit.unwrap_or(defaults.body_bytes_max),
@@ -233,6 +235,15 @@ pub(super) fn claims(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, Vec<S
         claims.push((key.name.clone(), values));
     }
     claims
+}
+
+/// One rate, or a list of rates that are all kept.
+fn limits(node: &Node, policy: Option<&Policy>, mistakes: &mut Mistakes) -> Vec<Rate> {
+    let items = node.items(mistakes);
+    if items.len() > LIMITS_MAX {
+        node.wrong(mistakes, format_args!("{} limits are too many; there can be {LIMITS_MAX}", items.len()));
+    }
+    items.into_iter().filter_map(|item| limit(item, policy, mistakes)).collect()
 }
 
 fn limit(node: &Node, policy: Option<&Policy>, mistakes: &mut Mistakes) -> Option<Rate> {

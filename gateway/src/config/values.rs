@@ -66,7 +66,11 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
 
 /// `600/min per ip`.
 pub(super) fn rate(text: &str) -> Result<Rate, String> {
-    let wrong = || format!("`{text}` is not a limit; write it like `600/min per ip` or `20/s per user`");
+    let wrong = || {
+        format!(
+            "`{text}` is not a limit; write it like `600/min per ip`, `20/s per user` or `1000/h per header x-api-key`"
+        )
+    };
     let (amount, key) = text.split_once(" per ").ok_or_else(wrong)?;
     let (count, window) = amount.split_once('/').ok_or_else(wrong)?;
     let count: NonZeroU32 = count.trim().parse().map_err(|_| wrong())?;
@@ -74,12 +78,16 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
         "s" | "sec" | "second" => Duration::from_secs(1),
         "m" | "min" | "minute" => Duration::from_secs(60),
         "h" | "hour" => Duration::from_secs(60 * 60),
+        "d" | "day" => Duration::from_secs(24 * 60 * 60),
         _ => return Err(wrong()),
     };
     let key = match key.trim() {
         "ip" => LimitKey::ClientIp,
         "user" => LimitKey::Caller,
-        _ => return Err(wrong()),
+        key => {
+            let name = key.strip_prefix("header ").ok_or_else(wrong)?;
+            LimitKey::Header(name.trim().parse().map_err(|_| format!("`{name}` is no header name"))?)
+        }
     };
     Ok(Rate { count, window, key })
 }

@@ -41,6 +41,9 @@ pub struct Incoming {
 
 pub(super) fn accept(worker: &Worker, mut request: Request, context: &RequestContext) -> Result<Incoming, Problem> {
     let shared = &worker.shared;
+    if head_bytes(&request) > shared.config.limits.head_bytes_max {
+        return Err(Problem::new(Code::HeadTooLarge, "the request line and the headers are too large"));
+    }
     let target = target::check(request.head_mut())?;
     upgrade::refuse_hidden_body(request.head())?;
     shared.process.via.refuse_loop(request.headers())?;
@@ -88,6 +91,14 @@ fn path(worker: &Worker, request: &Request) -> Result<String, Problem> {
         }
     }
     normal(PathOptions::default()).map_err(bad)
+}
+
+/// What the head of the request took on the wire, about.
+fn head_bytes(request: &Request) -> usize {
+    // `: ` and the end of the line.
+    const AROUND: usize = 4;
+    let line = request.uri().path_and_query().map_or(1, |target| target.as_str().len());
+    request.headers().iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + AROUND)
 }
 
 fn aliased(path: &str, aliases: &[(String, String)]) -> String {

@@ -4,7 +4,7 @@ use std::{rc::Rc, time::SystemTime};
 
 use actix_http::{
     HttpMessage, Payload,
-    header::{self, CONTENT_LENGTH, HeaderMap, HeaderValue},
+    header::{self, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
 };
 use chassis::{
     extract::too_large,
@@ -15,9 +15,12 @@ use super::{Incoming, body::Upload, hooked::Hooked};
 use crate::{
     auth::{bearer, policy::Verdict, verifier::Caller},
     config::RouteSettings,
-    limit::{self, LimitKey, Limiter},
+    limit::{Asker, LimitKey, Limiter},
     worker::Worker,
 };
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 pub(super) async fn identify(
     worker: &Worker,
@@ -43,28 +46,38 @@ pub(super) fn authorize(route: &RouteSettings, caller: Option<&Caller>) -> Resul
     }
 }
 
-pub(super) fn admit(limiter: &Limiter, caller: Option<&Caller>, incoming: &Incoming) -> Result<(), Problem> {
-    let key = match limiter.rate().key {
-        LimitKey::ClientIp => limit::address_key(incoming.client_ip),
-        LimitKey::Caller => caller.and_then(|caller| caller.text("sub")).unwrap_or_default().to_owned(),
-    };
-    limiter.admit(&key).map_err(|refused| limited(limiter, refused))
+/// What a limit leaves, as clients are told (draft-ietf-httpapi-ratelimit-headers).
+pub(super) struct Allowance {
+    policy: HeaderValue,
+    state: HeaderValue,
 }
 
-/// 429 with the fields of draft-ietf-httpapi-ratelimit-headers.
-fn limited(limiter: &Limiter, refused: limit::Refused) -> Problem {
-    let rate = limiter.rate();
-    let seconds = refused.wait.as_secs() + 1;
-    let policy = format!("\"default\";q={};w={}", rate.count, rate.window.as_secs());
-    let state = format!("\"default\";r=0;t={seconds}");
-    let mut problem = Problem::new(Code::RateLimited, format!("too many requests; try again in {seconds} s"))
-        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds));
-    for (name, value) in [("ratelimit-policy", policy), ("ratelimit", state)] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            problem = problem.with_header(header::HeaderName::from_static(name), value);
-        }
+impl Allowance {
+    /// Adds it to an answer, behind what a service says of limits of its own.
+    pub(super) fn tell(self, headers: &mut HeaderMap) {
+        headers.append(RATELIMIT_POLICY, self.policy);
+        headers.append(RATELIMIT, self.state);
     }
-    problem
+}
+
+pub(super) fn admit(limiter: &Limiter, caller: Option<&Caller>, incoming: &Incoming) -> Result<Allowance, Problem> {
+    let headers = incoming.request.headers();
+    let verdict = limiter.admit(|key| {
+        let text = match key {
+            LimitKey::ClientIp => None,
+            LimitKey::Caller => caller.and_then(|caller| caller.text("sub")).map(str::as_bytes),
+            LimitKey::Header(name) => headers.get(name).map(HeaderValue::as_bytes),
+        };
+        text.map_or(Asker::Address(incoming.client_ip), Asker::Text)
+    });
+    let policy = HeaderValue::try_from(limiter.policy()).map_err(Problem::internal)?;
+    let state = HeaderValue::try_from(verdict.state).map_err(Problem::internal)?;
+    let Some(wait) = verdict.wait else { return Ok(Allowance { policy, state }) };
+    let seconds = wait.as_secs() + 1;
+    Err(Problem::new(Code::RateLimited, format!("too many requests; try again in {seconds} s"))
+        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+        .with_header(RATELIMIT_POLICY, policy)
+        .with_header(RATELIMIT, state))
 }
 
 /// The body, where there is one. One that declares too much is refused before anybody connects anywhere.

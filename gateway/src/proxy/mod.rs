@@ -12,6 +12,7 @@
 
 mod accept;
 mod admit;
+mod assertion;
 pub mod body;
 mod exchange;
 pub mod expect;
@@ -94,7 +95,7 @@ async fn forward(
     hooked.authorize(caller.as_ref()).await?;
     exchange.mark();
     let limiter = worker.shared.limiters[index].as_deref();
-    limiter.map_or(Ok(()), |limiter| admit(limiter, caller.as_deref(), &incoming))?;
+    let allowance = limiter.map(|limiter| admit(limiter, caller.as_deref(), &incoming)).transpose()?;
     let upload = upload(route, incoming.request.headers(), payload)?;
     exchange.bytes_in = upload.as_ref().map(Upload::bytes_read);
     let mut permit = upstream.admit().ok_or_else(|| Problem::overloaded(1))?;
@@ -108,6 +109,9 @@ async fn forward(
     }
     let answer = send(worker, route, upstream, outgoing, from, &mut permit, exchange).await?;
     exchange.mark();
-    let response = respond(worker, route, upstream, &incoming, &hooked, answer, permit).await?;
+    let mut response = respond(worker, route, upstream, &incoming, &hooked, answer, permit).await?;
+    if let Some(allowance) = allowance {
+        allowance.tell(response.headers_mut());
+    }
     Ok(total::limit(response, deadline))
 }

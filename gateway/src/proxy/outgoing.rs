@@ -1,12 +1,11 @@
 //! Makes the request that goes to the upstream: its path, its headers, the statement about its caller.
 
-use std::{net::IpAddr, time::SystemTime};
-
 use actix_http::{Method, header::HeaderMap};
-use chassis::{identity::Assertion, problem::Problem};
+use chassis::problem::Problem;
 
 use super::{
     Incoming,
+    assertion::assertion,
     body::Upload,
     headers::{self, Provenance},
 };
@@ -26,10 +25,7 @@ pub(super) fn outgoing(
     body: Option<Upload>,
 ) -> Result<Outgoing, Problem> {
     let config = &worker.shared.config;
-    let assertion = upstream
-        .signer()
-        .map(|signer| signer.sign(&assertion(caller, incoming.client_ip), SystemTime::now()))
-        .transpose()?;
+    let assertion = assertion(worker, upstream, caller, incoming.client_ip)?;
     // Moved, not copied: nobody needs them afterwards.
     let received = std::mem::replace(incoming.request.headers_mut(), HeaderMap::new());
     let provenance = Provenance {
@@ -60,11 +56,6 @@ pub(super) fn outgoing(
         body,
         head_timeout: route.timeouts.head,
     })
-}
-
-fn assertion(caller: Option<&Caller>, client_ip: IpAddr) -> Assertion {
-    let claim = |name| caller.and_then(|caller| caller.text(name)).map(str::to_owned);
-    Assertion { sub: claim("sub"), user_type: claim("user_type"), sid: claim("sid"), client_ip: Some(client_ip) }
 }
 
 fn rewritten(route: &RouteSettings, path: &str) -> String {

@@ -80,7 +80,7 @@ fn watch(shared: &Shared, monitor: &HealthMonitor) {
     shared.trust.iter().for_each(Trust::watch);
 }
 
-/// The sockets stay the ones that the process began with.
+/// The sockets stay the ones that the process began with, and actix is told once what they take.
 fn fixed(before: &Config, after: &Config) -> Result<(), StartError> {
     let addresses = [("listen", before.listen, after.listen), ("admin", before.admin, after.admin)];
     let changed = addresses.into_iter().filter(|(_, before, after)| before != after);
@@ -89,6 +89,10 @@ fn fixed(before: &Config, after: &Config) -> Result<(), StartError> {
         .collect();
     if before.tls != after.tls {
         mistakes.push("tls: other files or rules need a restart; renewed files do not".to_owned());
+    }
+    let sockets = |config: &Config| (config.limits.connections, config.limits.head_timeout);
+    if sockets(before) != sockets(after) {
+        mistakes.push("limits: `connections` and `head_timeout` need a restart".to_owned());
     }
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Config(mistakes)) }
 }

@@ -34,7 +34,7 @@ use balance::{Candidate, Draw, choose, mixed};
 use breaker::{Entry, Outcome};
 use budget::Budget;
 use failure::FailureKind;
-use pool::{Condition, Tried};
+use pool::{Condition, Conditions, Tried};
 use target::{Health, Target, TargetStatus};
 
 use crate::config::{TargetAddress, UpstreamSettings};
@@ -184,12 +184,10 @@ impl Upstream {
         let conditions = self.conditions(now);
         let mut refused = Tried::default();
         loop {
-            let pool = pool::eligible(&conditions, self.0.settings.ejected_percent_max, tried, refused);
-            let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
-            let candidates: Vec<Candidate> = pool.iter().map(|index| self.candidate(index)).collect();
-            let draw = Draw { turn, random: mixed(turn), key };
-            let index = choose(&self.0.settings.balance, &candidates, draw).ok_or_else(|| self.unavailable(now))?;
-            match self.0.targets[index].enter(conditions[index] == Condition::Suspect, now) {
+            let pool = pool::eligible(conditions, self.0.settings.ejected_percent_max, tried, refused);
+            let chosen = pool.only().or_else(|| self.choose(pool, key));
+            let index = chosen.ok_or_else(|| self.unavailable(now))?;
+            match self.0.targets[index].enter(conditions.is_suspect(index), now) {
                 Some(entry) => {
                     return Ok(Attempt { upstream: Arc::clone(&self.0), index, entry, outcome: Outcome::Unknown });
                 }
@@ -202,7 +200,7 @@ impl Upstream {
     /// Whether there is a target that has not failed this request yet.
     pub fn has_other_target(&self, tried: Tried, now: Instant) -> bool {
         let conditions = self.conditions(now);
-        let pool = pool::eligible(&conditions, self.0.settings.ejected_percent_max, tried, Tried::default());
+        let pool = pool::eligible(conditions, self.0.settings.ejected_percent_max, tried, Tried::default());
         pool.iter().any(|index| !tried.has(index))
     }
 
@@ -229,7 +227,13 @@ impl Upstream {
         }
     }
 
-    fn conditions(&self, now: Instant) -> Vec<Condition> {
+    fn choose(&self, pool: Tried, key: Option<u64>) -> Option<usize> {
+        let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
+        let candidates: Vec<Candidate> = pool.iter().map(|index| self.candidate(index)).collect();
+        choose(&self.0.settings.balance, &candidates, Draw { turn, random: mixed(turn), key })
+    }
+
+    fn conditions(&self, now: Instant) -> Conditions {
         let condition = |target: &Target| match (target.health(), target.shut_for(now)) {
             (Health::Unhealthy, _) => Condition::Unhealthy,
             (Health::Unknown | Health::Healthy, Duration::ZERO) => Condition::Well,

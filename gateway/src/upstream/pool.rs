@@ -29,6 +29,11 @@ impl Tried {
         self.0 >> index & 1 == 1
     }
 
+    /// Its only member, if there is one alone.
+    pub const fn only(self) -> Option<usize> {
+        if self.len() == 1 { Some(self.0.trailing_zeros() as usize) } else { None }
+    }
+
     const fn len(self) -> u32 {
         self.0.count_ones()
     }
@@ -43,18 +48,39 @@ impl Tried {
     }
 }
 
+/// What is known of all targets, without an allocation: this is asked for every request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Conditions {
+    count: u64,
+    well: Tried,
+    suspects: Tried,
+}
+
+impl FromIterator<Condition> for Conditions {
+    fn from_iter<I: IntoIterator<Item = Condition>>(conditions: I) -> Self {
+        conditions.into_iter().enumerate().fold(Self::default(), |all, (index, condition)| match condition {
+            Condition::Well => Self { count: all.count + 1, well: all.well.with(index), ..all },
+            Condition::Suspect => Self { count: all.count + 1, suspects: all.suspects.with(index), ..all },
+            Condition::Unhealthy => Self { count: all.count + 1, ..all },
+        })
+    }
+}
+
+impl Conditions {
+    /// Whether requests to this target have failed.
+    pub const fn is_suspect(&self, index: usize) -> bool {
+        self.suspects.has(index)
+    }
+}
+
 /// The targets to choose from: those that are well, without those that were tried as long as there are others, and
 /// never those that refused.
 ///
 /// Where more than `ejected_percent_max` of all targets are suspects, but not all, they are given requests all the same:
 /// the few that are well would only fall to the load of all.
-pub fn eligible(conditions: &[Condition], ejected_percent_max: u8, tried: Tried, refused: Tried) -> Tried {
-    let all = |condition| {
-        let matching = conditions.iter().enumerate().filter(|(_, known)| **known == condition);
-        matching.fold(Tried::default(), |set, (index, _)| set.with(index))
-    };
-    let (well, suspects) = (all(Condition::Well), all(Condition::Suspect));
-    let too_many = u64::from(suspects.len()) * 100 > conditions.len() as u64 * u64::from(ejected_percent_max);
+pub fn eligible(conditions: Conditions, ejected_percent_max: u8, tried: Tried, refused: Tried) -> Tried {
+    let Conditions { count, well, suspects } = conditions;
+    let too_many = u64::from(suspects.len()) * 100 > count * u64::from(ejected_percent_max);
     let pool = if well != Tried::default() && too_many { Tried(well.0 | suspects.0) } else { well };
     let pool = pool.without(refused);
     let untried = pool.without(tried);
@@ -67,8 +93,12 @@ mod tests {
 
     use super::{Condition::*, *};
 
+    fn all(conditions: &[Condition]) -> Conditions {
+        conditions.iter().copied().collect()
+    }
+
     fn members(conditions: &[Condition], tried: Tried) -> Vec<usize> {
-        eligible(conditions, 50, tried, Tried::default()).iter().collect()
+        eligible(all(conditions), 50, tried, Tried::default()).iter().collect()
     }
 
     #[test]
@@ -99,7 +129,7 @@ mod tests {
             conditions in proptest::collection::vec(prop_oneof![Just(Well), Just(Suspect)], 1..64),
             percent in 0u8..=100,
         ) {
-            let pool = eligible(&conditions, percent, Tried::default(), Tried::default());
+            let pool = eligible(all(&conditions), percent, Tried::default(), Tried::default());
             let ejected = conditions.len() - pool.iter().count();
             let all_down = !conditions.contains(&Well);
             prop_assert!(all_down || ejected * 100 <= conditions.len() * usize::from(percent));
@@ -112,7 +142,7 @@ mod tests {
             tried: u64,
             refused: u64,
         ) {
-            let pool = eligible(&conditions, 50, Tried(tried), Tried(refused));
+            let pool = eligible(all(&conditions), 50, Tried(tried), Tried(refused));
             prop_assert!(pool.iter().all(|index| conditions[index] != Unhealthy && !Tried(refused).has(index)));
         }
     }

@@ -22,10 +22,10 @@ fn a_rate_limit_says_when_to_come_back() {
     assert_eq!(statuses, [200, 200, 429]);
     let refused = get("/x").header("X-Forwarded-For", "6.6.6.6").send(gateway.addr());
     assert_eq!((refused.status, refused.problem().as_str()), (429, "rate_limited"));
-    assert_eq!(refused.header("ratelimit-policy"), Some("\"default\";q=2;w=3600"));
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"ip\";q=2;w=3600"));
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=1800).contains(&wait), "{wait}");
-    assert_eq!(refused.header("ratelimit"), Some(format!("\"default\";r=0;t={wait}").as_str()));
+    assert_eq!(refused.header("ratelimit"), Some(format!("\"ip\";r=0;t={wait}").as_str()));
     assert_eq!(upstream.received().len(), 2);
 }
 
@@ -87,4 +87,135 @@ fn a_head_that_stops_coming_is_given_up() {
     assert_eq!(connection.answer(false).unwrap().status, 408);
     assert!(connection.read_to_end().is_empty());
     assert!(upstream.received().is_empty());
+}
+
+#[test]
+fn answers_say_what_a_limit_leaves() {
+    let upstream = Upstream::echo();
+    let routes = "  - {route: \"GET,POST /x\", to: u, auth: public, limit: [3/hour per ip, 5/day per ip]}\n  \
+                  - {route: GET /free, to: u, auth: public}\n";
+    let gateway = Gateway::before(&upstream, routes);
+    let policy = "\"ip\";q=3;w=3600, \"ip-2\";q=5;w=86400";
+    let answers = [get("/x"), post("/x", &json!(1)), get("/x"), get("/x")].map(|call| call.send(gateway.addr()));
+    let told: Vec<_> = answers.iter().map(|answer| (answer.status, answer.header("ratelimit-policy"))).collect();
+    assert_eq!(told, [(200, Some(policy)), (200, Some(policy)), (200, Some(policy)), (429, Some(policy))]);
+    let state = answers[0].header("ratelimit").unwrap();
+    assert!(state.starts_with("\"ip\";r=2;t=") && state.contains(", \"ip-2\";r=4;t="), "{state}");
+    assert!(answers[2].header("ratelimit").unwrap().starts_with("\"ip\";r=0;t="), "the methods share the limit");
+    assert_eq!(get("/free").send(gateway.addr()).header("ratelimit"), None);
+}
+
+#[test]
+fn a_header_may_say_who_asks() {
+    let upstream = Upstream::echo();
+    let routes = "  - {route: GET /x, to: u, auth: public, limit: 1/hour per header X-Api-Key}\n";
+    let gateway = Gateway::before(&upstream, routes);
+    let ask = |key: &str| get("/x").header("x-api-key", key).send(gateway.addr());
+    assert_eq!(["a", "b", "a", "b"].map(|key| ask(key).status), [200, 200, 429, 429]);
+    assert!(ask("a").header("ratelimit").unwrap().starts_with("\"x-api-key\";r=0;"));
+    let without = [(); 2].map(|()| get("/x").send(gateway.addr()).status);
+    assert_eq!(without, [200, 429], "who has no key is counted by address");
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let upstream = Upstream::echo();
+    let sections = format!(
+        "limits: {{head_bytes: 1KiB}}\nupstreams: {{u: {{targets: [\"http://{}\"]}}}}\n\
+         routes:\n  - {{route: GET /x, to: u, auth: public}}\n",
+        upstream.addr
+    );
+    let gateway = Gateway::start(&sections, &[]);
+    let with = |bytes: usize| get("/x").header("X-Large", &"x".repeat(bytes)).send(gateway.addr());
+    assert_eq!(with(800).status, 200);
+    let refused = with(1024);
+    assert_eq!((refused.status, refused.problem().as_str()), (431, "head_too_large"));
+    assert_eq!(upstream.received().len(), 1);
+}
+
+/// How many slow clients there are: many for one worker, and few enough for the files that a process may open.
+const SLOW_CLIENTS: usize = 200;
+
+/// Opens as many connections, each of which begins like this.
+fn slow_clients(gateway: &Gateway, beginning: &[u8]) -> Vec<TcpStream> {
+    let open = || {
+        let mut stream = TcpStream::connect(gateway.addr()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(beginning).unwrap();
+        stream
+    };
+    (0..SLOW_CLIENTS).map(|_| open()).collect()
+}
+
+#[test]
+fn clients_that_drip_their_heads_keep_nobody_waiting_and_are_cut_off() {
+    let upstream = Upstream::echo();
+    let sections = format!(
+        "limits: {{head_timeout: 2s}}\nupstreams: {{u: {{targets: [\"http://{}\"]}}}}\n\
+         routes:\n  - {{route: GET /x, to: u, auth: public}}\n",
+        upstream.addr
+    );
+    let gateway = Gateway::start(&sections, &[]);
+    let mut slow = slow_clients(&gateway, b"GET /x HTTP/1.1\r\nHost: a\r\n");
+    for _ in 0..20 {
+        for stream in &mut slow {
+            // Those that were cut off already cannot be written to.
+            let _ = stream.write_all(b"X-Drip: 1\r\n");
+        }
+        assert_eq!(get("/x").send(gateway.addr()).status, 200);
+    }
+    for mut stream in slow {
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let text = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || text.starts_with("HTTP/1.1 408 "), "{text}");
+    }
+    assert_eq!(upstream.received().len(), 20, "nobody else was served");
+}
+
+#[test]
+fn clients_that_drip_their_bodies_keep_nobody_waiting() {
+    let upstream = Upstream::echo();
+    let routes = "  - {route: \"* /x\", to: u, auth: public, timeout: {total: 2s}}\n";
+    let gateway = Gateway::before(&upstream, routes);
+    let mut slow = slow_clients(&gateway, b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    for _ in 0..20 {
+        for stream in &mut slow {
+            let _ = stream.write_all(b"x");
+        }
+        assert_eq!(get("/x").send(gateway.addr()).status, 200);
+    }
+    for mut stream in slow {
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let text = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || text.starts_with("HTTP/1.1 504 ") || text.starts_with("HTTP/1.1 408 "), "{text}");
+    }
+    let whole = upstream.received().into_iter().filter(|received| received.line.starts_with("POST")).count();
+    assert_eq!(whole, 0, "no upstream got half a request");
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_for_others_to_end() {
+    let upstream = Upstream::echo();
+    let sections = format!(
+        "limits: {{connections: 3}}\nupstreams: {{u: {{targets: [\"http://{}\"]}}}}\n\
+         routes:\n  - {{route: GET /x, to: u, auth: public}}\n",
+        upstream.addr
+    );
+    let gateway = Gateway::start(&sections, &[]);
+    let request = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+    let answers = |stream: &mut TcpStream| stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0);
+    let mut open: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(gateway.addr()).unwrap()).collect();
+    for stream in &mut open {
+        stream.write_all(request).unwrap();
+        assert!(answers(stream), "there is room for three");
+    }
+    let mut fourth = TcpStream::connect(gateway.addr()).unwrap();
+    fourth.write_all(request).unwrap();
+    fourth.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(!answers(&mut fourth), "the fourth waits");
+    open.pop();
+    fourth.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    assert!(answers(&mut fourth), "until one has ended");
 }

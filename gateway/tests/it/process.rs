@@ -100,8 +100,13 @@ impl Process {
     }
 
     /// Asks the process to end, and waits until it has.
-    pub(crate) fn terminate(mut self) {
+    pub(crate) fn terminate(self) {
         self.signal("TERM");
+        self.ended_well();
+    }
+
+    /// Waits until the process has ended, and that without an error.
+    pub(crate) fn ended_well(mut self) {
         let status = until(|| self.child.try_wait().unwrap());
         assert!(status.success(), "{status}");
     }

@@ -1,7 +1,8 @@
 //! What clients notice when targets die, hang, fail and come back: as little as possible.
 
 use std::{
-    net::SocketAddr,
+    io::{BufReader, Write},
+    net::{SocketAddr, TcpListener},
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -10,7 +11,8 @@ use chassis::testing::{Answer, call, get, post};
 use serde_json::json;
 
 use crate::{
-    fixture::{Gateway, token},
+    fixture::{Gateway, read, token},
+    process::{File, Process},
     target::{Mode, Target, until},
 };
 
@@ -275,9 +277,12 @@ fn the_least_busy_target_is_chosen() {
         busy.set(Mode::Hang);
         thread::scope(|scope| {
             let mut hanging = Vec::new();
+            // One after the other: two at once would make the idle one look as busy.
             until("one hangs", || {
-                hanging.push(scope.spawn(|| fetch(&gateway).status));
-                busy.in_flight() >= 1
+                let request = scope.spawn(|| fetch(&gateway).status);
+                until("it hangs or is answered", || busy.in_flight() == 1 || request.is_finished());
+                hanging.push(request);
+                busy.in_flight() == 1
             });
             let idle_in_flight = format!("gateway_target_in_flight{{upstream=\"u\",target=\"{}\"}}", idle.addr);
             for _ in 0..20 {
@@ -326,4 +331,80 @@ fn the_whole_request_has_a_time_of_its_own() {
         Gateway::start(&format!("upstreams: {{u: {{targets: [\"http://{}\"]}}}}\n{sections}", endless.addr), &[]);
     let cut = fetch(&gateway);
     assert_eq!((cut.status, cut.header("content-length"), cut.text().as_str()), (200, Some("10"), "abc"));
+}
+
+#[test]
+fn a_statement_about_the_caller_is_signed_once_for_many_requests() {
+    let target = Target::start("t");
+    let urls = format!("upstreams: {{u: {{targets: [\"{}\"], assertion: u}}}}\n", target.url());
+    let routes =
+        "routes:\n  - {route: GET /private, to: u, auth: signed-in}\n  - {route: GET /x, to: u, auth: public}\n";
+    let gateway = Gateway::start(&format!("{urls}{routes}"), &[("INTERNAL_KEY", "k".repeat(32))]);
+    let tokens = [token(1, "default"), token(2, "default")];
+    for _ in 0..10 {
+        assert_eq!(fetch(&gateway).status, 200);
+        for token in &tokens {
+            assert_eq!(get("/private").bearer(token).send(gateway.addr()).status, 200);
+        }
+    }
+    let mut statements: Vec<String> = target
+        .received()
+        .iter()
+        .flat_map(|received| received.header("gateway-assertion").into_iter().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(statements.len(), 30, "every request has one");
+    statements.sort();
+    statements.dedup();
+    // Three callers; a test that takes longer than the 30 s that one is fresh sees each of them twice.
+    assert!((3..=6).contains(&statements.len()), "{statements:#?}");
+}
+
+#[test]
+fn what_is_in_flight_is_answered_before_the_process_ends() {
+    let target = Target::start("t");
+    target.set(Mode::Hang);
+    let file = File::new(&format!(
+        "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\nupstreams: {{u: {{targets: [\"{}\"]}}}}\nroutes:\n{ANY}",
+        target.url()
+    ));
+    let process = Process::start(&file);
+    assert_eq!(process.admin("/health/ready").status, 200);
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| post("/x", &json!({"a": 1})).send(process.addr))).collect();
+        until("all are in flight", || target.in_flight() == 8);
+        process.signal("TERM");
+        until("it is not ready", || process.admin("/health/ready").status == 503);
+        assert_eq!(process.admin("/health/live").status, 200);
+        target.set(Mode::Well);
+        for answer in waiting.into_iter().map(|waiting| waiting.join().unwrap()) {
+            assert_eq!((answer.status, answer.text().as_str()), (200, "t"));
+        }
+    });
+    process.ended_well();
+    assert_eq!(target.count(), 8);
+}
+
+#[test]
+fn a_connection_that_grew_old_costs_no_get_and_no_budget() {
+    // Answers the first request on each connection, and closes it at the second, as if it had just given it up.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                if read(&mut reader).is_some() {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+                    read(&mut reader);
+                }
+            });
+        }
+    });
+    let sections = any("defaults: {retry: {budget: 0%}}\n");
+    let gateway = Gateway::start(&format!("upstreams: {{u: {{targets: [\"{url}\"], breaker: off}}}}\n{sections}"), &[]);
+    for number in 0..40 {
+        assert_eq!(fetch(&gateway).status, 200, "{number}");
+    }
+    let retries = metric(&gateway, "gateway_upstream_retries_total{upstream=\"u\"}").unwrap();
+    assert!(retries > 10.0, "more than an upstream has to begin with: {retries}");
 }
