@@ -1,0 +1,190 @@
+//! What a verifier believes, and what it does not.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chassis::{config::Secret, problem::Code};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    auth::{issuer::Subject, key::Key, keys},
+    config::{KeySource, OwnTokens, TokenSettings},
+};
+
+const LEEWAY_SECONDS: u64 = LEEWAY.as_secs();
+
+struct Fixture {
+    trust: Trust,
+    key: Key,
+    now: SystemTime,
+}
+
+impl Fixture {
+    fn of(source: KeySource) -> Self {
+        let now = SystemTime::now();
+        let own = OwnTokens {
+            issuer: "issuer".to_owned(),
+            audience: "api".to_owned(),
+            ttl: Duration::from_secs(60),
+            keys: source.clone(),
+            publish_for: Duration::from_secs(600),
+        };
+        let trust = Trust::load(&TokenSettings { own: Some(own), foreign: Vec::new() }, now).unwrap();
+        let key = match source {
+            KeySource::Secret(secret) => Key::hs256(&secret),
+            KeySource::Folder(folder) => {
+                Key::ed25519(&Secret::from_file(&folder.join(keys::SIGNING_KEY_FILE)).unwrap())
+            }
+        };
+        Self { trust, key: key.unwrap(), now }
+    }
+
+    fn verifier(&self) -> Verifier {
+        Verifier::new(self.trust.clone())
+    }
+
+    fn hs256() -> Self {
+        Self::of(KeySource::Secret(Secret::new("s".repeat(32))))
+    }
+
+    fn token(&self, header: &Header, claims: &Value) -> String {
+        jsonwebtoken::encode(header, claims, &self.key.encoding).unwrap()
+    }
+
+    fn header(&self) -> Header {
+        Header { typ: Some(TYP.to_owned()), kid: Some(self.key.kid.clone()), ..Header::new(self.key.algorithm) }
+    }
+
+    fn claims(&self) -> Value {
+        json!({"iss": "issuer", "aud": "api", "sub": "7", "exp": unix_seconds(self.now) + 60})
+    }
+
+    fn verdict(&self, token: &str) -> Result<(), Code> {
+        self.verifier().verify(token, self.now).map(|_| ()).map_err(|refusal| refusal.into_problem().code())
+    }
+}
+
+#[test]
+fn an_issued_token_is_valid_until_it_expires() {
+    let folder = tempfile::tempdir().unwrap();
+    for fixture in [Fixture::hs256(), Fixture::of(KeySource::Folder(folder.path().to_owned()))] {
+        let subject = Subject { id: 7, user_type: "admin" };
+        let (token, _) = fixture.trust.issue(&subject, fixture.now).unwrap();
+        let mut verifier = fixture.verifier();
+        let caller = verifier.verify(&token, fixture.now).unwrap();
+        assert_eq!((caller.text("sub"), caller.text("user_type")), (Some("7"), Some("admin")));
+        let late = fixture.now + Duration::from_secs(60 + LEEWAY_SECONDS + 1);
+        let refused = verifier.verify(&token, late).unwrap_err().into_problem();
+        assert_eq!(refused.code(), Code::TokenExpired, "a remembered token expires too");
+    }
+}
+
+#[test]
+fn a_token_with_wrong_or_missing_claims_is_refused() {
+    let fixture = Fixture::hs256();
+    let now = unix_seconds(fixture.now);
+    for (claim, value, expected) in [
+        ("iss", json!("another"), Err(Code::TokenInvalid)),
+        ("iss", Value::Null, Err(Code::TokenInvalid)),
+        ("aud", json!("another"), Err(Code::TokenInvalid)),
+        ("aud", Value::Null, Err(Code::TokenInvalid)),
+        ("aud", json!(["x", "api"]), Ok(())),
+        ("sub", Value::Null, Err(Code::TokenInvalid)),
+        ("exp", Value::Null, Err(Code::TokenInvalid)),
+        ("exp", json!("soon"), Err(Code::TokenInvalid)),
+        ("exp", json!(now - 6), Err(Code::TokenExpired)),
+        ("exp", json!(now - 1), Ok(())),
+        ("nbf", json!(now + 60), Err(Code::TokenInvalid)),
+    ] {
+        let mut claims = fixture.claims();
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(claim);
+        } else {
+            claims[claim] = value.clone();
+        }
+        let token = fixture.token(&fixture.header(), &claims);
+        assert_eq!(fixture.verdict(&token), expected, "{claim} = {value}");
+    }
+}
+
+#[test]
+fn a_token_with_a_wrong_header_is_refused() {
+    let fixture = Fixture::hs256();
+    let good = fixture.header();
+    for (why, header) in [
+        ("an ID token", Header { typ: Some("JWT".to_owned()), ..good.clone() }),
+        ("no type", Header { typ: None, ..good.clone() }),
+        ("another key", Header { kid: Some("another".to_owned()), ..good.clone() }),
+        ("a path as key", Header { kid: Some("../../dev/null".to_owned()), ..good.clone() }),
+        ("no key", Header { kid: None, ..good.clone() }),
+        ("an unknown extension", Header { crit: Some(vec!["b64".to_owned()]), ..good.clone() }),
+        ("another algorithm", Header { alg: Algorithm::HS384, ..good.clone() }),
+    ] {
+        let token = fixture.token(&header, &fixture.claims());
+        assert_eq!(fixture.verdict(&token), Err(Code::TokenInvalid), "{why}");
+    }
+    let long = Header { typ: Some("application/AT+JWT".to_owned()), ..good };
+    assert_eq!(fixture.verdict(&fixture.token(&long, &fixture.claims())), Ok(()));
+}
+
+#[test]
+fn unsigned_and_tampered_tokens_are_refused() {
+    let fixture = Fixture::hs256();
+    let good = fixture.token(&fixture.header(), &fixture.claims());
+    let parts: Vec<&str> = good.split('.').collect();
+    let none = json!({"alg": "none", "typ": TYP, "kid": fixture.key.kid}).to_string();
+    let admin = URL_SAFE_NO_PAD.encode(json!({"iss": "issuer", "aud": "api", "sub": "1", "exp": 9e9}).to_string());
+    for (why, token) in [
+        ("alg none", format!("{}.{}.", URL_SAFE_NO_PAD.encode(&none), parts[1])),
+        ("alg none with a signature", format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(none), parts[1], parts[2])),
+        ("other claims", format!("{}.{admin}.{}", parts[0], parts[2])),
+        ("no signature", format!("{}.{}.", parts[0], parts[1])),
+        ("two parts", format!("{}.{}", parts[0], parts[1])),
+        ("no JWT", "abc".to_owned()),
+        ("too long", "a".repeat(TOKEN_BYTES_MAX + 1)),
+    ] {
+        assert_eq!(fixture.verdict(&token), Err(Code::TokenInvalid), "{why}");
+    }
+}
+
+#[test]
+fn a_public_key_is_no_shared_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Fixture::of(KeySource::Folder(folder.path().to_owned()));
+    let public = serde_json::to_vec(&fixture.trust.jwks()).unwrap();
+    let jwks: Value = serde_json::from_slice(&public).unwrap();
+    let x = URL_SAFE_NO_PAD.decode(jwks["keys"][0]["x"].as_str().unwrap()).unwrap();
+    for secret in [public, x] {
+        let header = Header { alg: Algorithm::HS256, ..fixture.header() };
+        let forged = jsonwebtoken::encode(&header, &fixture.claims(), &EncodingKey::from_secret(&secret)).unwrap();
+        assert_eq!(fixture.verdict(&forged), Err(Code::TokenInvalid));
+    }
+}
+
+#[test]
+fn only_public_keys_are_published() {
+    assert_eq!(serde_json::to_string(&Fixture::hs256().trust.jwks()).unwrap(), r#"{"keys":[]}"#);
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Fixture::of(KeySource::Folder(folder.path().to_owned()));
+    let jwks = serde_json::to_value(fixture.trust.jwks()).unwrap();
+    let key = &jwks["keys"][0];
+    assert_eq!(key["kty"], "OKP");
+    assert_eq!(key["kid"], fixture.key.kid.as_str());
+    assert!(key.get("d").is_none(), "{key}");
+    let again = Fixture::of(KeySource::Folder(folder.path().to_owned()));
+    assert_eq!(again.key.kid, fixture.key.kid, "the key stays");
+}
+
+#[test]
+fn the_memory_for_verified_tokens_is_bounded() {
+    let fixture = Fixture::hs256();
+    let mut verifier = fixture.verifier();
+    for n in 0..=CACHE_ENTRIES_MAX {
+        let mut claims = fixture.claims();
+        claims["jti"] = json!(n);
+        verifier.verify(&fixture.token(&fixture.header(), &claims), fixture.now).unwrap();
+    }
+    assert!(verifier.verified.len() <= CACHE_ENTRIES_MAX);
+}
