@@ -12,7 +12,6 @@ use crate::{
     metrics::RouteMetrics,
     reload::Live,
     routing::table::Methods,
-    upstream::target::TargetStatus,
 };
 
 /// Everything that the page shows, in one answer, so that its numbers are of one moment.
@@ -70,25 +69,17 @@ pub(super) fn upstreams(live: &Live) -> Value {
         .iter()
         .zip(&shared.handles.upstreams)
         .map(|(upstream, metrics)| {
+            let status = upstream.status();
             let failures: serde_json::Map<String, Value> =
                 metrics.failures().map(|(kind, count)| (kind.to_owned(), json!(count))).collect();
-            let status = upstream.status();
-            let targets: Vec<Value> = status.targets.iter().map(target).collect();
             json!({
-                "upstream": status.name, "in_flight": status.in_flight, "max_in_flight": status.in_flight_max,
-                "refused": status.refused, "failures": failures, "retries": status.retries, "targets": targets,
+                "upstream": status.name, "state": status.summary(), "in_flight": status.in_flight,
+                "max_in_flight": status.in_flight_max, "refused": status.refused, "retries": status.retries,
+                "failures": failures, "targets": status.targets,
             })
         })
         .collect();
     json!({"upstreams": upstreams})
-}
-
-fn target(status: &TargetStatus) -> Value {
-    json!({
-        "target": status.address, "state": if status.is_out() { "out" } else { "up" }, "weight": status.weight,
-        "health": status.health, "breaker": status.breaker, "in_flight": status.in_flight,
-        "requests": status.requests, "failures": status.failures,
-    })
 }
 
 /// The last requests that failed.

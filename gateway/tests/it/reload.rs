@@ -135,6 +135,34 @@ fn an_answer_that_is_under_way_goes_on_through_a_reload() {
     assert_eq!(client.join().unwrap(), Ok((200, b"ok".to_vec())));
 }
 
+#[test]
+fn a_client_that_keeps_its_connection_for_later_does_not_hold_up_the_end() {
+    let upstream = Upstream::answering(ANSWER);
+    let gateway = Process::start(&File::new(&yaml(&upstream, "")));
+    let mut idle = Client::new(gateway.addr, true);
+    assert_eq!(idle.get("/x").unwrap().0, 200);
+    gateway.signal("TERM");
+    gateway.logged(|line| line["message"] == "drained; idle connections are closed");
+    gateway.ended_well();
+}
+
+#[test]
+fn every_answer_closes_its_connection_while_the_gateway_drains() {
+    let upstream = Upstream::answering(ANSWER);
+    let gateway = Process::start(&File::new(&yaml(&upstream, "")));
+    let (mut kept, mut other) = (Client::new(gateway.addr, true), Client::new(gateway.addr, true));
+    assert!(kept.get("/x").is_ok() && other.get("/x").is_ok());
+    assert!(kept.is_open());
+    gateway.signal("TERM");
+    gateway.logged(|line| line["message"] == "SIGTERM: draining");
+    until(|| {
+        // The connection is there until it is told to close; then the client goes elsewhere.
+        assert_eq!(kept.get("/x").unwrap().0, 200);
+        (!kept.is_open()).then_some(())
+    });
+    gateway.ended_well();
+}
+
 /// So many requests see a failure that happens once in ten thousand.
 const REQUESTS: u32 = 50_000;
 
