@@ -7,6 +7,7 @@ use chassis::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    access_log::AccessLog,
     auth::policy::Policy,
     config::{JwksSource, KeySource, RouteSettings},
     metrics::RouteMetrics,
@@ -153,7 +154,7 @@ pub(super) fn config(live: &Live) -> Value {
             "docs": config.builtin.docs, "openapi": config.builtin.openapi, "jwks": config.builtin.jwks,
             "health": config.builtin.health,
         },
-        "access_log": format!("{:?}", config.observe.access_log),
+        "access_log": access_log(config.observe.access_log),
         "upstreams": upstreams,
         "routes": config.routes.iter().map(|route| self::route(route, &config.upstreams[route.upstream].name)).collect::<Vec<_>>(),
     })
@@ -182,6 +183,14 @@ fn auth(policy: &Policy) -> String {
             let claim = |(claim, values): &(String, Vec<String>)| format!("{claim}: {}", values.join(" or "));
             claims.iter().map(claim).collect::<Vec<_>>().join(", ")
         }
+    }
+}
+
+fn access_log(log: AccessLog) -> Value {
+    match log {
+        AccessLog::Off => json!("off"),
+        AccessLog::Sample { percent } => json!({"sample": format!("{percent}%")}),
+        AccessLog::On => json!("on"),
     }
 }
 
