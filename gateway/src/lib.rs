@@ -7,6 +7,8 @@ pub mod builder;
 pub mod server;
 pub mod settings;
 
+pub mod drain;
+
 pub mod proxy;
 
 pub mod auth;

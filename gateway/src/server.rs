@@ -13,12 +13,10 @@ use std::{
 use actix_codec::Framed;
 use actix_http::{HttpService, Request, error::DispatchError, h1};
 use actix_rt::net::TcpStream;
-use actix_server::ServerHandle;
 use actix_service::{ServiceFactoryExt, fn_service};
 use chassis::{
     config::StartError,
     envelope::Surroundings,
-    health::Health,
     metrics::HttpMetrics,
     server::{DISCONNECT_TIMEOUT, DRAIN_DEADLINE, KEEP_ALIVE, addr_of, bind},
 };
@@ -28,6 +26,7 @@ use prometheus_client::registry::Registry;
 use crate::{
     admin,
     config::{Config, mistake},
+    drain::Drain,
     hooks::Hooks,
     proxy::{self, http2},
     reload::{Live, Source, ThreadLocalWorker, source::Fingerprint, watcher::ConfigWatcher},
@@ -36,10 +35,6 @@ use crate::{
     upstream::metrics::UpstreamCollector,
     worker::{Process, Shared},
 };
-
-/// After accepting has been paused, connections that were just accepted still are on their way to a worker, through the
-/// thread that accepts and a channel; stopping would drop them. Both take microseconds; this is ample.
-const SETTLE: Duration = Duration::from_millis(200);
 
 /// The sockets of a gateway.
 pub struct Listeners {
@@ -157,8 +152,7 @@ impl Server {
     /// The operating system refuses a listener.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
         let health = self.live.current().process.health.clone();
-        let around =
-            Surroundings { health: health.clone(), registry: self.registry, http: self.admin_http, verifier: None };
+        let around = Surroundings { health, registry: self.registry, http: self.admin_http, verifier: None };
         let live = Arc::clone(&self.live);
         let admin = chassis::server::serve(self.listeners.admin, 1, around, move |app| admin::endpoints(app, &live))?;
         let admin_handle = admin.handle();
@@ -166,40 +160,19 @@ impl Server {
         self.live.watch();
         self.tls.iter().for_each(ServerTls::watch);
         let watcher = self.watcher.map(|watcher| actix_rt::spawn(watcher.run()));
+        let drain = Drain { live: Arc::clone(&self.live), delay: self.drain_delay, shared: self.listeners.shared };
         let public = serve_public(self.listeners.public, self.tls, self.workers, self.live)?;
-        let drain = Drain { delay: self.drain_delay, shared: self.listeners.shared, health };
-        actix_rt::spawn(drain.after(shutdown, public.handle()));
-        public.await.map_err(StartError::failed)?;
+        let handle = public.handle();
+        tokio::select! {
+            ended = public => ended.map_err(StartError::failed)?,
+            () = drain.after(shutdown, handle) => {}
+        }
         if let Some(watcher) = watcher {
             watcher.abort();
         }
         // Last, so that operators see the drain to its end.
         admin_handle.stop(true).await;
         admin.await.map_err(StartError::failed)?.map_err(StartError::failed)
-    }
-}
-
-/// How the gateway ends without a request failing.
-struct Drain {
-    health: Health,
-    /// How long balancers need to notice that it is not ready.
-    delay: Duration,
-    shared: bool,
-}
-
-impl Drain {
-    /// From the shutdown on every answer closes its connection, so that clients go elsewhere. New connections are
-    /// taken for as long as nobody else takes them; at last, those in flight finish under a deadline.
-    async fn after(self, shutdown: impl Future<Output = ()>, handle: ServerHandle) {
-        shutdown.await;
-        self.health.drain();
-        if self.shared {
-            handle.pause().await;
-        }
-        tokio::time::sleep(self.delay).await;
-        handle.pause().await;
-        tokio::time::sleep(SETTLE).await;
-        handle.stop(true).await;
     }
 }
 

@@ -143,7 +143,7 @@ impl Worker {
             .map(|(upstream, client)| (upstream.name(), (upstream, client)))
             .collect();
         let client = |upstream: &Upstream| match kept.get(upstream.name()) {
-            Some((known, client)) if known.is_same(upstream) => (*client).clone(),
+            Some((known, client)) if known.id() == upstream.id() => (*client).clone(),
             Some(_) | None => Client::new(upstream.settings(), upstream.tls()),
         };
         let clients = shared.upstreams.iter().map(client).collect();

@@ -91,16 +91,26 @@ function routeRow(route, old, seconds) {
   ];
 }
 
+function targetCells(target) {
+  const [state, className] = target.health === "unhealthy" ? ["down", "bad"]
+    : target.breaker !== "closed" ? [`breaker ${target.breaker.replace("_", " ")}`, "bad"]
+    : target.health === "healthy" ? ["up", "good"] : ["not checked", "none"];
+  return [
+    cell(target.address, "id"), cell(state, className), number(target.in_flight, whole(target.in_flight)),
+    number(target.requests, whole(target.requests)), number(target.failures, whole(target.failures), true),
+  ];
+}
+
 function upstreamRows(upstream) {
   const failures = Object.entries(upstream.failures).filter(([, n]) => n > 0);
   const failed = failures.map(([kind, n]) => `${kind.replaceAll("_", " ")} ${whole(n)}`).join(", ");
-  return upstream.targets.map((target, index) => index === 0 ? [
-    cell(upstream.upstream), cell(target.target, "id"), cell(target.state, target.state === "up" ? "good" : "bad"),
-    number(upstream.in_flight, whole(upstream.in_flight)), cell(whole(upstream.max_in_flight), "n"),
-    number(upstream.retries, whole(upstream.retries)), cell(failed || "none", failed ? "bad" : "none"),
-  ] : [
-    cell(""), cell(target.target, "id"), cell(target.state, target.state === "up" ? "good" : "bad"),
-    cell(""), cell(""), cell(""), cell(""),
+  const room = `${whole(upstream.in_flight)} of ${whole(upstream.max_in_flight)}`;
+  return upstream.targets.map((target, index) => [
+    cell(index === 0 ? upstream.upstream : ""), ...targetCells(target),
+    ...(index === 0 ? [
+      number(upstream.in_flight, room), number(upstream.refused, whole(upstream.refused), true),
+      number(upstream.retries, whole(upstream.retries)), cell(failed || "none", failed ? "bad" : "none"),
+    ] : [cell(""), cell(""), cell(""), cell("")]),
   ]);
 }
 
@@ -120,7 +130,8 @@ function element(name, attributes) {
 // Two lines over two minutes; the newest point is at the right edge.
 function plot(id, lines, show) {
   const [width, height] = [600, 160];
-  const max = Math.max(...lines.flat().filter((y) => y !== null), 0) || 1;
+  const highest = Math.max(...lines.flat().filter((y) => y !== null), 0);
+  const max = highest || 1;
   const x = (index, length) => width - (length - 1 - index) * (width / (SAMPLES_MAX - 1));
   const y = (value) => height - 4 - (value / (max * 1.1)) * (height - 8);
   const svg = byId(id);
@@ -136,7 +147,7 @@ function plot(id, lines, show) {
     }
     svg.append(element("polyline", { class: `line-${index + 1}`, points: path.join(" ") }));
   });
-  byId(`${id}-max`).textContent = `highest ${show(max)}`;
+  byId(`${id}-max`).textContent = highest ? `highest ${show(highest)}` : "";
 }
 
 function draw(now) {

@@ -7,12 +7,12 @@ use chassis::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    access_log::AccessLog,
     auth::policy::Policy,
     config::{JwksSource, KeySource, RouteSettings},
     metrics::RouteMetrics,
     reload::Live,
     routing::table::Methods,
-    upstream::target::TargetStatus,
 };
 
 /// Everything that the page shows, in one answer, so that its numbers are of one moment.
@@ -70,25 +70,17 @@ pub(super) fn upstreams(live: &Live) -> Value {
         .iter()
         .zip(&shared.handles.upstreams)
         .map(|(upstream, metrics)| {
+            let status = upstream.status();
             let failures: serde_json::Map<String, Value> =
                 metrics.failures().map(|(kind, count)| (kind.to_owned(), json!(count))).collect();
-            let status = upstream.status();
-            let targets: Vec<Value> = status.targets.iter().map(target).collect();
             json!({
-                "upstream": status.name, "in_flight": status.in_flight, "max_in_flight": status.in_flight_max,
-                "refused": status.refused, "failures": failures, "retries": status.retries, "targets": targets,
+                "upstream": status.name, "state": status.summary(), "in_flight": status.in_flight,
+                "max_in_flight": status.in_flight_max, "refused": status.refused, "retries": status.retries,
+                "failures": failures, "targets": status.targets,
             })
         })
         .collect();
     json!({"upstreams": upstreams})
-}
-
-fn target(status: &TargetStatus) -> Value {
-    json!({
-        "target": status.address, "state": if status.is_out() { "out" } else { "up" }, "weight": status.weight,
-        "health": status.health, "breaker": status.breaker, "in_flight": status.in_flight,
-        "requests": status.requests, "failures": status.failures,
-    })
 }
 
 /// The last requests that failed.
@@ -162,7 +154,7 @@ pub(super) fn config(live: &Live) -> Value {
             "docs": config.builtin.docs, "openapi": config.builtin.openapi, "jwks": config.builtin.jwks,
             "health": config.builtin.health,
         },
-        "access_log": format!("{:?}", config.observe.access_log),
+        "access_log": access_log(config.observe.access_log),
         "upstreams": upstreams,
         "routes": config.routes.iter().map(|route| self::route(route, &config.upstreams[route.upstream].name)).collect::<Vec<_>>(),
     })
@@ -191,6 +183,14 @@ fn auth(policy: &Policy) -> String {
             let claim = |(claim, values): &(String, Vec<String>)| format!("{claim}: {}", values.join(" or "));
             claims.iter().map(claim).collect::<Vec<_>>().join(", ")
         }
+    }
+}
+
+fn access_log(log: AccessLog) -> Value {
+    match log {
+        AccessLog::Off => json!("off"),
+        AccessLog::Sample { percent } => json!({"sample": format!("{percent}%")}),
+        AccessLog::On => json!("on"),
     }
 }
 

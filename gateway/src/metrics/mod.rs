@@ -40,7 +40,8 @@ pub struct Handles {
 }
 
 impl Handles {
-    fn all(&self) -> impl Iterator<Item = &Arc<RouteMetrics>> {
+    /// Those of all routes; two routes of one name have the same.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<RouteMetrics>> {
         self.routes.iter().chain([&self.builtin, &self.unmatched])
     }
 }

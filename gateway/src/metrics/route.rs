@@ -98,6 +98,11 @@ impl RouteMetrics {
         statuses
     }
 
+    /// Requests that have ended.
+    pub fn answered(&self) -> u64 {
+        self.statuses().iter().map(|(_, count)| count).sum()
+    }
+
     /// Requests that have begun and not ended.
     pub fn in_flight(&self) -> i64 {
         self.in_flight.load(Ordering::Relaxed)

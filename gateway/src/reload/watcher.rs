@@ -27,23 +27,24 @@ pub struct ConfigWatcher {
     read: Fingerprint,
     /// What was seen at the last look, where it differs from what was read.
     seen: Option<Fingerprint>,
+    hangup: Option<Signal>,
 }
 
 impl ConfigWatcher {
-    /// A watcher for a gateway that began with what has this fingerprint.
+    /// A watcher for a gateway that began with what has this fingerprint. SIGHUP is listened for from now on: nobody who
+    /// sees a gateway that is ready shall end it by asking for a reload. Runs inside a tokio runtime.
     pub fn new(source: Source, live: Arc<Live>, read: Fingerprint) -> Self {
         live.current().process.reload.began(read.short());
-        Self { source, live, read, seen: None }
+        Self { source, live, read, seen: None, hangup: hangup() }
     }
 
     /// Watches for as long as it is polled.
     pub async fn run(mut self) {
-        let mut hangup = hangup();
         let mut ticks = interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = received(&mut hangup) => self.reload("SIGHUP").await,
+                () = received(&mut self.hangup) => self.reload("SIGHUP").await,
                 _ = ticks.tick() => self.look().await,
             }
         }

@@ -148,16 +148,6 @@ impl Upstream {
         self.0.tls.as_ref()
     }
 
-    /// Whether this is a handle to the same upstream: its counters are shared.
-    pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// Requests in flight.
-    pub fn in_flight(&self) -> usize {
-        self.0.in_flight.load(Ordering::Relaxed)
-    }
-
     /// Signs the assertions that it asks for.
     pub fn signer(&self) -> Option<&AssertionSigner> {
         self.0.signer.as_ref()

@@ -159,7 +159,7 @@ fn the_page_shows_the_numbers_in_a_browser() {
         "<b id=\"total\">1,235</b>",
         "<td class=\"id\">seen-in-the-page</td>",
         "<td class=\"\">insufficient_scope</td>",
-        "<td class=\"good\">up</td>",
+        "<td class=\"none\">not checked</td>",
         "<polyline class=\"line-1\"",
     ] {
         assert!(dom.contains(part), "{part}: {dom}");

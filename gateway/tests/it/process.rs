@@ -172,6 +172,11 @@ impl Client {
         Self { addr, connection: None, keeps }
     }
 
+    /// Whether the server will take another request on the same connection.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// The status and the body of the answer to `GET path`.
     pub(crate) fn get(&mut self, path: &str) -> Result<(u16, Vec<u8>), String> {
         let describe = |error: std::io::Error| error.to_string();

@@ -135,11 +135,40 @@ fn an_answer_that_is_under_way_goes_on_through_a_reload() {
     assert_eq!(client.join().unwrap(), Ok((200, b"ok".to_vec())));
 }
 
+#[test]
+fn a_client_that_keeps_its_connection_for_later_does_not_hold_up_the_end() {
+    let upstream = Upstream::answering(ANSWER);
+    let gateway = Process::start(&File::new(&yaml(&upstream, "")));
+    let mut idle = Client::new(gateway.addr, true);
+    assert_eq!(idle.get("/x").unwrap().0, 200);
+    gateway.signal("TERM");
+    gateway.logged(|line| line["message"] == "drained; idle connections are closed");
+    gateway.ended_well();
+}
+
+#[test]
+fn every_answer_closes_its_connection_while_the_gateway_drains() {
+    let upstream = Upstream::answering(ANSWER);
+    let gateway = Process::start(&File::new(&yaml(&upstream, "")));
+    let (mut kept, mut other) = (Client::new(gateway.addr, true), Client::new(gateway.addr, true));
+    assert!(kept.get("/x").is_ok() && other.get("/x").is_ok());
+    assert!(kept.is_open());
+    gateway.signal("TERM");
+    gateway.logged(|line| line["message"] == "SIGTERM: draining");
+    until(|| {
+        // The connection is there until it is told to close; then the client goes elsewhere.
+        assert_eq!(kept.get("/x").unwrap().0, 200);
+        (!kept.is_open()).then_some(())
+    });
+    gateway.ended_well();
+}
+
 /// So many requests see a failure that happens once in ten thousand.
 const REQUESTS: u32 = 50_000;
 
-/// Sends [`REQUESTS`] through several clients, keeping their connections or not, while `meanwhile` runs again and again.
-fn under_load(addr: std::net::SocketAddr, mut meanwhile: impl FnMut()) {
+/// Sends [`REQUESTS`] through several clients, keeping their connections or not, while `meanwhile` runs again and again;
+/// it is told how many are left.
+fn under_load(addr: std::net::SocketAddr, mut meanwhile: impl FnMut(&AtomicU32)) {
     let (left, failures) = (AtomicU32::new(REQUESTS), std::sync::Mutex::new(Vec::new()));
     let client = |keeps: bool| {
         let mut client = Client::new(addr, keeps);
@@ -156,7 +185,7 @@ fn under_load(addr: std::net::SocketAddr, mut meanwhile: impl FnMut()) {
             .map(|keeps| scope.spawn(move || client(keeps)))
             .collect();
         while !clients.iter().all(thread::ScopedJoinHandle::is_finished) {
-            meanwhile();
+            meanwhile(&left);
         }
     });
     let failures = failures.into_inner().unwrap();
@@ -178,7 +207,7 @@ fn no_request_fails_while_the_configuration_is_reloaded() {
     let gateway = Process::start(&file);
     let files = [yaml(&other, MORE), yaml(&upstream, "nonsense"), yaml(&upstream, ""), yaml(&other, "")];
     let mut next = files.iter().cycle();
-    under_load(gateway.addr, || {
+    under_load(gateway.addr, |_| {
         file.replace(next.next().unwrap());
         gateway.signal("HUP");
         thread::sleep(Duration::from_millis(20));
@@ -196,9 +225,26 @@ fn no_request_fails_while_one_gateway_takes_over_from_another() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut running = Process::start_on(&listener, &file);
     let mut restarts = 0;
-    under_load(listener.local_addr().unwrap(), || {
+    under_load(listener.local_addr().unwrap(), |_| {
         let successor = Process::start_on(&listener, &file);
         std::mem::replace(&mut running, successor).terminate();
+        restarts += 1;
+    });
+    assert!(restarts >= 2, "{restarts} restarts only");
+}
+
+#[test]
+fn no_request_fails_while_a_gateway_is_restarted_on_a_socket_that_outlives_it() {
+    let upstream = Upstream::answering(ANSWER);
+    let file = File::new(&yaml(&upstream, ""));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut running = Some(Process::start_on(&listener, &file));
+    let mut restarts = 0;
+    under_load(listener.local_addr().unwrap(), |left| {
+        let goal = left.load(Ordering::Relaxed).saturating_sub(REQUESTS / 5);
+        until(|| (left.load(Ordering::Relaxed) <= goal).then_some(()));
+        running.take().unwrap().terminate();
+        running = Some(Process::start_on(&listener, &file));
         restarts += 1;
     });
     assert!(restarts >= 2, "{restarts} restarts only");
