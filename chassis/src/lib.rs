@@ -24,6 +24,7 @@ pub mod timestamp;
 // For operators.
 pub mod health;
 pub mod metrics;
+pub mod probe;
 
 #[cfg(feature = "testing")]
 pub mod testing;

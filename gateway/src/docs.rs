@@ -12,7 +12,6 @@ use serde_json::{Map, Value, json};
 use crate::{
     auth::policy::Policy,
     config::{Config, Destination},
-    routing::table::Lookup,
     upstream::{client::Outgoing, pool::Tried},
     worker::Worker,
 };
@@ -125,8 +124,10 @@ fn copy_operations(config: &Config, upstream: usize, document: &Value, paths: &m
             if !METHODS.contains(&method.as_str()) {
                 continue;
             }
-            let found = config.table.find(&sample, &method.to_uppercase());
-            let Lookup::Found(Destination::Route(route)) = found else { continue };
+            let method_name = method.to_uppercase();
+            // Whatever hosts and headers a route is for, its path and method are documented.
+            let found = config.table.at(&sample).into_iter().find(|entry| entry.methods.allow(&method_name));
+            let Some(Destination::Route(route)) = found.map(|entry| entry.route) else { continue };
             let route = &config.routes[route];
             if route.upstream != upstream || route.rewrite.is_some() {
                 continue;

@@ -4,6 +4,7 @@
 //! [`upstream`], which know nothing of each other; [`config`] makes them all from the YAML; [`server`] serves.
 
 pub mod builder;
+pub mod commands;
 pub mod server;
 pub mod settings;
 

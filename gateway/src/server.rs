@@ -234,10 +234,17 @@ pub fn load(path: &Path, lookup: chassis::config::Lookup<'_>) -> Result<Config, 
 /// # Errors
 /// Every mistake, with its line.
 pub fn load_with(path: &Path, lookup: chassis::config::Lookup<'_>, hooks: &Hooks) -> Result<Config, StartError> {
-    let source = std::fs::read_to_string(path).map_err(|error| {
+    load_text_with(&path.display().to_string(), &read(path)?, lookup, hooks)
+}
+
+/// Reads the text of the YAML at `path`.
+///
+/// # Errors
+/// Names the file and the reason.
+pub fn read(path: &Path) -> Result<String, StartError> {
+    std::fs::read_to_string(path).map_err(|error| {
         StartError::Config(vec![format!("cannot read the configuration {}: {error} (GATEWAY_CONFIG)", path.display())])
-    })?;
-    load_text_with(&path.display().to_string(), &source, lookup, hooks)
+    })
 }
 
 /// Reads YAML that is at hand; `name` is what mistakes call it.

@@ -44,6 +44,9 @@ pub struct Args {
     /// Threads that read the database [default: the number of cores, at most 8]
     #[arg(long, env = "ORDERS_READERS")]
     pub readers: Option<String>,
+    /// Ask the running service whether it is ready, and exit with 0 or 1.
+    #[arg(long)]
+    pub healthcheck: bool,
 }
 
 /// The settings as needed.
@@ -154,6 +157,7 @@ mod tests {
             log_format: wrong("xml"),
             workers: wrong("0"),
             readers: wrong("1000"),
+            healthcheck: false,
         };
         let mistakes = mistakes_of(&args, &|name| (name == "ORDERS_INTERNAL_KEY").then(|| "short".to_owned()));
         let named: Vec<&str> = mistakes.iter().filter_map(|line| line.split(':').next()).collect();

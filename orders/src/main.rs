@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use chassis::{
     config::{self, StartError},
-    logging, server,
+    logging, probe, server,
 };
 use orders::{Args, Server, Settings};
 
@@ -18,6 +18,9 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), StartError> {
     let settings = Settings::from_args(args, &config::environment)?;
+    if args.healthcheck {
+        return probe::listener(settings.listen).map_err(StartError::failed);
+    }
     logging::init(settings.log_format);
     actix_rt::System::new().block_on(async {
         let shutdown = server::shutdown_signal();

@@ -67,6 +67,9 @@ pub struct Args {
     /// The number of threads that serve requests [default: one for each core]
     #[arg(long, env = "USERS_WORKERS")]
     pub workers: Option<String>,
+    /// Ask the running service whether it is ready, and exit with 0 or 1.
+    #[arg(long)]
+    pub healthcheck: bool,
 }
 
 /// The settings as they are needed.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chassis::{config, config::StartError, logging, server};
+use chassis::{config, config::StartError, logging, probe, server};
 use users::{Args, Server, Settings};
 
 fn main() -> ExitCode {
@@ -10,10 +10,13 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
-    config::exit("users", Settings::from_args(&args, &config::environment).and_then(run))
+    config::exit("users", Settings::from_args(&args, &config::environment).and_then(|settings| run(&args, settings)))
 }
 
-fn run(settings: Settings) -> Result<(), StartError> {
+fn run(args: &Args, settings: Settings) -> Result<(), StartError> {
+    if args.healthcheck {
+        return probe::listener(settings.listen).map_err(StartError::failed);
+    }
     logging::init(settings.log_format);
     actix_rt::System::new().block_on(async {
         let shutdown = server::shutdown_signal();

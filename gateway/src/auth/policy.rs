@@ -1,5 +1,7 @@
 //! Decides whether a caller may use a route. Pure: knows no HTTP and reads no clock.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 /// The claims of a verified token.
@@ -16,6 +18,19 @@ pub enum Policy {
     Claims(Vec<(String, Vec<String>)>),
 }
 
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Public => f.write_str("public"),
+            Self::SignedIn => f.write_str("signed-in"),
+            Self::Claims(claims) => {
+                let claims = claims.iter().map(|(claim, values)| format!("{claim}={}", values.join("|")));
+                f.write_str(&claims.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
 /// What a policy says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict<'a> {
@@ -30,6 +45,17 @@ impl Policy {
     /// Whether a request without a token may pass.
     pub const fn is_public(&self) -> bool {
         matches!(self, Self::Public)
+    }
+
+    /// Whether everybody who passes this policy passes `other` too.
+    pub fn is_within(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Public) | (Self::SignedIn | Self::Claims(_), Self::SignedIn) => true,
+            (Self::Public, _) | (Self::SignedIn, Self::Claims(_)) => false,
+            (Self::Claims(held), Self::Claims(wanted)) => wanted.iter().all(|(claim, values)| {
+                held.iter().any(|(known, allowed)| known == claim && allowed.iter().all(|value| values.contains(value)))
+            }),
+        }
     }
 
     /// The verdict about a caller.
@@ -78,6 +104,16 @@ mod tests {
         ] {
             assert_eq!(policy.decide(caller) == Verdict::Allowed, allowed, "{policy:?}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_lets_fewer_pass_is_within_one_that_lets_more_pass() {
+        let (admin, either) = (policy("t", &["admin"]), policy("t", &["admin", "default"]));
+        for (narrow, wide) in [(&admin, &either), (&either, &Policy::SignedIn), (&Policy::SignedIn, &Policy::Public)] {
+            assert!(narrow.is_within(wide) && narrow.is_within(narrow), "{narrow} {wide}");
+            assert!(!wide.is_within(narrow), "{wide} {narrow}");
+        }
+        assert!(!admin.is_within(&policy("other", &["admin"])));
     }
 
     #[test]

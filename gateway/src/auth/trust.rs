@@ -16,9 +16,11 @@ use super::{
     foreign::Foreign,
     issuer::{Issuer, Subject},
     jwks::VerifyingKey,
+    key_folder,
     keyring::{Generation, KeyRing, KeySet},
+    policy::Claims,
 };
-use crate::config::{OwnTokens, TokenSettings, TypRule};
+use crate::config::{KeySource, OwnTokens, TokenSettings, TypRule};
 
 /// The handle. Clones are the same trust.
 #[derive(Clone, Debug)]
@@ -64,6 +66,19 @@ impl Trust {
         let foreign = settings.foreign.iter().map(|issuer| Foreign::new(issuer, generation.clone())).collect();
         let watched = AtomicBool::new(false);
         Ok(Self(Arc::new(Inner { settings: settings.clone(), watched, generation, own: own.transpose()?, foreign })))
+    }
+
+    /// Loads keys that are there already; makes none.
+    ///
+    /// # Errors
+    /// Names the folder or file and the reason.
+    pub fn existing(settings: &TokenSettings, now: SystemTime) -> Result<Self, String> {
+        match settings.own.as_ref().map(|own| &own.keys) {
+            Some(KeySource::Folder(folder)) if key_folder::is_empty(folder) => {
+                Err(format!("there is no key in {}", folder.display()))
+            }
+            Some(KeySource::Folder(_) | KeySource::Secret(_)) | None => Self::load(settings, now),
+        }
     }
 
     /// Its settings.
@@ -124,6 +139,16 @@ impl Trust {
         let own = self.0.own.as_ref();
         let own = own.ok_or_else(|| Problem::internal("a token was to be issued, but there is no key of our own"))?;
         let token = own.issuer.issue(own.ring.current().signing(), subject, now).map_err(Problem::internal)?;
+        Ok((token, own.issuer.ttl()))
+    }
+
+    /// A token of ours with any claims, for development, and how long it is valid.
+    ///
+    /// # Errors
+    /// The gateway has no key of its own, or it cannot sign.
+    pub fn issue_any(&self, claims: Claims, now: SystemTime) -> Result<(String, Duration), String> {
+        let own = self.0.own.as_ref().ok_or("the configuration names no key of our own to sign with")?;
+        let token = own.issuer.issue_any(own.ring.current().signing(), claims, now)?;
         Ok((token, own.issuer.ttl()))
     }
 }

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 
 use actix_http::header::HeaderName;
-use chassis::config::Lookup;
+use chassis::{config::Lookup, identity::IdentityHeaders};
 use ipnet::IpNet;
 
 use super::{
-    Builtin, BuiltinPaths, Config, Destination,
+    BuiltinPaths, Config, Destination, cases,
+    headers::Reserved,
+    keys,
     mistake::Mistakes,
     observe, resilience,
     routes::{self, Defaults, Known},
@@ -17,14 +19,14 @@ use super::{
 use crate::{
     hooks::Hooks,
     routing::{
-        pattern::Pattern,
-        table::{Methods, Table as RouteTable},
+        condition::Conditions,
+        table::{Entry, Methods, Table as RouteTable},
     },
 };
 
 /// The whole file.
 pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &mut Mistakes) -> Option<Config> {
-    let mut top = root.table(mistakes);
+    let mut top = root.table(&keys::FILE, mistakes);
     version(&mut top, mistakes);
     let listen = top.required("listen", mistakes).and_then(|node| address(node, mistakes));
     let admin = top.required("admin", mistakes).and_then(|node| address(node, mistakes));
@@ -35,7 +37,8 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     let tokens = tokens_node.and_then(|node| tokens::decode(node, lookup, mistakes));
     let aliases = top.optional("aliases").map(|node| aliases(node, mistakes)).unwrap_or_default();
     let builtin = top.optional("builtin").map(|node| builtin(node, mistakes)).unwrap_or_default();
-    let defaults = Defaults::decode(top.optional("defaults"), mistakes);
+    let own = IdentityHeaders::new(identity_headers.iter().map(|(name, _)| name));
+    let defaults = Defaults::decode(top.optional("defaults"), &Reserved { identity: &own }, mistakes);
     let limits = resilience::server_limits(top.optional("limits"), mistakes);
     let upstreams =
         top.required("upstreams", mistakes).map(|node| upstreams::decode(node, &defaults, lookup, mistakes));
@@ -49,11 +52,13 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
         // What could not be decoded is a mistake already, and not one of each route as well.
         hooks,
         issues_tokens: tokens_node.is_some() && tokens.as_ref().is_none_or(|tokens| tokens.own.is_some()),
+        reserved: Reserved { identity: &own },
     };
     let routes = top
         .required("routes", mistakes)
         .map(|node| routes::decode(node, &defaults, &known, &mut table, mistakes))
         .unwrap_or_default();
+    let tests = top.optional("tests").map(|node| cases::decode(node, &upstreams, mistakes)).unwrap_or_default();
     top.finish(mistakes);
     Some(Config {
         listen: listen?,
@@ -70,6 +75,7 @@ pub(super) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
         observe,
         table,
         hooks: hooks.clone(),
+        tests,
     })
 }
 
@@ -97,7 +103,7 @@ fn networks(node: &Node, mistakes: &mut Mistakes) -> Vec<IpNet> {
 }
 
 fn identity(node: &Node, mistakes: &mut Mistakes) -> Vec<(HeaderName, String)> {
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&keys::IDENTITY, mistakes);
     let mut headers = Vec::new();
     if let Some(node) = table.required("headers", mistakes) {
         for (key, claim) in node.entries(mistakes) {
@@ -128,7 +134,7 @@ fn aliases(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, String)> {
 }
 
 fn builtin(node: &Node, mistakes: &mut Mistakes) -> BuiltinPaths {
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&keys::BUILTIN, mistakes);
     let mut path = |name| table.optional(name).and_then(|node| node.parse(mistakes, values::builtin_path)).flatten();
     let paths =
         BuiltinPaths { docs: path("docs"), openapi: path("openapi"), jwks: path("jwks"), health: path("health") };
@@ -138,21 +144,12 @@ fn builtin(node: &Node, mistakes: &mut Mistakes) -> BuiltinPaths {
 
 /// Our own pages are in the table first, so that a route which would hide one is a conflict.
 fn builtin_table(paths: &BuiltinPaths) -> RouteTable<Destination> {
-    let pages = [
-        (paths.docs.clone(), Builtin::Docs),
-        (paths.docs.as_ref().map(|path| format!("{path}/{{file...}}")), Builtin::Docs),
-        (paths.openapi.clone(), Builtin::OpenApi),
-        (paths.jwks.clone(), Builtin::Jwks),
-        (paths.health.as_ref().map(|path| format!("{path}/live")), Builtin::Live),
-        (paths.health.as_ref().map(|path| format!("{path}/ready")), Builtin::Ready),
-    ];
     let mut table = RouteTable::default();
-    for (path, builtin) in pages {
-        let pattern = path.and_then(|path| path.parse::<Pattern>().ok());
-        if let Some(pattern) = pattern {
-            // Two pages at one path: the first has it.
-            let _ = table.insert(&pattern, &Methods::Only(vec!["GET".to_owned()]), Destination::Builtin(builtin));
-        }
+    for (pattern, page) in paths.pages() {
+        let methods = Methods::Only(vec!["GET".to_owned()]);
+        let route = Destination::Builtin(page);
+        // Two pages at one path: the first has it.
+        let _ = table.insert(&pattern, Entry { methods, conditions: Conditions::default(), route });
     }
     table
 }

@@ -44,8 +44,15 @@ impl Mistakes {
         self.0.is_empty()
     }
 
-    /// The mistakes by line.
-    pub fn into_sorted(mut self) -> Vec<Mistake> {
+    /// The mistakes by line. A place behind the end of the text, as parsers give for what is missing there, becomes
+    /// the end.
+    pub fn into_sorted(mut self, source: &str) -> Vec<Mistake> {
+        let lines: Vec<usize> = source.lines().map(|line| line.chars().count()).collect();
+        for Mistake { place, .. } in &mut self.0 {
+            place.line = place.line.clamp(1, lines.len().max(1));
+            let characters = lines.get(place.line - 1).copied().unwrap_or(0);
+            place.column = place.column.clamp(1, characters + 1);
+        }
         self.0.sort_by_key(|mistake| mistake.place);
         self.0
     }

@@ -1,14 +1,26 @@
 //! The configuration: one YAML file, parsed to a tree with places, decoded to what the parts need, with every mistake
 //! reported at once. Each part of the gateway has its own settings type; this is their product.
 
+mod bounds;
+pub mod cases;
+mod conditions;
+mod cors;
 mod decode;
+mod headers;
 mod hooks;
+mod keys;
 pub mod mistake;
 pub mod observe;
+mod reference;
 mod resilience;
 mod routes;
+mod schema;
+mod shape;
 mod tls;
+mod tls_keys;
+mod token_keys;
 mod tokens;
+mod upstream_keys;
 mod upstreams;
 mod values;
 mod yaml;
@@ -23,7 +35,9 @@ use crate::{
     auth::policy::Policy,
     hooks::{Hooks, RouteHooks},
     limit::Rate,
+    proxy::{cors::Cors, edit::Edits},
     routing::{
+        condition::Conditions,
         path::PathOptions,
         pattern::Pattern,
         table::{Methods, Table},
@@ -31,7 +45,10 @@ use crate::{
     tls::{client::UpstreamTlsSettings, server::TlsSettings},
     upstream::{balance::Balance, breaker::BreakerSettings, health::HealthSettings, retry::RetrySettings},
 };
+use cases::Case;
 use mistake::{Mistake, Mistakes};
+pub use reference::reference;
+pub use schema::schema;
 
 /// The gateway as configured. Every value in it is usable: what could not be was a mistake.
 #[derive(Debug)]
@@ -57,6 +74,8 @@ pub struct Config {
     pub table: Table<Destination>,
     /// The hooks that the file could name, so that it can be read anew.
     pub hooks: Hooks,
+    /// What must be true of the routes.
+    pub tests: Vec<Case>,
 }
 
 /// Where a path leads.
@@ -84,6 +103,22 @@ pub struct BuiltinPaths {
     pub openapi: Option<String>,
     pub jwks: Option<String>,
     pub health: Option<String>,
+}
+
+impl BuiltinPaths {
+    /// Each page and the paths that it has.
+    pub fn pages(&self) -> Vec<(Pattern, Builtin)> {
+        let below = |path: &Option<String>, rest: &str| path.as_ref().map(|path| format!("{path}/{rest}"));
+        let pages = [
+            (self.docs.clone(), Builtin::Docs),
+            (below(&self.docs, "{file...}"), Builtin::Docs),
+            (self.openapi.clone(), Builtin::OpenApi),
+            (self.jwks.clone(), Builtin::Jwks),
+            (below(&self.health, "live"), Builtin::Live),
+            (below(&self.health, "ready"), Builtin::Ready),
+        ];
+        pages.into_iter().filter_map(|(path, page)| Some((path?.parse().ok()?, page))).collect()
+    }
 }
 
 /// Whose tokens are believed. At least one issuer is named.
@@ -212,6 +247,7 @@ pub struct RouteSettings {
     pub name: String,
     pub methods: Methods,
     pub pattern: Pattern,
+    pub conditions: Conditions,
     /// The index of the upstream.
     pub upstream: usize,
     pub policy: Policy,
@@ -223,6 +259,10 @@ pub struct RouteSettings {
     pub timeouts: Timeouts,
     pub retry: RetrySettings,
     pub forward_authorization: bool,
+    pub request_edits: Edits,
+    pub response_edits: Edits,
+    /// Which web pages of other origins may call this.
+    pub cors: Option<Cors>,
     /// Requests for a WebSocket are relayed.
     pub websocket: bool,
     /// What slashes in its paths mean.
@@ -259,7 +299,7 @@ impl Config {
             .and_then(|root| decode::config(&root, lookup, hooks, &mut mistakes));
         match config {
             Some(config) if mistakes.is_empty() => Ok(config),
-            Some(_) | None => Err(mistakes.into_sorted()),
+            Some(_) | None => Err(mistakes.into_sorted(source)),
         }
     }
 }

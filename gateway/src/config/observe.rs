@@ -1,6 +1,7 @@
 //! Decodes what is shown of requests: the access log and `Server-Timing`.
 
 use super::{
+    keys,
     mistake::Mistakes,
     routes::claims,
     yaml::{Node, Table, Value},
@@ -50,7 +51,7 @@ pub(super) fn decode(top: &mut Table<'_>, mistakes: &mut Mistakes) -> ObserveSet
 
 fn access_log(node: &Node, mistakes: &mut Mistakes) -> Option<AccessLog> {
     if let Value::Mapping(_) = &node.value {
-        let mut table = node.table(mistakes);
+        let mut table = node.table(&keys::ACCESS_LOG, mistakes);
         let sample = table.required("sample", mistakes);
         let log = sample.and_then(|node| node.parse(mistakes, percent)).map(|percent| AccessLog::Sample { percent });
         table.finish(mistakes);

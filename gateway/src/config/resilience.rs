@@ -5,9 +5,9 @@ use std::time::Duration;
 use actix_http::{Method, header::HeaderName};
 
 use super::{
-    ServerLimits,
+    ServerLimits, keys,
     mistake::Mistakes,
-    values,
+    upstream_keys, values,
     yaml::{Node, Value},
 };
 use crate::upstream::{
@@ -23,7 +23,7 @@ const ATTEMPTS_MAX: u32 = 5;
 /// `round_robin`, `least_in_flight`, `p2c`, `{hash: a-header}` or `{hash: caller}`.
 pub(super) fn balance(node: &Node, mistakes: &mut Mistakes) -> Option<Balance> {
     let Value::Mapping(_) = &node.value else { return node.parse(mistakes, str::parse) };
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&upstream_keys::BALANCE, mistakes);
     let key = table.required("hash", mistakes).and_then(|node| {
         node.parse(mistakes, |text| match text {
             "caller" => Ok(HashKey::Caller),
@@ -39,7 +39,7 @@ pub(super) fn health(node: &Node, mistakes: &mut Mistakes) -> Option<HealthSetti
     let Value::Mapping(_) = &node.value else {
         return node.parse(mistakes, values::builtin_path).flatten().map(HealthSettings::at);
     };
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&upstream_keys::HEALTH, mistakes);
     let path = table.required("path", mistakes).and_then(|node| node.parse(mistakes, values::path_prefix));
     let mut settings = HealthSettings::at(path.unwrap_or_default());
     let mut duration = |name| table.optional(name).and_then(|node| node.parse(mistakes, values::duration));
@@ -59,7 +59,7 @@ pub(super) fn breaker(node: &Node, mistakes: &mut Mistakes) -> Option<BreakerSet
     {
         return None;
     }
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&upstream_keys::BREAKER, mistakes);
     let mut settings = BreakerSettings::default();
     let mut count = |name| table.optional(name).and_then(|node| node.parse(mistakes, values::count_u32));
     settings.failures = count("failures").unwrap_or(settings.failures);
@@ -87,7 +87,7 @@ pub(super) fn retry(node: &Node, default: &RetrySettings, mistakes: &mut Mistake
     {
         return RetrySettings { attempts: 1, ..default.clone() };
     }
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&upstream_keys::RETRY, mistakes);
     let attempts = table.optional("attempts").and_then(|node| {
         node.parse(mistakes, |text| match text.parse() {
             Ok(attempts @ 1..=ATTEMPTS_MAX) => Ok(attempts),
@@ -120,7 +120,7 @@ pub(super) fn server_limits(node: Option<&Node>, mistakes: &mut Mistakes) -> Ser
         head_timeout: Duration::from_secs(10),
     };
     let Some(node) = node else { return limits };
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&keys::SERVER_LIMITS, mistakes);
     let connections = table.optional("connections").and_then(|node| node.parse(mistakes, values::count));
     limits.connections = connections.unwrap_or(limits.connections);
     let head_bytes = table.optional("head_bytes").and_then(|node| {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    Destination, RouteSettings, Timeouts, UpstreamSettings, hooks,
+    Destination, RouteSettings, Timeouts, UpstreamSettings, conditions, cors,
+    headers::{self, Reserved},
+    hooks, keys,
     mistake::{Mistakes, did_you_mean},
     resilience, values,
     yaml::{Node, Table, Value},
@@ -12,10 +14,12 @@ use crate::{
     auth::policy::Policy,
     hooks::{Authorizer, Hooks},
     limit::{LimitKey, Rate},
+    proxy::{cors::Cors, edit::Edits},
     routing::{
+        condition::Conditions,
         path::{EncodedSlash, PathOptions},
         pattern::Pattern,
-        table::{Methods, Table as RouteTable},
+        table::{Conflict, Entry, Methods, Table as RouteTable},
     },
     upstream::retry::RetrySettings,
 };
@@ -34,21 +38,27 @@ pub(super) struct Defaults {
     timeouts: Timeouts,
     retry: RetrySettings,
     body_bytes_max: u64,
+    request_edits: Edits,
+    response_edits: Edits,
+    cors: Option<Cors>,
 }
 
 impl Defaults {
-    pub(super) fn decode(node: Option<&Node>, mistakes: &mut Mistakes) -> Self {
+    pub(super) fn decode(node: Option<&Node>, reserved: &Reserved<'_>, mistakes: &mut Mistakes) -> Self {
         let mut defaults = Self {
             connect_timeout: Duration::from_secs(1),
             // Under the 60 s after which many clients and balancers give up, so that they get our answer.
             timeouts: Timeouts { head: Duration::from_secs(59), idle: Duration::from_secs(30), total: None },
             retry: RetrySettings::default(),
             body_bytes_max: 1024 * 1024,
+            request_edits: Edits::default(),
+            response_edits: Edits::default(),
+            cors: None,
         };
         let Some(node) = node else { return defaults };
-        let mut table = node.table(mistakes);
+        let mut table = node.table(&keys::DEFAULTS, mistakes);
         if let Some(node) = table.optional("timeout") {
-            let mut timeout = node.table(mistakes);
+            let mut timeout = node.table(&keys::DEFAULT_TIMEOUT, mistakes);
             let connect = timeout.optional("connect").and_then(|node| node.parse(mistakes, values::duration));
             defaults.connect_timeout = connect.unwrap_or(defaults.connect_timeout);
             defaults.timeouts = timeouts(&mut timeout, defaults.timeouts, mistakes);
@@ -59,6 +69,10 @@ impl Defaults {
         }
         let body_limit = table.optional("body_limit").and_then(|node| node.parse(mistakes, values::bytes));
         defaults.body_bytes_max = body_limit.unwrap_or(defaults.body_bytes_max);
+        let mut edits = |key| headers::decode(table.optional(key), &Edits::default(), reserved, mistakes);
+        defaults.request_edits = edits("request_headers");
+        defaults.response_edits = edits("response_headers");
+        defaults.cors = table.optional("cors").and_then(|node| cors::decode(node, mistakes));
         table.finish(mistakes);
         defaults
     }
@@ -80,6 +94,7 @@ pub(super) struct Known<'a> {
     pub(super) has_tokens: bool,
     pub(super) issues_tokens: bool,
     pub(super) hooks: &'a Hooks,
+    pub(super) reserved: Reserved<'a>,
 }
 
 /// All routes; those that are wrong are left out.
@@ -93,25 +108,44 @@ pub(super) fn decode(
     let mut routes: Vec<RouteSettings> = Vec::new();
     for item in node.items(mistakes) {
         let Some(route) = route(item, defaults, known, mistakes) else { continue };
-        let index = routes.len();
-        match table.insert(&route.pattern, &route.methods, Destination::Route(index)) {
+        let entry = Entry {
+            methods: route.methods.clone(),
+            conditions: route.conditions.clone(),
+            route: Destination::Route(routes.len()),
+        };
+        match table.insert(&route.pattern, entry) {
             Ok(()) => routes.push(route),
-            Err(conflict) => {
-                let other = match conflict.other {
-                    Destination::Route(other) => format!("the route `{}`", routes[other].name),
-                    Destination::Builtin(_) => "a page of the gateway (see `builtin`)".to_owned(),
-                };
-                item.wrong(mistakes, format_args!("{} {} also belongs to {other}", conflict.method, route.pattern));
-            }
+            Err(conflict) => refuse(item, &route, &conflict, &routes, mistakes),
         }
     }
     routes
 }
 
+fn refuse(
+    node: &Node,
+    route: &RouteSettings,
+    conflict: &Conflict<Destination>,
+    routes: &[RouteSettings],
+    mistakes: &mut Mistakes,
+) {
+    let other = match conflict.other {
+        Destination::Route(other) => format!("the route `{}`", routes[other].name),
+        Destination::Builtin(_) => "a page of the gateway (see `builtin`)".to_owned(),
+    };
+    let help = conflict.by_headers.as_ref().map(|name| {
+        format!(
+            "a request could have the headers of both; name `{name}` here too, with another value or one header more"
+        )
+    });
+    let message = format!("{} {} also belongs to {other}", conflict.method, route.pattern);
+    mistakes.note_with_help(node.place, &node.path, message, help);
+}
+
 fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<RouteSettings> {
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&keys::ROUTE, mistakes);
     let matched = table.required("route", mistakes).and_then(|node| matched(node, known, mistakes));
-    let upstream = table.required("to", mistakes).and_then(|node| upstream(node, known, mistakes));
+    let when = table.optional("when").map(|node| conditions::decode(node, &known.reserved, mistakes));
+    let upstream = table.required("to", mistakes).and_then(|node| upstream(node, known.upstreams, mistakes));
     let mut hooks = hooks::decode(&mut table, known, mistakes);
     let identified = known.has_tokens || hooks.decoder.is_some();
     let policy = policy(node, &mut table, known, &mut hooks.authorizer, mistakes);
@@ -125,21 +159,28 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
     let rewrite = table.optional("rewrite").and_then(|node| rewrite(node, matched.as_ref(), mistakes));
     let body_limit = table.optional("body_limit").and_then(|node| node.parse(mistakes, values::bytes));
     let timeouts = table.optional("timeout").map(|node| {
-        let mut table = node.table(mistakes);
+        let mut table = node.table(&keys::TIMEOUT, mistakes);
         let timeouts = timeouts(&mut table, defaults.timeouts, mistakes);
         table.finish(mistakes);
         timeouts
     });
     let retry = table.optional("retry").map(|node| resilience::retry(node, &defaults.retry, mistakes));
     let forward = table.optional("forward_authorization").and_then(|node| node.parse(mistakes, values::boolean));
+    let reserved = &known.reserved;
+    let request_edits = headers::decode(table.optional("request_headers"), &defaults.request_edits, reserved, mistakes);
+    let response_edits =
+        headers::decode(table.optional("response_headers"), &defaults.response_edits, reserved, mistakes);
+    let cors = table.optional("cors").map_or_else(|| defaults.cors.clone(), |node| cors::decode(node, mistakes));
     let websocket = table.optional("websocket").and_then(|node| websocket(node, matched.as_ref(), mistakes));
     let path = table.optional("path").map(|node| path_options(node, mistakes));
     table.finish(mistakes);
     let (name, methods, pattern) = matched?;
+    let conditions = when.unwrap_or_default();
     Some(RouteSettings {
-        name,
+        name: if conditions == Conditions::default() { name } else { format!("{name} ({conditions})") },
         methods,
         pattern,
+        conditions,
         upstream: upstream?,
         policy: policy?,
         limits,
@@ -149,6 +190,9 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
         timeouts: timeouts.unwrap_or(defaults.timeouts),
         retry: retry.unwrap_or_else(|| defaults.retry.clone()),
         forward_authorization: forward.unwrap_or(false),
+        request_edits,
+        response_edits,
+        cors,
         websocket: websocket.unwrap_or(false),
         path: path.unwrap_or_default(),
     })
@@ -172,11 +216,12 @@ fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn upstream(node: &Node, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<usize> {
+/// The index of the upstream that is named.
+pub(super) fn upstream(node: &Node, upstreams: &[UpstreamSettings], mistakes: &mut Mistakes) -> Option<usize> {
     let name = node.text(mistakes)?;
-    let found = known.upstreams.iter().position(|upstream| upstream.name == name);
+    let found = upstreams.iter().position(|upstream| upstream.name == name);
     if found.is_none() {
-        let names = || known.upstreams.iter().map(|upstream| upstream.name.as_str());
+        let names = || upstreams.iter().map(|upstream| upstream.name.as_str());
         let help = did_you_mean(name, names())
             .or_else(|| Some(format!("there are: {}", names().collect::<Vec<_>>().join(", "))));
         mistakes.note_with_help(node.place, &node.path, format_args!("there is no upstream `{name}`"), help);
@@ -220,6 +265,7 @@ fn policy(
     }
 }
 
+/// Claims by name, each with the values that it may have.
 pub(super) fn claims(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, Vec<String>)> {
     let entries = node.entries(mistakes);
     if entries.is_empty() {
@@ -229,7 +275,7 @@ pub(super) fn claims(node: &Node, mistakes: &mut Mistakes) -> Vec<(String, Vec<S
     for (key, value) in entries.iter().filter(|(key, _)| key.name != AUTH_HOOK) {
         let values: Vec<String> =
             value.items(mistakes).into_iter().filter_map(|item| item.text(mistakes).map(str::to_owned)).collect();
-        if values.is_empty() {
+        if matches!(&value.value, Value::Sequence(items) if items.is_empty()) {
             value.wrong(mistakes, "no value is allowed here, so that nobody could pass");
         }
         claims.push((key.name.clone(), values));
@@ -276,7 +322,7 @@ fn websocket(node: &Node, matched: Option<&(String, Methods, Pattern)>, mistakes
 
 fn path_options(node: &Node, mistakes: &mut Mistakes) -> PathOptions {
     let mut options = PathOptions::default();
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&keys::PATH_OPTIONS, mistakes);
     if let Some(node) = table.optional("encoded_slash") {
         let parsed = node.parse(mistakes, |text| match text {
             "keep" => Ok(EncodedSlash::Keep),

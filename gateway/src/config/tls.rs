@@ -7,6 +7,7 @@ use rustls::pki_types::ServerName;
 use super::{
     TargetSettings,
     mistake::Mistakes,
+    tls_keys,
     yaml::{Node, Table},
 };
 use crate::tls::{
@@ -15,15 +16,16 @@ use crate::tls::{
 };
 
 pub(super) fn decode(node: &Node, mistakes: &mut Mistakes) -> Option<TlsSettings> {
-    let mut table = node.table(mistakes);
-    let several = table.optional("certificates");
+    let section = if node.has("certificates") { &tls_keys::SEVERAL } else { &tls_keys::ONE };
+    let mut table = node.table(section, mistakes);
+    let several = if node.has("certificates") { table.optional("certificates") } else { None };
     let certificates: Vec<Option<CertificateFiles>> = match several {
         None => vec![certificate(&mut table, mistakes)],
         Some(several) => several
             .items(mistakes)
             .into_iter()
             .map(|item| {
-                let mut table = item.table(mistakes);
+                let mut table = item.table(&tls_keys::CERTIFICATE, mistakes);
                 let files = certificate(&mut table, mistakes);
                 table.finish(mistakes);
                 files
@@ -73,7 +75,7 @@ pub(super) fn upstream(
 }
 
 fn upstream_settings(node: &Node, mistakes: &mut Mistakes) -> UpstreamTlsSettings {
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&tls_keys::UPSTREAM_TLS, mistakes);
     let ca = table.optional("ca").and_then(|node| file(node, mistakes));
     let identity = match (table.optional("cert"), table.optional("key")) {
         (None, None) => None,

@@ -7,7 +7,7 @@ use chassis::config::{Lookup, Secret, secret};
 use super::{
     ForeignIssuer, JwksSource, KeySource, OwnTokens, TokenSettings, TypRule,
     mistake::{Mistakes, did_you_mean},
-    values,
+    token_keys, values,
     yaml::{Node, Table},
 };
 
@@ -19,19 +19,22 @@ const PUBLISH_FOR_DEFAULT: Duration = Duration::from_secs(10 * 60);
 const REFRESH_DEFAULT: Duration = Duration::from_secs(5 * 60);
 
 pub(super) fn decode(node: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -> Option<TokenSettings> {
-    let mut table = node.table(mistakes);
+    // With `jwks` the keys are those of an issuer elsewhere.
+    let is_elsewhere = node.has("jwks");
+    let section = if is_elsewhere { &token_keys::FOREIGN_TOKENS } else { &token_keys::OWN_TOKENS };
+    let mut table = node.table(section, mistakes);
     let also = table.optional("also");
     let also = also.map(|node| node.items(mistakes)).unwrap_or_default();
     let mut foreign: Vec<ForeignIssuer> = also
         .into_iter()
         .filter_map(|item| {
-            let mut table = item.table(mistakes);
+            let mut table = item.table(&token_keys::FOREIGN_ISSUER, mistakes);
             let issuer = foreign_issuer(&mut table, mistakes);
             table.finish(mistakes);
             issuer
         })
         .collect();
-    let own = if table.has("jwks") {
+    let own = if is_elsewhere {
         foreign.extend(foreign_issuer(&mut table, mistakes));
         table.finish(mistakes);
         None

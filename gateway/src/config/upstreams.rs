@@ -7,7 +7,7 @@ use super::{
     mistake::Mistakes,
     resilience,
     routes::Defaults,
-    tls, values,
+    tls, upstream_keys, values,
     yaml::{Node, Value},
 };
 use crate::upstream::{breaker::BreakerSettings, pool::TARGETS_MAX};
@@ -34,7 +34,7 @@ fn upstream(
     lookup: Lookup<'_>,
     mistakes: &mut Mistakes,
 ) -> UpstreamSettings {
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&upstream_keys::UPSTREAM, mistakes);
     let targets_node = table.required("targets", mistakes);
     let items = targets_node.map(|node| node.items(mistakes)).unwrap_or_default();
     if let Some(node) = targets_node {
@@ -86,7 +86,7 @@ fn target(node: &Node, mistakes: &mut Mistakes) -> Option<TargetSettings> {
     let Value::Mapping(_) = &node.value else {
         return node.parse(mistakes, values::target).map(|address| TargetSettings { address, weight: 1 });
     };
-    let mut table = node.table(mistakes);
+    let mut table = node.table(&upstream_keys::TARGET, mistakes);
     let address = table.required("url", mistakes).and_then(|node| node.parse(mistakes, values::target));
     let weight = table.optional("weight").and_then(|node| {
         node.parse(mistakes, |text| match text.parse() {

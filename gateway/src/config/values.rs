@@ -55,11 +55,11 @@ pub(super) fn percent(text: &str) -> Result<u8, String> {
     number.filter(|percent| *percent <= 100).ok_or_else(|| format!("`{text}` is not a share; write it like 20%"))
 }
 
-/// `true` or `false`, as YAML 1.2 has them.
+/// `true` or `false`, as the core schema of YAML 1.2 has them (section 10.3.2).
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
+        "true" | "True" | "TRUE" => Ok(true),
+        "false" | "False" | "FALSE" => Ok(false),
         _ => Err(format!("`{text}` is not `true` or `false`")),
     }
 }
@@ -133,6 +133,17 @@ pub(super) fn target(text: &str) -> Result<TargetAddress, String> {
     // The connection is opened as for http, of which the usual port is another.
     let port = if tls && authority.port().is_none() { HTTPS_PORT } else { "" };
     Ok(TargetAddress { authority: format!("{authority}{port}"), tls })
+}
+
+/// An HTTP status.
+pub(super) fn status(text: &str) -> Result<u16, String> {
+    let status = text.parse().ok().filter(|status| (100..600).contains(status));
+    status.ok_or_else(|| format!("`{text}` is not a status like 403; for more than that, write `{{to: …}}`"))
+}
+
+/// A path, with or without a query.
+pub(super) fn absolute(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err(format!("the path `{text}` must begin with `/`")) }
 }
 
 /// A path of one of our own pages.

@@ -6,7 +6,11 @@ use chassis::config::Lookup;
 use saphyr::{MarkedYaml, YamlData, YamlLoader};
 use saphyr_parser::{Parser, ScalarStyle, Span};
 
-use super::mistake::{Mistakes, Place, did_you_mean};
+use super::{
+    bounds,
+    mistake::{Mistakes, Place, did_you_mean},
+    shape::Section,
+};
 
 /// A value of the file.
 #[derive(Debug)]
@@ -39,6 +43,10 @@ pub(super) struct Key {
 /// # Errors
 /// A text that is no YAML, with the place. A missing variable is noted in `mistakes` instead.
 pub(super) fn parse(source: &str, lookup: Lookup<'_>, mistakes: &mut Mistakes) -> Option<Node> {
+    if let Err(too_much) = bounds::check(source) {
+        mistakes.note(place_of(too_much.span), "", too_much.message);
+        return None;
+    }
     let mut parser = Parser::new_from_str(source);
     let mut loader: YamlLoader<'_, MarkedYaml<'_>> = YamlLoader::default();
     loader.early_parse(false);
@@ -204,8 +212,14 @@ impl Node {
     }
 
     /// A mapping whose keys are fixed.
-    pub(super) fn table(&self, mistakes: &mut Mistakes) -> Table<'_> {
-        Table { node: self, entries: self.entries(mistakes), asked: Vec::new() }
+    pub(super) fn table(&self, section: &'static Section, mistakes: &mut Mistakes) -> Table<'_> {
+        Table { node: self, entries: self.entries(mistakes), section, asked: Vec::new() }
+    }
+
+    /// Whether a key has a value; asks for nothing.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let Value::Mapping(entries) = &self.value else { return false };
+        entries.iter().any(|(key, node)| key.name == name && !matches!(node.value, Value::Null))
     }
 
     const fn kind(&self) -> &'static str {
@@ -218,11 +232,12 @@ impl Node {
     }
 }
 
-/// A mapping being decoded. The keys that are asked for are the keys that exist: [`Table::finish`] refuses the rest.
+/// A mapping being decoded. The keys of its section are the keys that exist: [`Table::finish`] refuses the rest.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
     node: &'a Node,
     entries: &'a [(Key, Node)],
+    section: &'static Section,
     asked: Vec<&'static str>,
 }
 
@@ -234,26 +249,34 @@ impl<'a> Table<'a> {
         (!matches!(found.1.value, Value::Null)).then_some(&found.1)
     }
 
-    /// Whether a key has a value; asks for nothing.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.entries.iter().any(|(key, node)| key.name == name && !matches!(node.value, Value::Null))
-    }
-
     /// The value of a key that must be there.
     pub(super) fn required(&mut self, name: &'static str, mistakes: &mut Mistakes) -> Option<&'a Node> {
         let found = self.optional(name);
-        if found.is_none() {
+        // What is no mapping at all was noted once already.
+        if found.is_none() && matches!(self.node.value, Value::Mapping(_)) {
             self.node.wrong(mistakes, format_args!("`{name}` is missing"));
         }
         found
     }
 
-    /// Refuses the keys that nobody asked for.
+    /// Refuses the keys that do not exist.
     pub(super) fn finish(self, mistakes: &mut Mistakes) {
-        for (key, node) in self.entries.iter().filter(|(key, _)| !self.asked.contains(&key.name.as_str())) {
-            let help = did_you_mean(&key.name, self.asked.iter().copied())
-                .or_else(|| Some(format!("known here: {}", self.asked.join(", "))));
+        let known = || self.section.names();
+        for (key, node) in self.entries.iter().filter(|(key, _)| !known().any(|name| name == key.name)) {
+            let help = did_you_mean(&key.name, known())
+                .or_else(|| Some(format!("known here: {}", known().collect::<Vec<_>>().join(", "))));
             mistakes.note_with_help(key.place, &node.path, format_args!("there is no key `{}`", key.name), help);
+        }
+        self.refuse_drift(mistakes);
+    }
+
+    /// A key that is described but not decoded, or decoded but not described, fails every test that reads a file.
+    fn refuse_drift(&self, mistakes: &mut Mistakes) {
+        let undescribed = self.asked.iter().filter(|asked| !self.section.names().any(|name| name == **asked));
+        let undecoded = self.section.keys.iter().map(|key| &key.name).filter(|name| !self.asked.contains(name));
+        for name in undescribed.chain(undecoded) {
+            let section = self.section.name;
+            self.node.wrong(mistakes, format_args!("a bug: `{name}` of `{section}` is not both described and decoded"));
         }
     }
 }
@@ -261,12 +284,13 @@ impl<'a> Table<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::shape::{Shape, required};
 
     fn parsed(source: &str) -> (Option<Node>, Vec<super::super::mistake::Mistake>) {
         let mut mistakes = Mistakes::default();
         let lookup = |name: &str| (name == "SET").then(|| "value: [1]".to_owned());
         let node = parse(source, &lookup, &mut mistakes);
-        (node, mistakes.into_sorted())
+        (node, mistakes.into_sorted(source))
     }
 
     #[test]
@@ -289,13 +313,15 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_nobody_asked_for_are_refused() {
+    fn keys_that_do_not_exist_are_refused() {
+        const SECTION: Section = Section { name: "s", about: "", keys: &[required("listen", Shape::Text, "")] };
         let mut mistakes = Mistakes::default();
         let node = parse("lissen: x\nother: y\n", &|_| None, &mut mistakes).unwrap();
-        let mut table = node.table(&mut mistakes);
+        let mut table = node.table(&SECTION, &mut mistakes);
         assert!(table.optional("listen").is_none());
         table.finish(&mut mistakes);
-        let helps: Vec<_> = mistakes.into_sorted().into_iter().map(|m| m.help.unwrap()).collect();
+        let helps: Vec<_> =
+            mistakes.into_sorted("lissen: x\nother: y\n").into_iter().map(|m| m.help.unwrap()).collect();
         assert_eq!(helps, ["did you mean `listen`?", "known here: listen"]);
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use actix_http::{
     HttpMessage, Method, Request, Response, StatusCode,
     body::BoxBody,
-    header::{ALLOW, HeaderValue, MAX_FORWARDS},
+    header::{ALLOW, HOST, HeaderMap, HeaderValue, MAX_FORWARDS},
 };
 use chassis::{
     problem::{Code, Problem},
@@ -13,17 +13,18 @@ use chassis::{
 };
 
 use super::{
-    headers,
+    cors, headers,
     target::{self, Target},
     upgrade,
+    via::Pseudonym,
 };
 use crate::{
-    config::{Builtin, Destination},
+    config::{Builtin, Config, Destination},
     routing::{
+        condition::Asked,
         path::{self, EncodedSlash, PathError, PathOptions},
         table::Lookup,
     },
-    worker::Worker,
 };
 
 /// A request as it came in, with what was found out about it.
@@ -39,21 +40,26 @@ pub struct Incoming {
     pub client_ip: IpAddr,
 }
 
-pub(super) fn accept(worker: &Worker, mut request: Request, context: &RequestContext) -> Result<Incoming, Problem> {
-    let shared = &worker.shared;
-    if head_bytes(&request) > shared.config.limits.head_bytes_max {
+/// The same for a request that is served and for one that is only rehearsed.
+pub(super) fn accept(
+    config: &Config,
+    via: &Pseudonym,
+    mut request: Request,
+    context: &RequestContext,
+) -> Result<Incoming, Problem> {
+    if head_bytes(&request) > config.limits.head_bytes_max {
         return Err(Problem::new(Code::HeadTooLarge, "the request line and the headers are too large"));
     }
     let target = target::check(request.head_mut())?;
     upgrade::refuse_hidden_body(request.head())?;
-    shared.process.via.refuse_loop(request.headers())?;
+    via.refuse_loop(request.headers())?;
     // A peer without an address is none that could be trusted.
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
     let path = match target {
-        Target::Resource => path(worker, &request)?,
+        Target::Resource => path(config, &request)?,
         Target::Server => String::new(),
     };
-    let client_ip = headers::client_ip(peer, request.headers(), &shared.config.trusted_proxies);
+    let client_ip = headers::client_ip(peer, request.headers(), &config.trusted_proxies);
     let asks_for_websocket = upgrade::asks_for_websocket(request.head());
     let is_for_gateway = target == Target::Server || is_last_hop(&request);
     Ok(Incoming { request, context: context.clone(), path, is_for_gateway, asks_for_websocket, peer, client_ip })
@@ -69,14 +75,19 @@ fn is_last_hop(request: &Request) -> bool {
 /// Where there are no slashes to disagree about, there is one form. Otherwise the plain reading comes first, in which
 /// all slashes separate: what a route without options claims in it, no other route gets. A route that keeps slashes
 /// gets the path as it keeps them, and only if it still is the one that matches: it sees the bytes that are matched.
-fn path(worker: &Worker, request: &Request) -> Result<String, Problem> {
-    let (raw, config) = (request.path(), &worker.shared.config);
+fn path(config: &Config, request: &Request) -> Result<String, Problem> {
+    let raw = request.path();
     let normal = |options| path::normalize_with(raw, options).map(|normal| aliased(&normal, &config.aliases));
     let bad = |error: PathError| Problem::new(Code::BadRequest, error.detail());
     if !path::has_disputed_slashes(raw) {
         return normal(PathOptions::default()).map_err(bad);
     }
-    let options_of = |path: &str| match config.table.find(path, request.method().as_str()) {
+    let preflight = cors::asked_method(request.method(), request.headers());
+    let found = |path: &str| match preflight {
+        Some(method) => look_up_announced(config, request, path, method),
+        None => look_up(config, request, path),
+    };
+    let options_of = |path: &str| match found(path) {
         Lookup::Found(Destination::Route(index)) => Some(config.routes[index].path),
         Lookup::Found(Destination::Builtin(_)) => Some(PathOptions::default()),
         Lookup::OtherMethods(_) | Lookup::Unknown => None,
@@ -119,15 +130,20 @@ pub(super) enum Found {
     Answer(Response<BoxBody>),
 }
 
-pub(super) fn find(worker: &Worker, incoming: &Incoming) -> Result<Found, Problem> {
-    let method = incoming.request.method();
+/// Finds where a request leads. Preflight requests are answered here, before anybody is asked who they are: browsers
+/// send no token with them.
+pub(super) fn find(config: &Config, incoming: &Incoming) -> Result<Found, Problem> {
+    let request = &incoming.request;
     if incoming.is_for_gateway {
         return Ok(Found::Answer(allowed(target::METHODS)?));
     }
-    match worker.shared.config.table.find(&incoming.path, method.as_str()) {
+    if let Some(response) = preflight(config, incoming) {
+        return Ok(Found::Answer(response));
+    }
+    match look_up(config, request, &incoming.path) {
         Lookup::Found(Destination::Route(index)) => Ok(Found::Route(index)),
         Lookup::Found(Destination::Builtin(page)) => Ok(Found::Builtin(page)),
-        Lookup::OtherMethods(allow) if *method == Method::OPTIONS => Ok(Found::Answer(allowed(&allow)?)),
+        Lookup::OtherMethods(allow) if *request.method() == Method::OPTIONS => Ok(Found::Answer(allowed(&allow)?)),
         Lookup::OtherMethods(allow) => Err(Problem::method_not_allowed(&allow)),
         Lookup::Unknown => Err(Problem::not_found()),
     }
@@ -139,4 +155,39 @@ fn allowed(methods: &str) -> Result<Response<BoxBody>, Problem> {
     let allow = HeaderValue::try_from(methods).map_err(Problem::internal)?;
     response.headers_mut().insert(ALLOW, allow);
     Ok(response)
+}
+
+fn preflight(config: &Config, incoming: &Incoming) -> Option<Response<BoxBody>> {
+    let (request, headers) = (&incoming.request, incoming.request.headers());
+    let method = cors::asked_method(request.method(), headers)?;
+    match look_up_announced(config, request, &incoming.path, method) {
+        Lookup::Found(Destination::Route(index)) => {
+            config.routes[index].cors.as_ref().map(|cors| cors.preflight(headers, method))
+        }
+        Lookup::Found(Destination::Builtin(_)) | Lookup::OtherMethods(_) | Lookup::Unknown => None,
+    }
+}
+
+fn look_up(config: &Config, request: &Request, path: &str) -> Lookup<Destination> {
+    let has_header = |name: &str, value: &str| has_once(request.headers(), name, value);
+    let (method, host) = (request.method().as_str(), host(request));
+    config.table.find(&Asked { method, path, host, has_header: &has_header })
+}
+
+/// The same for the request that a preflight request asks about. A browser says which headers it will send, but not
+/// their values.
+fn look_up_announced(config: &Config, request: &Request, path: &str, method: &str) -> Lookup<Destination> {
+    let announced = |name: &str, _: &str| cors::announces(request.headers(), name);
+    config.table.find(&Asked { method, path, host: host(request), has_header: &announced })
+}
+
+/// Whether a header is there exactly once, with exactly this value.
+pub(super) fn has_once(headers: &HeaderMap, name: &str, value: &str) -> bool {
+    let mut fields = headers.get_all(name);
+    fields.next().is_some_and(|field| field.as_bytes() == value.as_bytes()) && fields.next().is_none()
+}
+
+/// The host that is asked for. An absolute target has overridden the field before.
+pub(super) fn host(request: &Request) -> &str {
+    request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

@@ -28,14 +28,20 @@ pub(super) async fn identify(
     incoming: &Incoming,
     hooked: &Hooked<'_>,
 ) -> Result<Option<Rc<Caller>>, Problem> {
-    if route.policy.is_public() {
-        return Ok(None);
-    }
-    if let Some(caller) = hooked.identify().await? {
+    if !route.policy.is_public()
+        && let Some(caller) = hooked.identify().await?
+    {
         return Ok(Some(caller));
     }
-    let token = bearer::token(incoming.request.headers())?;
-    worker.verify(token, SystemTime::now()).await.map(Some)
+    match wanted_token(route, incoming.request.headers())? {
+        Some(token) => worker.verify(token, SystemTime::now()).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The token that says who calls, where the route wants to know.
+pub(super) fn wanted_token<'h>(route: &RouteSettings, headers: &'h HeaderMap) -> Result<Option<&'h str>, Problem> {
+    if route.policy.is_public() { Ok(None) } else { bearer::token(headers).map(Some) }
 }
 
 pub(super) fn authorize(route: &RouteSettings, caller: Option<&Caller>) -> Result<(), Problem> {
@@ -85,11 +91,17 @@ pub(super) fn upload(route: &RouteSettings, headers: &HeaderMap, payload: Payloa
     if matches!(payload, Payload::None) {
         return Ok(None);
     }
+    let length = fits(route, headers)?;
+    Ok(Some(Upload::new(payload, length, route.body_bytes_max, route.timeouts.idle)))
+}
+
+/// The length that is declared, if it is not too much.
+pub(super) fn fits(route: &RouteSettings, headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let length = content_length(headers);
     if length.is_some_and(|length| length > route.body_bytes_max) {
         return Err(too_large(usize::try_from(route.body_bytes_max).unwrap_or(usize::MAX)));
     }
-    Ok(Some(Upload::new(payload, length, route.body_bytes_max, route.timeouts.idle)))
+    Ok(length)
 }
 
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {

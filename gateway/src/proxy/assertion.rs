@@ -22,7 +22,8 @@ pub(super) fn assertion(
     kept.borrow_mut().get(upstream.id(), client_ip, since_epoch, sign).map(Some)
 }
 
-fn statement(caller: Option<&Caller>, client_ip: IpAddr) -> Assertion {
+/// What an upstream is told about the caller.
+pub(super) fn statement(caller: Option<&Caller>, client_ip: IpAddr) -> Assertion {
     let claim = |name| caller.and_then(|caller| caller.text(name)).map(str::to_owned);
     Assertion { sub: claim("sub"), user_type: claim("user_type"), sid: claim("sid"), client_ip: Some(client_ip) }
 }

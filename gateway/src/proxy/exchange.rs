@@ -15,11 +15,12 @@ use std::{
 use actix_http::{
     HttpMessage, Method, Request, Response,
     body::{BodySize, BoxBody, MessageBody},
-    header::{HeaderName, HeaderValue},
+    header::{HeaderName, HeaderValue, ORIGIN},
 };
 use bytes::Bytes;
 use chassis::{problem::Problem, trace::RequestContext};
 
+use super::cors::Cors;
 use crate::{
     access_log::{self, AccessLog, Line, Phases},
     admin::errors::Failed,
@@ -47,8 +48,11 @@ pub struct Exchange {
     last_mark: Instant,
     phases: Phases,
     metrics: Option<Arc<RouteMetrics>>,
+    route: Option<usize>,
     upstream: Option<usize>,
     target: String,
+    /// The page of another origin that asks.
+    pub origin: Option<HeaderValue>,
     pub caller: Option<Rc<Caller>>,
     pub client_ip: Option<IpAddr>,
     /// Counted by the body of the request as it is read.
@@ -73,8 +77,10 @@ impl Exchange {
             last_mark: start,
             phases: Phases::default(),
             metrics: None,
+            route: None,
             upstream: None,
             target: String::new(),
+            origin: request.headers().get(ORIGIN).cloned(),
             caller: None,
             client_ip: None,
             bytes_in: None,
@@ -88,8 +94,14 @@ impl Exchange {
 
     /// It belongs to the route at this index.
     pub(super) fn routed(&mut self, route: usize, upstream: usize) {
+        self.route = Some(route);
         self.upstream = Some(upstream);
         self.count_as(Arc::clone(&self.worker.shared.handles.routes[route]));
+    }
+
+    /// Which pages of other origins may read the answer, where its route says something about that.
+    pub(super) fn cors(&self) -> Option<&Cors> {
+        self.route.and_then(|route| self.worker.shared.config.routes[route].cors.as_ref())
     }
 
     /// It is for one of our own pages.

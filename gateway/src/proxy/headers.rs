@@ -15,13 +15,14 @@ use chassis::{
 };
 use ipnet::IpNet;
 
+use super::edit::Edits;
 use crate::{
     auth::verifier::Caller,
     upstream::framing::{HIDDEN_CODING, HIDDEN_LENGTH, HIDDEN_UPGRADE},
 };
 
 /// Fields that speak about one connection, not about the message (section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 8] = [
+pub(crate) const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -87,6 +88,8 @@ pub struct Provenance<'a> {
     pub keep_authorization: bool,
     /// Whether the client speaks TLS to us.
     pub tls: bool,
+    /// Changes that the route asks for.
+    pub edits: &'a Edits,
 }
 
 /// Turns the headers of a request into those that go to the upstream.
@@ -101,6 +104,8 @@ pub fn outgoing(mut headers: HeaderMap, from: &Provenance<'_>) -> HeaderMap {
     if !from.keep_authorization {
         headers.remove(AUTHORIZATION);
     }
+    from.edits.apply(&mut headers);
+    // After the changes of the route, which may not touch these.
     forwarded(&mut headers, from, host);
     identity(&mut headers, from);
     headers.insert(REQUEST_ID, from.context.request_id_header().clone());
@@ -145,7 +150,7 @@ fn identity(headers: &mut HeaderMap, from: &Provenance<'_>) {
 
 /// Turns the headers of an answer into those that go to the client. Its framing is written anew; only 304 says in a
 /// field how long the body would be that it does not have (RFC 9110, section 8.6).
-pub fn returning(headers: &mut HeaderMap, status: StatusCode) {
+pub fn returning(headers: &mut HeaderMap, status: StatusCode, edits: &Edits) {
     strip_hop_by_hop(headers);
     headers.remove(header::PROXY_AUTHENTICATE);
     let length = headers.remove(HIDDEN_LENGTH).next();
@@ -156,6 +161,7 @@ pub fn returning(headers: &mut HeaderMap, status: StatusCode) {
     {
         headers.insert(CONTENT_LENGTH, length);
     }
+    edits.apply(headers);
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use actix_http::{
 use awc::ClientResponse;
 use chassis::problem::{Code, Problem};
 
-use super::{Incoming, headers};
+use super::{Incoming, edit::Edits, headers};
 use crate::{
     auth::verifier::Caller,
     config::RouteSettings,
@@ -101,7 +101,7 @@ pub(super) async fn post_process(
             .because(error.to_string())
     })?;
     let mut fields = answer.headers().clone();
-    headers::returning(&mut fields, answer.status());
+    headers::returning(&mut fields, answer.status(), &Edits::default());
     fields.remove(CONTENT_LENGTH);
     let answer = (hook.run)(request, Answer { status: answer.status(), headers: fields, body }).await?;
     let mut response = Response::with_body(answer.status, BoxBody::new(answer.body));

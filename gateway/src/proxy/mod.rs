@@ -14,6 +14,8 @@ mod accept;
 mod admit;
 mod assertion;
 pub mod body;
+pub mod cors;
+pub mod edit;
 mod exchange;
 pub mod expect;
 pub mod headers;
@@ -21,6 +23,7 @@ mod hooked;
 pub mod http2;
 mod kept;
 mod outgoing;
+pub mod rehearse;
 mod relay;
 mod respond;
 mod send;
@@ -59,6 +62,10 @@ pub async fn handle(worker: Rc<Worker>, mut request: Request) -> Response<Measur
             problem.within(&exchange.context, &exchange.path).to_response()
         }
     };
+    if let Some(cors) = exchange.cors() {
+        // Refusals too, so that a page can read why.
+        cors.mark(response.headers_mut(), exchange.origin.as_ref());
+    }
     response.headers_mut().insert(REQUEST_ID, exchange.context.request_id_header().clone());
     if worker.shared.process.health.is_draining() {
         // So that clients go elsewhere before their connection is closed, and not because it was (RFC 9112, section 9.6).
@@ -73,9 +80,9 @@ async fn forward(
     payload: Payload,
     exchange: &mut Exchange,
 ) -> Result<Response<BoxBody>, Problem> {
-    let mut incoming = accept(worker, request, &exchange.context)?;
+    let mut incoming = accept(&worker.shared.config, &worker.shared.process.via, request, &exchange.context)?;
     exchange.client_ip = Some(incoming.client_ip);
-    let route = match find(worker, &incoming)? {
+    let route = match find(&worker.shared.config, &incoming)? {
         Found::Route(index) => index,
         Found::Answer(response) => return Ok(response),
         Found::Builtin(page) => {

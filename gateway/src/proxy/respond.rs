@@ -41,7 +41,9 @@ pub(super) async fn respond(
 ) -> Result<Response<BoxBody>, Problem> {
     match hooked.then() {
         Some((hook, request)) if answer.status().is_success() && request.method != Method::HEAD => {
-            post_process(hook, request, upstream, answer).await
+            let mut response = post_process(hook, request, upstream, answer).await?;
+            route.response_edits.apply(response.headers_mut());
+            Ok(response)
         }
         Some(_) | None => Ok(stream(worker, route, incoming, answer, permit)),
     }
@@ -64,7 +66,7 @@ fn stream(
         payload = body;
         Payload::<BoxedStream>::None
     }));
-    headers::returning(&mut fields, status);
+    headers::returning(&mut fields, status, &route.response_edits);
     worker.shared.process.via.add(&mut fields, Version::HTTP_11);
     let body = if incoming.request.method() == Method::HEAD {
         BoxBody::new(Headless(length))

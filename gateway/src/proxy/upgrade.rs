@@ -74,7 +74,7 @@ pub(super) async fn open(
     exchange.mark();
     match opened {
         Opened::Refused { status, mut headers, body } => {
-            headers::returning(&mut headers, status);
+            headers::returning(&mut headers, status, &route.response_edits);
             headers.remove(CONTENT_LENGTH);
             let mut response = Response::with_body(status, BoxBody::new(body));
             *response.headers_mut() = headers;
@@ -82,7 +82,7 @@ pub(super) async fn open(
         }
         Opened::Switched { mut headers, tunnel } => {
             let protocol = headers.get(header::UPGRADE).cloned();
-            headers::returning(&mut headers, StatusCode::SWITCHING_PROTOCOLS);
+            headers::returning(&mut headers, StatusCode::SWITCHING_PROTOCOLS, &route.response_edits);
             let mut response = Response::with_body(StatusCode::SWITCHING_PROTOCOLS, BoxBody::new(()));
             headers.insert(header::UPGRADE, protocol.unwrap_or(HeaderValue::from_static("websocket")));
             *response.headers_mut() = headers;

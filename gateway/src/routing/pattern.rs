@@ -132,7 +132,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::routing::table::{Lookup, Methods, Table};
+    use crate::routing::{
+        condition::{Asked, Conditions},
+        table::{Entry, Lookup, Methods, Table},
+    };
 
     #[test]
     fn patterns_capture_what_they_name() {
@@ -166,8 +169,9 @@ mod tests {
         ) {
             let pattern: Pattern = pattern.parse().unwrap();
             let mut table = Table::default();
-            table.insert(&pattern, &Methods::Any, ()).unwrap();
-            if table.find(&path, "GET") == Lookup::Found(()) {
+            let entry = Entry { methods: Methods::Any, conditions: Conditions::default(), route: () };
+            table.insert(&pattern, entry).unwrap();
+            if table.find(&Asked::plain("GET", &path)) == Lookup::Found(()) {
                 let mut captured = pattern.captures(&path).into_iter();
                 let filled = pattern.fill(|_| captured.next().unwrap_or_default().to_owned());
                 prop_assert_eq!(filled, if path.is_empty() { "/".to_owned() } else { path });

@@ -1,11 +1,17 @@
 //! The table of routes: a tree of segments in which the most specific pattern wins. Knows no HTTP beyond methods.
 //!
-//! At each segment a literal is more specific than a parameter, and a parameter more than a rest. There are no
-//! priority numbers: two routes that could match the same request with the same specificity are refused.
+//! At each segment a literal is more specific than a parameter, and a parameter more than a rest; among routes of one
+//! pattern host and headers decide (see `leaf`). There are no priority numbers: two routes that could match the same
+//! request with the same specificity are refused.
 
 use std::collections::HashMap;
 
-use super::pattern::{Pattern, Segment};
+pub use super::leaf::Entry;
+use super::{
+    condition::Asked,
+    leaf::Leaf,
+    pattern::{Pattern, Segment},
+};
 
 /// The methods of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +30,19 @@ impl Methods {
         }
     }
 
-    fn overlap(&self, other: &Self) -> Option<String> {
+    /// Gives each method that is named, HEAD after GET.
+    fn each<'a>(&'a self, mut give: impl FnMut(&'a str)) {
+        let Self::Only(methods) = self else { return };
+        for method in methods {
+            give(method);
+            if method == "GET" {
+                give("HEAD");
+            }
+        }
+    }
+
+    /// A method that both have.
+    pub(super) fn overlap(&self, other: &Self) -> Option<String> {
         match (self, other) {
             (Self::Any, Self::Any) => Some("every method".to_owned()),
             (Self::Any, Self::Only(methods)) | (Self::Only(methods), Self::Any) => methods.first().cloned(),
@@ -40,6 +58,8 @@ pub struct Conflict<T> {
     pub other: T,
     /// A method that both have.
     pub method: String,
+    /// A header that only the other names, where a request that has the headers of both is what both could match.
+    pub by_headers: Option<String>,
 }
 
 /// What a table says about a request.
@@ -53,7 +73,7 @@ pub enum Lookup<T> {
     Unknown,
 }
 
-/// Routes by path and method. `T` names a route; the table knows nothing else of it.
+/// Routes by path, host, headers and method. `T` names a route; the table knows nothing else of it.
 #[derive(Debug)]
 pub struct Table<T> {
     root: Branch<T>,
@@ -63,13 +83,13 @@ pub struct Table<T> {
 struct Branch<T> {
     literals: HashMap<String, Branch<T>>,
     param: Option<Box<Branch<T>>>,
-    rest: Vec<(Methods, T)>,
-    here: Vec<(Methods, T)>,
+    rest: Leaf<T>,
+    here: Leaf<T>,
 }
 
 impl<T> Default for Branch<T> {
     fn default() -> Self {
-        Self { literals: HashMap::new(), param: None, rest: Vec::new(), here: Vec::new() }
+        Self { literals: HashMap::new(), param: None, rest: Leaf::default(), here: Leaf::default() }
     }
 }
 
@@ -84,7 +104,7 @@ impl<T: Copy> Table<T> {
     ///
     /// # Errors
     /// A route that is already there could match the same request.
-    pub fn insert(&mut self, pattern: &Pattern, methods: &Methods, route: T) -> Result<(), Conflict<T>> {
+    pub fn insert(&mut self, pattern: &Pattern, entry: Entry<T>) -> Result<(), Conflict<T>> {
         let mut branch = &mut self.root;
         let mut ends_in_rest = false;
         for segment in pattern.segments() {
@@ -94,85 +114,85 @@ impl<T: Copy> Table<T> {
                 Segment::Rest(_) => ends_in_rest = true,
             }
         }
-        let routes = if ends_in_rest { &mut branch.rest } else { &mut branch.here };
-        let conflict = routes
-            .iter()
-            .find_map(|(known, other)| methods.overlap(known).map(|method| Conflict { other: *other, method }));
-        match conflict {
-            Some(conflict) => Err(conflict),
-            None => {
-                routes.push((methods.clone(), route));
-                Ok(())
-            }
+        let leaf = if ends_in_rest { &mut branch.rest } else { &mut branch.here };
+        leaf.insert(entry)
+    }
+
+    /// Finds the most specific route for a request: by path first, then by host, then by the number of headers.
+    pub fn find(&self, asked: &Asked<'_>) -> Lookup<T> {
+        let mut found = None;
+        self.visit(asked.path, &mut |leaf| {
+            found = leaf.find(asked);
+            found.is_some()
+        });
+        match found {
+            Some(route) => Lookup::Found(route),
+            None => self.other_methods(asked),
         }
     }
 
-    /// Finds the most specific route for a normalised path and a method.
-    pub fn find(&self, path: &str, method: &str) -> Lookup<T> {
-        let rest = path.strip_prefix('/').unwrap_or(path);
-        if let Some(route) = self.root.find(rest, &mut |methods| methods.allow(method)) {
-            return Lookup::Found(route);
-        }
-        let mut allowed: Vec<String> = Vec::new();
-        self.root.find(rest, &mut |methods| {
-            if let Methods::Only(methods) = methods {
-                for method in methods {
-                    push_new(&mut allowed, method);
-                    if method == "GET" {
-                        push_new(&mut allowed, "HEAD");
+    fn other_methods(&self, asked: &Asked<'_>) -> Lookup<T> {
+        let mut allowed: Vec<&str> = Vec::new();
+        self.visit(asked.path, &mut |leaf| {
+            for entry in leaf.for_host(asked).filter(|entry| entry.headers_hold(asked)) {
+                entry.methods.each(|method| {
+                    if !allowed.contains(&method) {
+                        allowed.push(method);
                     }
-                }
+                });
             }
             false
         });
         if allowed.is_empty() {
             return Lookup::Unknown;
         }
-        push_new(&mut allowed, "OPTIONS");
+        allowed.push("OPTIONS");
         Lookup::OtherMethods(allowed.join(", "))
     }
-}
 
-fn push_new(methods: &mut Vec<String>, method: &str) {
-    if !methods.iter().any(|known| known == method) {
-        methods.push(method.to_owned());
+    /// Every route whose pattern has this path, the most specific pattern first, whatever else it asks for.
+    pub fn at(&self, path: &str) -> Vec<&Entry<T>> {
+        let mut entries = Vec::new();
+        self.visit(path, &mut |leaf| {
+            entries.extend(leaf.all());
+            false
+        });
+        entries
+    }
+
+    /// Visits the leaves whose pattern has this path, the most specific first, until one is taken.
+    fn visit<'a>(&'a self, path: &str, take: &mut dyn FnMut(&'a Leaf<T>) -> bool) {
+        self.root.visit(path.strip_prefix('/').unwrap_or(path), take);
     }
 }
 
-impl<T: Copy> Branch<T> {
-    /// Visits what matches, the most specific first, until `accept` takes one.
-    fn find(&self, path: &str, accept: &mut dyn FnMut(&Methods) -> bool) -> Option<T> {
+impl<T> Branch<T> {
+    fn visit<'a>(&'a self, path: &str, take: &mut dyn FnMut(&'a Leaf<T>) -> bool) -> bool {
         let (head, tail) = path.split_once('/').map_or((path, None), |(head, tail)| (head, Some(tail)));
-        let literal = self.literals.get(head).and_then(|branch| branch.below(tail, accept));
-        if literal.is_some() {
-            return literal;
-        }
-        if !head.is_empty()
-            && let Some(found) = self.param.as_ref().and_then(|branch| branch.below(tail, accept))
-        {
-            return Some(found);
-        }
-        first(&self.rest, accept)
+        self.literals.get(head).is_some_and(|branch| branch.below(tail, take))
+            || (!head.is_empty() && self.param.as_ref().is_some_and(|branch| branch.below(tail, take)))
+            || take(&self.rest)
     }
 
-    fn below(&self, tail: Option<&str>, accept: &mut dyn FnMut(&Methods) -> bool) -> Option<T> {
+    fn below<'a>(&'a self, tail: Option<&str>, take: &mut dyn FnMut(&'a Leaf<T>) -> bool) -> bool {
         match tail {
-            Some(tail) => self.find(tail, accept),
-            None => first(&self.here, accept),
+            Some(tail) => self.visit(tail, take),
+            None => take(&self.here),
         }
     }
-}
-
-fn first<T: Copy>(routes: &[(Methods, T)], accept: &mut dyn FnMut(&Methods) -> bool) -> Option<T> {
-    routes.iter().find(|(methods, _)| accept(methods)).map(|(_, route)| *route)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routing::condition::Conditions;
 
     fn only(methods: &[&str]) -> Methods {
         Methods::Only(methods.iter().map(|method| (*method).to_owned()).collect())
+    }
+
+    fn entry(methods: Methods, route: usize) -> Entry<usize> {
+        Entry { methods, conditions: Conditions::default(), route }
     }
 
     fn table() -> Table<usize> {
@@ -188,7 +208,7 @@ mod tests {
         .into_iter()
         .enumerate()
         {
-            table.insert(&pattern.parse().unwrap(), &methods, route).unwrap();
+            table.insert(&pattern.parse().unwrap(), entry(methods, route)).unwrap();
         }
         table
     }
@@ -212,7 +232,7 @@ mod tests {
             ("GET", "/nothing", Lookup::Unknown),
             ("GET", "/api", Lookup::Unknown),
         ] {
-            assert_eq!(table().find(path, method), expected, "{method} {path}");
+            assert_eq!(table().find(&Asked::plain(method, path)), expected, "{method} {path}");
         }
     }
 
@@ -224,9 +244,10 @@ mod tests {
             (Methods::Any, "/api/users/me", 2, "GET"),
             (only(&["PUT", "GET"]), "/files/{all...}", 4, "PUT"),
         ] {
-            let conflict = table().insert(&pattern.parse().unwrap(), &methods, 9).unwrap_err();
-            assert_eq!(conflict, Conflict { other, method: method.to_owned() }, "{pattern}");
+            let conflict = table().insert(&pattern.parse().unwrap(), entry(methods, 9)).unwrap_err();
+            assert_eq!(conflict, Conflict { other, method: method.to_owned(), by_headers: None }, "{pattern}");
         }
-        assert_eq!(table().insert(&"/api/users/{name}".parse().unwrap(), &only(&["PUT"]), 9), Ok(()));
+        let put = entry(only(&["PUT"]), 9);
+        assert_eq!(table().insert(&"/api/users/{name}".parse().unwrap(), put), Ok(()));
     }
 }

@@ -7,13 +7,13 @@ use std::{
     process::{Command, Output},
 };
 
-fn gateway(dir: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
+pub(crate) fn gateway(dir: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
     command.current_dir(dir).args(args).env_clear().envs(environment.iter().copied());
     command.output().unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

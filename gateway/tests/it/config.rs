@@ -1,5 +1,7 @@
 //! The YAML: every mistake at once, each with its line.
 
+use proptest::prelude::*;
+
 use gateway::config::{
     Config,
     mistake::{Mistake, render},
@@ -109,6 +111,72 @@ fn what_the_gateway_could_not_do_is_refused() {
         let found = with_routes(routes);
         assert_eq!(found.len(), 1, "{routes}: {found:#?}");
         assert!(found[0].message.contains(message), "{routes}: {found:?}");
+    }
+}
+
+#[test]
+fn two_routes_that_one_request_could_match_are_refused_with_what_to_do() {
+    let two = |first: &str, second: &str| {
+        with_routes(&format!(
+            "  - {{route: GET /x, to: users, auth: public, when: {first}}}\n  \
+               - {{route: GET /x, to: users, auth: public, when: {second}}}\n"
+        ))
+    };
+    let found = two("{headers: {a: x}}", "{headers: {b: x}}");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].message.contains("GET /x also belongs to the route `GET /x (a: x)`"), "{found:?}");
+    assert!(found[0].help.as_ref().unwrap().contains("name `a` here too"), "{found:?}");
+    assert_eq!(two("{host: A.example.com}", "{host: a.example.com}").len(), 1);
+    for (first, second) in [
+        ("{headers: {a: x}}", "{headers: {a: y}}"),
+        ("{headers: {a: x}}", "{headers: {a: x, b: x}}"),
+        ("{host: a.example.com}", "{host: '*.example.com'}"),
+        ("{host: a.example.com}", "{}"),
+    ] {
+        assert!(two(first, second).is_empty(), "{first} {second}");
+    }
+}
+
+#[test]
+fn what_a_route_may_not_say_about_headers_and_origins_is_refused() {
+    for (keys, message) in [
+        ("when: {host: 'a.example.com:80'}", "is not a host"),
+        ("when: {headers: {host: x}}", "a key of its own"),
+        ("when: {headers: {Request_User_Id: '1'}}", "says who calls"),
+        ("when: {headers: {authorization: x}}", "says who calls"),
+        ("when: {headers: {connection: close}}", "about one connection"),
+        ("when: {headers: {X: a, x: b}}", "is there twice"),
+        ("when: {headers: {x: ''}}", "no header has the value"),
+        ("when: {hosts: a}", "there is no key `hosts`"),
+        ("request_headers: {set: {request-user-id: '1'}}", "only the gateway may say that"),
+        ("request_headers: {set: {X_Tenant: '1'}}", "only the gateway may say that"),
+        ("request_headers: {add: {Host: x}}", "written by the gateway itself"),
+        ("request_headers: {remove: [x-forwarded-for]}", "written by the gateway itself"),
+        ("request_headers: {set: {content-length: 0}}", "where the message ends"),
+        ("response_headers: {set: {Transfer-Encoding: chunked}}", "where the message ends"),
+        ("response_headers: {set: {connection: close}}", "where the message ends"),
+        ("response_headers: {remove: ['a b']}", "is no header name"),
+        ("response_headers: {set: {x: [1]}}", "a single value is wanted"),
+        ("response_headers: {put: {x: 1}}", "there is no key `put`"),
+        ("cors: {}", "`origins` is missing"),
+        ("cors: on", "pairs are wanted here"),
+        ("cors: {origins: []}", "no origin is named"),
+        ("cors: {origins: 'https://a.example/'}", "is not an origin"),
+        ("cors: {origins: a.example}", "is not an origin"),
+        ("cors: {origins: ['*', 'https://a.example']}", "must stand alone"),
+        ("cors: {origins: '*', credentials: true}", "there can be no credentials"),
+        ("cors: {origins: 'https://a.example', credentials: true, headers: '*'}", "name the headers"),
+        ("cors: {origins: '*', methods: [FLY]}", "is not a method"),
+        ("cors: {origins: '*', methods: []}", "no method is named"),
+        ("cors: {origins: '*', max_age: 0s}", "longer than zero"),
+    ] {
+        let yaml = format!(
+            "{HEAD}{TOKENS}{UPSTREAMS}identity: {{headers: {{x-tenant: tenant}}}}\n\
+             routes:\n  - {{route: GET /x, to: users, auth: public, {keys}}}\n"
+        );
+        let found = mistakes(&yaml);
+        assert_eq!(found.len(), 1, "{keys}: {found:#?}");
+        assert!(found[0].message.contains(message), "{keys}: {found:?}");
     }
 }
 
@@ -353,5 +421,62 @@ fn limits_that_would_not_work_are_mistakes() {
         let found = mistakes(&format!("{HEAD}{UPSTREAMS}limits: {limits}\nroutes: []\n"));
         let paths: Vec<&str> = found.iter().map(|mistake| mistake.path.as_str()).collect();
         assert_eq!(paths, [path], "{limits}: {found:#?}");
+    }
+}
+
+/// Every mistake stands somewhere in the file, where an editor can show it, and can be rendered.
+fn has_places(source: &str) {
+    for mistake in mistakes(source) {
+        let place = mistake.place;
+        let lines = source.lines().count().max(1);
+        assert!((1..=lines).contains(&place.line), "{mistake:?}\n{source}");
+        let characters = source.lines().nth(place.line - 1).unwrap_or_default().chars().count();
+        assert!((1..=characters + 1).contains(&place.column), "{mistake:?}\n{source}");
+        assert!(render(&mistake, "g.yaml", source).contains(&mistake.message));
+    }
+}
+
+#[test]
+fn what_no_configuration_needs_is_refused_before_it_costs_memory() {
+    for opened in ["[", "{a: ", "- ", "? ", "? - "] {
+        assert!(mistakes(&opened.repeat(100))[0].message.contains("nested deeper"), "{opened}");
+        // Where the parser itself gives up first, that is a mistake like any other.
+        assert_eq!(mistakes(&opened.repeat(100_000)).len(), 1, "{opened}");
+    }
+    let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        laughs.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 10].join(", ")));
+    }
+    assert!(mistakes(&laughs)[0].message.contains("more than 1000000 values"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_check_panic(source in "(\\PC|\n|\t|[\\[\\]{}:,&*!|>'\"%@`#-]|: |- |  ){0,200}") {
+        has_places(&source);
+    }
+
+    /// The file of this stack with something cut out of it and something else in its place.
+    #[test]
+    fn no_change_of_a_good_file_makes_check_panic(
+        at in 0..gateway::STACK_YAML.len(),
+        cut in 0..60_usize,
+        put in prop_oneof![
+            "\\PC{0,12}",
+            Just("\n".to_owned()),
+            Just("{".to_owned()),
+            Just("[".to_owned()),
+            Just(": ".to_owned()),
+            Just("${".to_owned()),
+            Just("null".to_owned()),
+            Just("{a: [b]}".to_owned()),
+            Just("'*".to_owned()),
+        ],
+    ) {
+        let characters: Vec<char> = gateway::STACK_YAML.chars().collect();
+        let at = at.min(characters.len());
+        let end = (at + cut).min(characters.len());
+        let source: String = characters[..at].iter().copied().chain(put.chars()).chain(characters[end..].iter().copied()).collect();
+        has_places(&source);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use gateway::{
     config::{Config, Destination},
-    routing::{path, table::Lookup},
+    routing::{condition::Asked, path, table::Lookup},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -103,7 +103,7 @@ fn no_path_leads_past_the_policy_that_it_belongs_to() {
             forwarded.set(forwarded.get() + 1);
             let target = line.split(' ').nth(1).unwrap_or_default();
             let got = target.split('?').next().unwrap_or_default();
-            let Lookup::Found(Destination::Route(route)) = config.table.find(got, "GET") else {
+            let Lookup::Found(Destination::Route(route)) = config.table.find(&Asked::plain("GET", got)) else {
                 return Err(TestCaseError::fail(format!("{got} belongs to no route")));
             };
             let route = &config.routes[route];

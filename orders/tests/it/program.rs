@@ -83,3 +83,17 @@ fn two_processes_may_start_at_once_on_a_new_database() {
         programs.into_iter().for_each(Program::stop);
     }
 }
+
+#[test]
+fn the_health_check_of_the_image_asks_the_running_service() {
+    let folder = Folder::new();
+    let running = Program::start(&folder);
+    let check = |addr: &str| {
+        let mut command = Program::command(&folder);
+        Program::spawn(command.env("ORDERS_LISTEN", addr).arg("--healthcheck")).wait().0.code()
+    };
+    assert_eq!(check(&running.addr().to_string()), Some(0));
+    // Nobody listens on port 1.
+    assert_eq!(check("127.0.0.1:1"), Some(1));
+    running.stop();
+}

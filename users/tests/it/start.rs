@@ -272,3 +272,13 @@ fn a_stopped_service_lets_go_of_its_folder() {
     running.stop().unwrap();
     serve(demo(&folder.data())).unwrap();
 }
+
+#[test]
+fn the_health_check_of_the_image_asks_the_running_service() {
+    let folder = Folder::new();
+    let running = Process::start(&mut command(&folder.data()));
+    let check = |addr: &str| refused(command(&folder.data()).env("USERS_LISTEN", addr).arg("--healthcheck")).0;
+    assert_eq!(check(&running.addr().to_string()), 0);
+    // Nobody listens on port 1.
+    assert_eq!(check("127.0.0.1:1"), 1);
+}

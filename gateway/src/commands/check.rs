@@ -1,0 +1,101 @@
+//! `gateway check`: every mistake of a file at once, or what is worth a second look.
+
+use std::{path::Path, process::ExitCode};
+
+use chassis::config::{EXIT_USAGE, StartError, environment};
+use serde::Serialize;
+
+use super::{paint::Paint, print_json};
+use crate::{
+    config::{
+        Config,
+        mistake::{Mistake, render},
+    },
+    server,
+};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    file: String,
+    ok: bool,
+    routes: usize,
+    tests: usize,
+    public: Vec<&'a str>,
+    mistakes: Vec<Wrong<'a>>,
+}
+
+#[derive(Serialize)]
+struct Wrong<'a> {
+    line: usize,
+    column: usize,
+    width: usize,
+    path: &'a str,
+    message: &'a str,
+    help: Option<&'a str>,
+}
+
+pub(super) fn run(path: &Path, json: bool) -> Result<ExitCode, StartError> {
+    let source = server::read(path)?;
+    let (config, mistakes) = match Config::load(&source, &environment) {
+        Ok(config) => (Some(config), Vec::new()),
+        Err(mistakes) => (None, mistakes),
+    };
+    let code = if config.is_some() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
+    if json {
+        print_json(&report(path, config.as_ref(), &mistakes))?;
+        return Ok(code);
+    }
+    match &config {
+        Some(config) => print_good(path, config),
+        None => print_mistakes(path, &source, &mistakes),
+    }
+    Ok(code)
+}
+
+fn report<'a>(path: &Path, config: Option<&'a Config>, mistakes: &'a [Mistake]) -> Report<'a> {
+    Report {
+        file: path.display().to_string(),
+        ok: config.is_some(),
+        routes: config.map_or(0, |config| config.routes.len()),
+        tests: config.map_or(0, |config| config.tests.len()),
+        public: config.map(public).unwrap_or_default(),
+        mistakes: mistakes.iter().map(wrong).collect(),
+    }
+}
+
+fn wrong(mistake: &Mistake) -> Wrong<'_> {
+    Wrong {
+        line: mistake.place.line,
+        column: mistake.place.column,
+        width: mistake.place.width,
+        path: &mistake.path,
+        message: &mistake.message,
+        help: mistake.help.as_deref(),
+    }
+}
+
+fn print_good(path: &Path, config: &Config) {
+    println!("{}: {} routes, no mistakes", path.display(), config.routes.len());
+    // What everybody may use is worth a second look.
+    match public(config).as_slice() {
+        [] => println!("no route is public"),
+        public => println!("public routes: {}", public.join(", ")),
+    }
+}
+
+fn public(config: &Config) -> Vec<&str> {
+    config.routes.iter().filter(|route| route.policy.is_public()).map(|route| route.name.as_str()).collect()
+}
+
+fn print_mistakes(path: &Path, source: &str, mistakes: &[Mistake]) {
+    let paint = Paint::stderr();
+    eprintln!("gateway: the configuration has {} mistake(s):", mistakes.len());
+    for mistake in mistakes {
+        let rendered = render(mistake, &path.display().to_string(), source);
+        let (head, rest) = rendered.split_once('\n').unwrap_or((&rendered, ""));
+        eprintln!("\n{}", paint.bold(head));
+        for line in rest.lines() {
+            eprintln!("{}", if line.contains('^') { paint.bad(line) } else { line.to_owned() });
+        }
+    }
+}

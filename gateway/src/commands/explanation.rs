@@ -1,0 +1,106 @@
+//! What `gateway explain` tells: as JSON, or for people. Decides nothing.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::paint::Paint;
+
+/// What is told about a request.
+#[derive(Serialize)]
+pub(super) struct Explanation {
+    pub(super) method: String,
+    pub(super) target: String,
+    /// In normal form, after aliases.
+    pub(super) path: String,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) route: Option<String>,
+    pub(super) auth: Option<String>,
+    /// What the caller's claims are to the policy.
+    pub(super) claims: Vec<String>,
+    pub(super) limits: Vec<String>,
+    pub(super) outcome: Told,
+}
+
+/// A route whose pattern has the path.
+#[derive(Serialize)]
+pub(super) struct Candidate {
+    pub(super) route: String,
+    pub(super) chosen: bool,
+    pub(super) why: String,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum Told {
+    Refused {
+        status: u16,
+        code: &'static str,
+        detail: String,
+    },
+    Answered {
+        status: u16,
+        headers: Vec<(String, String)>,
+    },
+    Page {
+        page: String,
+    },
+    Forwarded {
+        upstream: String,
+        targets: Vec<String>,
+        path: String,
+        headers: Vec<(String, String)>,
+        /// Headers of the client that do not go out, and those that go out with another value.
+        removed: Vec<String>,
+        replaced: Vec<String>,
+        /// What the upstream is told about the caller, signed.
+        assertion: Value,
+    },
+}
+
+pub(super) fn print(explanation: &Explanation) {
+    let paint = Paint::stdout();
+    println!("{} {}", explanation.method, paint.bold(&explanation.target));
+    if explanation.path != explanation.target {
+        println!("path    {}", explanation.path);
+    }
+    println!("route   {}", explanation.route.as_deref().unwrap_or("none"));
+    for candidate in &explanation.candidates {
+        let mark = if candidate.chosen { paint.good("+") } else { paint.faint("-") };
+        println!("        {mark} {}: {}", candidate.route, candidate.why);
+    }
+    if let Some(auth) = &explanation.auth {
+        println!("auth    {auth}");
+        explanation.claims.iter().for_each(|verdict| println!("        {verdict}"));
+        let limits = explanation.limits.join(", ");
+        println!("limits  {}", if limits.is_empty() { "none" } else { &limits });
+    }
+    print_outcome(&explanation.outcome, &explanation.method, paint);
+}
+
+fn print_outcome(outcome: &Told, method: &str, paint: Paint) {
+    let fields =
+        |headers: &[(String, String)]| headers.iter().for_each(|(name, value)| println!("        {name}: {value}"));
+    match outcome {
+        Told::Refused { status, code, detail } => {
+            println!("answer  {}: {detail}", paint.bad(&format!("{status} {code}")));
+        }
+        Told::Answered { status, headers } => {
+            println!("answer  {}", paint.good(&status.to_string()));
+            fields(headers);
+        }
+        Told::Page { page } => println!("answer  {}", paint.good(&format!("the gateway's own page {page}"))),
+        Told::Forwarded { upstream, targets, path, headers, removed, replaced, assertion } => {
+            println!("goes to {} ({})", paint.good(upstream), targets.join(", "));
+            println!("        {method} {path}");
+            fields(headers);
+            for (what, names) in [("removed", removed), ("changed", replaced)] {
+                if !names.is_empty() {
+                    println!("{what:<8}{}", names.join(", "));
+                }
+            }
+            if !assertion.is_null() {
+                println!("states  {assertion}");
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `gateway healthcheck`: asks a running gateway whether it is ready, for images that have no curl.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use chassis::{
+    config::{StartError, environment},
+    probe,
+};
+
+use super::File;
+use crate::{config::Config, server};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: File,
+    /// What to ask, as in http://127.0.0.1:8001/health/ready [default: the listener of the configuration]
+    url: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+    let url = match &args.url {
+        Some(url) => url.clone(),
+        None => ready_url(&server::load(&args.file.config, &environment)?),
+    };
+    probe::ready(&url).map_err(StartError::failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the public listener has no page for it, or speaks TLS, the admin listener is asked.
+fn ready_url(config: &Config) -> String {
+    let url = |listener: SocketAddr, path: &str| format!("http://{}{path}/ready", probe::reachable(listener));
+    match &config.builtin.health {
+        Some(path) if config.tls.is_none() => url(config.listen, path),
+        Some(_) | None => url(config.admin, "/health"),
+    }
+}

@@ -1,0 +1,60 @@
+//! `gateway keys`: makes the keys that are missing, and the next signing key.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use chassis::config::{Mistakes, StartError};
+use clap::Subcommand;
+
+use crate::auth::keys;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Make the next signing key. A running gateway publishes it at once and signs with it after `tokens.publish_for`.
+    New {
+        /// The folder of the gateway (GATEWAY_KEY_DIR).
+        #[arg(long, env = "GATEWAY_KEY_DIR")]
+        dir: PathBuf,
+    },
+    /// Make the keys that are missing: the signing key, and one for each service that trusts the gateway.
+    Init {
+        /// The folder of the gateway (GATEWAY_KEY_DIR).
+        #[arg(long, env = "GATEWAY_KEY_DIR")]
+        dir: PathBuf,
+        /// `users=/keys/users/internal.key`: makes DIR/users.key and copies it to that file, for the service to read.
+        #[arg(long = "share", value_name = "NAME=FILE")]
+        shares: Vec<String>,
+    },
+}
+
+pub(super) fn run(command: Command) -> Result<ExitCode, StartError> {
+    match command {
+        Command::New { dir } => new(&dir)?,
+        Command::Init { dir, shares } => init(&dir, &shares)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn new(dir: &Path) -> Result<(), StartError> {
+    let file = keys::create_next_signing_key(dir, SystemTime::now()).map_err(StartError::failed)?;
+    println!("{}", file.display());
+    Ok(())
+}
+
+fn init(dir: &Path, shares: &[String]) -> Result<(), StartError> {
+    let mut mistakes = Mistakes::default();
+    let parsed: Vec<Option<(&str, &str)>> = shares
+        .iter()
+        .map(|share| mistakes.take("--share", share.split_once('=').ok_or(format!("`{share}` is not NAME=FILE"))))
+        .collect();
+    let shares: Vec<(&str, &str)> = mistakes.finish(parsed.into_iter().collect())?;
+    keys::create_signing_key(dir).map_err(StartError::failed)?;
+    for (name, file) in shares {
+        keys::share_internal_key(&dir.join(format!("{name}.key")), Path::new(file)).map_err(StartError::failed)?;
+    }
+    println!("the keys are in {}", dir.display());
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Colours, where a person looks: on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+
+use std::io::{IsTerminal, stderr, stdout};
+
+/// Paints, or leaves the text as it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paint(bool);
+
+impl Paint {
+    pub(super) fn stdout() -> Self {
+        Self(stdout().is_terminal() && wanted())
+    }
+
+    pub(super) fn stderr() -> Self {
+        Self(stderr().is_terminal() && wanted())
+    }
+
+    pub(super) fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    pub(super) fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    pub(super) fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    pub(super) fn faint(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+fn wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

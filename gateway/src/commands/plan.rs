@@ -1,0 +1,68 @@
+//! `gateway plan OLD NEW`: what a new configuration changes, and for whom. Exit code 2 where more may pass than before.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use chassis::config::{StartError, environment};
+use serde::Serialize;
+
+use super::{
+    diff::{self, Change},
+    paint::Paint,
+    print_json,
+};
+use crate::server;
+
+/// More may pass than before.
+const EXIT_WIDER: u8 = 2;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The YAML file that is served now.
+    old: PathBuf,
+    /// The YAML file that shall be served.
+    new: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Plan {
+    wider: bool,
+    changes: Vec<Change>,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+    // Both, so that the mistakes of both are told.
+    let (old, new) = match (server::load(&args.old, &environment), server::load(&args.new, &environment)) {
+        (Ok(old), Ok(new)) => (old, new),
+        (Err(StartError::Config(mut mistakes)), Err(StartError::Config(more))) => {
+            mistakes.extend(more);
+            return Err(StartError::Config(mistakes));
+        }
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
+    let changes = diff::changes(&old, &new)
+        .ok_or_else(|| StartError::failed("the routes can match in too many ways to compare them all"))?;
+    let plan = Plan { wider: changes.iter().any(|change| change.wider), changes };
+    if args.json {
+        print_json(&plan)?
+    } else {
+        print(&plan)
+    }
+    Ok(if plan.wider { ExitCode::from(EXIT_WIDER) } else { ExitCode::SUCCESS })
+}
+
+fn print(plan: &Plan) {
+    let paint = Paint::stdout();
+    for change in &plan.changes {
+        let mark = if change.wider { paint.bad("WIDER") } else { paint.faint("     ") };
+        println!("{mark} {} {}", paint.bold(&change.of), change.change);
+    }
+    let wider = plan.changes.iter().filter(|change| change.wider).count();
+    match (plan.changes.len(), wider) {
+        (0, _) => println!("nothing changes for anybody"),
+        (all, 0) => println!("{all} change(s); nobody may do more than before"),
+        (all, wider) => println!("{all} change(s), {wider} of which let more pass than before"),
+    }
+}

@@ -1,0 +1,134 @@
+//! What a changed route means for a request that it serves. Pure; knows no tables.
+
+use crate::{
+    config::{Builtin, Config, Destination, RouteSettings, UpstreamSettings},
+    limit::Rate,
+    proxy::cors::{Cors, Origins},
+};
+
+/// What serves a request.
+#[derive(Clone, Copy)]
+pub(super) enum Served<'a> {
+    Nothing,
+    Page(Builtin),
+    Route(&'a RouteSettings, &'a UpstreamSettings),
+}
+
+impl<'a> Served<'a> {
+    pub(super) fn of(config: &'a Config, destination: Option<Destination>) -> Self {
+        match destination {
+            None => Self::Nothing,
+            Some(Destination::Builtin(page)) => Self::Page(page),
+            Some(Destination::Route(index)) => {
+                let route = &config.routes[index];
+                Self::Route(route, &config.upstreams[route.upstream])
+            }
+        }
+    }
+}
+
+/// Each change in words, and whether more may pass by it than before.
+pub(super) fn changes(was: Served<'_>, is: Served<'_>) -> Vec<(String, bool)> {
+    match (was, is) {
+        (Served::Nothing, Served::Nothing) => Vec::new(),
+        (Served::Nothing, Served::Route(route, upstream)) => {
+            vec![(format!("is new: {}, to {}", route.policy, upstream.name), true)]
+        }
+        (Served::Nothing, Served::Page(_)) => vec![("is new: a page of the gateway".to_owned(), true)],
+        (Served::Route(..) | Served::Page(_), Served::Nothing) => vec![("is gone".to_owned(), false)],
+        (Served::Page(was), Served::Page(is)) if was == is => Vec::new(),
+        (Served::Route(..) | Served::Page(_), Served::Page(_)) => {
+            vec![("becomes a page of the gateway".to_owned(), true)]
+        }
+        (Served::Page(_), Served::Route(route, upstream)) => {
+            vec![(format!("was a page of the gateway, is now {}, to {}", route.policy, upstream.name), true)]
+        }
+        (Served::Route(was, was_upstream), Served::Route(is, is_upstream)) => {
+            let mut changes = of_routes(was, is);
+            if was_upstream.name != is_upstream.name {
+                changes.push((format!("goes to {} (was {})", is_upstream.name, was_upstream.name), false));
+            } else if was_upstream.targets != is_upstream.targets {
+                changes.push((format!("the targets of {} change", is_upstream.name), false));
+            }
+            changes
+        }
+    }
+}
+
+fn of_routes(was: &RouteSettings, is: &RouteSettings) -> Vec<(String, bool)> {
+    let mut changes = Vec::new();
+    if was.policy != is.policy {
+        let text = if is.policy.is_public() {
+            format!("becomes public (was {})", was.policy)
+        } else {
+            format!("now needs {} (was {})", is.policy, was.policy)
+        };
+        changes.push((text, !is.policy.is_within(&was.policy)));
+    }
+    changes.extend(limits(&was.limits, &is.limits));
+    changes.extend(cors(was.cors.as_ref(), is.cors.as_ref()));
+    if was.body_bytes_max != is.body_bytes_max {
+        let text = format!("takes bodies of {} bytes (was {})", is.body_bytes_max, was.body_bytes_max);
+        changes.push((text, is.body_bytes_max > was.body_bytes_max));
+    }
+    if was.forward_authorization != is.forward_authorization {
+        let text =
+            if is.forward_authorization { "shows the upstream the token" } else { "hides the token from the upstream" };
+        changes.push((text.to_owned(), is.forward_authorization));
+    }
+    if was.websocket != is.websocket {
+        let text = if is.websocket { "now relays WebSockets" } else { "no longer relays WebSockets" };
+        changes.push((text.to_owned(), is.websocket));
+    }
+    if was.hooks != is.hooks {
+        // What a hook lets pass nobody knows but the hook.
+        changes.push(("other hooks (`then`, `decoder`, `headers_from`, `auth`)".to_owned(), true));
+    }
+    for (what, differs) in [
+        ("another path goes to the upstream (`rewrite`)", was.rewrite != is.rewrite),
+        ("other changes to the headers of the request", was.request_edits != is.request_edits),
+        ("other changes to the headers of the answer", was.response_edits != is.response_edits),
+        ("slashes in its paths mean something else (`path`)", was.path != is.path),
+        ("other retries", was.retry != is.retry),
+        ("other timeouts", was.timeouts != is.timeouts),
+    ] {
+        if differs {
+            changes.push((what.to_owned(), false));
+        }
+    }
+    changes
+}
+
+/// Wider is what has a limit less, or one by which more may pass.
+fn limits(was: &[Rate], is: &[Rate]) -> Option<(String, bool)> {
+    let shown = |rates: &[Rate]| rates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let keeps = |new: &Rate, old: &Rate| {
+        let seconds = |rate: &Rate| f64::from(rate.count.get()) / rate.window.as_secs_f64();
+        new.key == old.key && new.count <= old.count && seconds(new) <= seconds(old)
+    };
+    let wider = !was.iter().all(|old| is.iter().any(|new| keeps(new, old)));
+    match (was, is) {
+        (was, is) if was == is => None,
+        ([], is) => Some((format!("is now limited to {}", shown(is)), wider)),
+        (was, []) => Some((format!("is no longer limited (was {})", shown(was)), wider)),
+        (was, is) => Some((format!("is limited to {} (was {})", shown(is), shown(was)), wider)),
+    }
+}
+
+fn cors(was: Option<&Cors>, is: Option<&Cors>) -> Option<(String, bool)> {
+    match (was, is) {
+        (was, is) if was == is => None,
+        (_, None) => Some(("pages of other origins may no longer call it".to_owned(), false)),
+        (None, Some(_)) => Some(("pages of other origins may now call it (`cors`)".to_owned(), true)),
+        (Some(was), Some(is)) => {
+            let more_origins = match (&was.origins, &is.origins) {
+                (Origins::Any, _) => false,
+                (Origins::Only(_), Origins::Any) => true,
+                (Origins::Only(was), Origins::Only(is)) => is.iter().any(|origin| !was.contains(origin)),
+            };
+            // Fewer headers or methods would be narrower, but which is fewer is not worth its code.
+            let same_rest = Cors { origins: is.origins.clone(), max_age: is.max_age.clone(), ..was.clone() } == *is;
+            Some(("other pages may call it, or in other ways (`cors`)".to_owned(), more_origins || !same_rest))
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `gateway schema`: the JSON Schema of the file, for editors; or its keys, for the documentation.
+
+use std::process::ExitCode;
+
+use chassis::config::StartError;
+
+use super::print_json;
+use crate::config;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Print the tables of keys of docs/configuration.md instead.
+    #[arg(long)]
+    markdown: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+    if args.markdown {
+        print!("{}", config::reference());
+    } else {
+        print_json(&config::schema())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,26 @@
+//! `gateway serve`: serves until the operating system says stop.
+
+use std::process::ExitCode;
+
+use chassis::{
+    config::{StartError, environment},
+    logging,
+};
+
+use crate::{Args, Server, Settings, reload::Source, server::Listeners};
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+    let settings = Settings::from_args(args)?;
+    logging::init(settings.log_format);
+    let source = Source::new(args.config.clone(), environment);
+    let (read, config) = source.load();
+    let config = config?;
+    actix_rt::System::new().block_on(async move {
+        let shutdown = chassis::server::shutdown_signal();
+        let listeners = Listeners::inherit_or_bind(&config)?;
+        let server = Server::on(listeners, config, settings)?.watching(source, read);
+        log::info!(listen = server.addr()?.to_string(), admin = server.admin_addr()?.to_string(); "gateway ready");
+        server.run_until(shutdown).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

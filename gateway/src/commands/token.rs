@@ -1,0 +1,33 @@
+//! `gateway token`: signs a token for development, with a key that is there already.
+
+use std::{process::ExitCode, time::SystemTime};
+
+use chassis::config::{StartError, environment};
+
+use super::{File, claims};
+use crate::{auth::trust::Trust, server};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: File,
+    /// The claims of the caller, as in user_type=admin,sub=1
+    #[arg(long = "as", value_name = "CLAIMS")]
+    claims: String,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+    let claims = claims::parse(&args.claims).map_err(|message| StartError::Config(vec![format!("--as: {message}")]))?;
+    let config = server::load(&args.file.config, &environment)?;
+    let tokens = config.tokens.ok_or_else(|| {
+        StartError::Config(vec![
+            "the configuration has no `tokens` section, so that there is nothing to sign with".to_owned(),
+        ])
+    })?;
+    let now = SystemTime::now();
+    let trust = Trust::existing(&tokens, now).map_err(StartError::failed)?;
+    let (token, ttl) = trust.issue_any(claims, now).map_err(StartError::failed)?;
+    eprintln!("gateway: WARNING: this token is for development; whoever has it is who it says, for {ttl:?}");
+    println!("{token}");
+    Ok(ExitCode::SUCCESS)
+}
