@@ -62,7 +62,7 @@ pub async fn merged(worker: &Worker) -> Value {
 async fn fetch(worker: &Worker, index: usize) -> Option<Value> {
     let upstream = &worker.shared.upstreams[index];
     let Some(path) = upstream.settings().openapi.clone() else { return Some(Value::Null) };
-    let outgoing = Outgoing {
+    let mut outgoing = Outgoing {
         method: Method::GET,
         path_and_query: path,
         headers: HeaderMap::new(),
@@ -70,7 +70,7 @@ async fn fetch(worker: &Worker, index: usize) -> Option<Value> {
         head_timeout: FETCH_TIMEOUT,
     };
     let attempt = upstream.pick(None, Tried::default(), Instant::now()).ok()?;
-    let mut answer = worker.clients[index].send(attempt.address(), outgoing).await.ok()?;
+    let mut answer = worker.clients[index].send(attempt.address(), &mut outgoing).await.ok()?;
     let body = tokio::time::timeout(FETCH_TIMEOUT, answer.body().limit(DOCUMENT_BYTES_MAX)).await.ok()?.ok()?;
     let document = serde_json::from_slice(&body);
     if let Err(error) = &document {

@@ -128,7 +128,7 @@ pub(super) fn config(live: &Live) -> Value {
             let targets: Vec<Value> = upstream
                 .targets
                 .iter()
-                .map(|target| json!({"target": target.address.authority, "weight": target.weight}))
+                .map(|target| json!({"target": target.address.authority.as_str(), "weight": target.weight}))
                 .collect();
             let shown = json!({
                 "targets": targets, "balance": format!("{:?}", upstream.balance),

@@ -253,7 +253,7 @@ fn forwarding(config: &Config, rehearsal: &Rehearsal, forwarded: &Forwarded) -> 
     }
     Told::Forwarded {
         upstream: upstream.name.clone(),
-        targets: upstream.targets.iter().map(|target| target.address.authority.clone()).collect(),
+        targets: upstream.targets.iter().map(|target| target.address.authority.to_string()).collect(),
         path: forwarded.path_and_query.clone(),
         headers: listed(&forwarded.headers),
         removed,

@@ -27,7 +27,10 @@ mod yaml;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use actix_http::header::{HeaderName, HeaderValue};
+use actix_http::{
+    header::{HeaderName, HeaderValue},
+    uri::Authority,
+};
 use chassis::config::{Lookup, Secret};
 use ipnet::IpNet;
 
@@ -227,16 +230,23 @@ pub struct TargetSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetAddress {
     /// `host:port`, as in a URI.
-    pub authority: String,
+    pub authority: Authority,
     /// Whether TLS is spoken there.
     pub tls: bool,
+    /// The `Host` of requests, made once.
+    pub host: HeaderValue,
 }
 
 impl TargetAddress {
-    /// The `Host` of requests in TLS, which leaves out another port than plain HTTP does (RFC 9110, section 4.2.2).
-    pub fn https_host(&self) -> Option<HeaderValue> {
-        let host = self.tls.then(|| self.authority.strip_suffix(values::HTTPS_PORT).unwrap_or(&self.authority))?;
-        HeaderValue::from_str(host).ok()
+    /// A target at this address. Its `Host` leaves out the port that goes without saying (RFC 9110, section 4.2.3).
+    ///
+    /// # Errors
+    /// The address cannot stand in a header.
+    pub fn new(authority: Authority, tls: bool) -> Result<Self, String> {
+        let port = if tls { values::HTTPS_PORT } else { values::HTTP_PORT };
+        let text = authority.as_str();
+        let host = HeaderValue::from_str(text.strip_suffix(port).unwrap_or(text)).map_err(|error| error.to_string())?;
+        Ok(Self { authority, tls, host })
     }
 }
 

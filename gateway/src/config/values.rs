@@ -10,6 +10,8 @@ use crate::{
     routing::table::Methods,
 };
 
+/// What a URI of http leaves out.
+pub(super) const HTTP_PORT: &str = ":80";
 /// What a URI of https leaves out.
 pub(super) const HTTPS_PORT: &str = ":443";
 
@@ -132,7 +134,8 @@ pub(super) fn target(text: &str) -> Result<TargetAddress, String> {
     }
     // The connection is opened as for http, of which the usual port is another.
     let port = if tls && authority.port().is_none() { HTTPS_PORT } else { "" };
-    Ok(TargetAddress { authority: format!("{authority}{port}"), tls })
+    let authority = format!("{authority}{port}").parse().map_err(|_| wrong("its host is none"))?;
+    TargetAddress::new(authority, tls)
 }
 
 /// An HTTP status.
@@ -173,7 +176,8 @@ mod tests {
         assert_eq!(bytes("512"), Ok(512));
         assert_eq!(rate("600/min per ip").unwrap().window, Duration::from_secs(60));
         assert_eq!(target("http://users:8002").unwrap().authority, "users:8002");
-        assert_eq!(target("https://users"), Ok(TargetAddress { authority: "users:443".to_owned(), tls: true }));
+        let https = target("https://users").unwrap();
+        assert_eq!((https.authority.as_str(), https.tls, https.host.as_bytes()), ("users:443", true, &b"users"[..]));
         assert_eq!(target("https://[::1]:8443").unwrap().authority, "[::1]:8443");
         assert_eq!(target("http://[::1]:8002/").unwrap().authority, "[::1]:8002");
         assert_eq!(builtin_path("off"), Ok(None));

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_http::header::{HeaderName, HeaderValue, IF_MATCH, RETRY_AFTER};
+use actix_http::{
+    Method,
+    header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH, RETRY_AFTER},
+};
 use awc::ClientResponse;
 use chassis::problem::{Code, Problem};
 use tokio::time::timeout;
@@ -32,21 +35,22 @@ pub(super) async fn send(
     worker: &Worker,
     route: &RouteSettings,
     upstream: &Upstream,
-    outgoing: Outgoing,
+    mut outgoing: Outgoing,
     from: Sender<'_>,
     permit: &mut Permit,
     exchange: &mut Exchange,
 ) -> Result<ClientResponse, Problem> {
     let client = &worker.clients[route.upstream];
     let key = sticky(upstream, &outgoing, from);
-    let mut request = attempted(&outgoing);
+    let method = outgoing.method.clone();
+    let mut request = attempted(&method, &outgoing.headers);
     let mut tried = Tried::default();
     upstream.budget().deposit(route.retry.budget_percent);
     loop {
         let attempt = upstream.pick(key, tried, Instant::now());
         let mut attempt = attempt.map_err(|out| unavailable(upstream, out))?;
-        exchange.sends_to(&attempt.address().authority);
-        let failure = match within(from.deadline, client, attempt.address(), outgoing.clone()).await {
+        exchange.sends_to(attempt.address().authority.as_str());
+        let failure = match within(from.deadline, client, attempt.address(), &mut outgoing).await {
             Ok(answer) => {
                 attempt.answered(answer.status());
                 permit.hold(attempt);
@@ -92,7 +96,7 @@ pub(super) async fn send_upgrade(
     let key = sticky(upstream, &outgoing, from);
     let attempt = upstream.pick(key, Tried::default(), Instant::now());
     let mut attempt = attempt.map_err(|out| unavailable(upstream, out))?;
-    exchange.sends_to(&attempt.address().authority);
+    exchange.sends_to(attempt.address().authority.as_str());
     match worker.clients[route.upstream].open_tunnel(attempt.address(), outgoing).await {
         Ok(opened) => {
             attempt.answered(opened.status());
@@ -127,11 +131,11 @@ fn sticky(upstream: &Upstream, outgoing: &Outgoing, from: Sender<'_>) -> Option<
     }
 }
 
-fn attempted(outgoing: &Outgoing) -> Attempted<'_> {
+fn attempted<'a>(method: &'a Method, headers: &HeaderMap) -> Attempted<'a> {
     Attempted {
-        method: &outgoing.method,
-        has_idempotency_key: outgoing.headers.contains_key(IDEMPOTENCY_KEY),
-        has_if_match: outgoing.headers.contains_key(IF_MATCH),
+        method,
+        has_idempotency_key: headers.contains_key(IDEMPOTENCY_KEY),
+        has_if_match: headers.contains_key(IF_MATCH),
         body_is_whole: true,
         attempts: 0,
         had_stale: false,
@@ -145,7 +149,7 @@ async fn within(
     deadline: Option<Instant>,
     client: &Client,
     target: &crate::config::TargetAddress,
-    mut outgoing: Outgoing,
+    outgoing: &mut Outgoing,
 ) -> Result<ClientResponse, Failure> {
     let Some(left) = left(deadline) else { return client.send(target, outgoing).await };
     if outgoing.body.is_none() {

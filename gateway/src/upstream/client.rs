@@ -1,13 +1,14 @@
 //! Sends one request to one target with awc. One client for each upstream and worker: `awc::Client` is not shared.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use actix_http::{
     Method, StatusCode, Uri, body,
     header::{HOST, HeaderMap},
+    uri::Scheme,
 };
-use awc::{ClientResponse, Connector, error::SendRequestError};
-use tokio::time::{Instant, timeout_at};
+use awc::{ClientResponse, Connector, FrozenClientRequest, error::SendRequestError};
+use tokio::time::{timeout, timeout_at};
 
 use super::{
     connect::{self, UpstreamTls},
@@ -56,7 +57,7 @@ impl Client {
     ///
     /// # Errors
     /// What went wrong, and whether it was sent.
-    pub async fn send(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<ClientResponse, Failure> {
+    pub async fn send(&self, target: &TargetAddress, outgoing: &mut Outgoing) -> Result<ClientResponse, Failure> {
         let answer = self.exchange(target, outgoing).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::invalid("101, though nothing was to be switched"));
@@ -64,37 +65,48 @@ impl Client {
         Ok(answer)
     }
 
-    async fn exchange(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<ClientResponse, Failure> {
-        let uri = uri(target, outgoing.path_and_query)?;
-        let mut request = self.http.request(outgoing.method, uri).no_decompress();
-        *request.headers_mut() = outgoing.headers;
-        if let Some(host) = target.https_host() {
-            request.headers_mut().insert(HOST, host);
+    /// The headers are lent to awc, not copied: only after a failure, when they may be sent again, there is a copy.
+    async fn exchange(&self, target: &TargetAddress, outgoing: &mut Outgoing) -> Result<ClientResponse, Failure> {
+        let uri = uri(target, &outgoing.path_and_query)?;
+        let mut request = self.http.request(outgoing.method.clone(), uri).no_decompress();
+        *request.headers_mut() = mem::replace(&mut outgoing.headers, HeaderMap::new());
+        request.headers_mut().insert(HOST, target.host.clone());
+        let request = request.freeze().map_err(|error| Failure::of(&error.into()))?;
+        let answered = match &outgoing.body {
+            None => without_body(&request, outgoing.head_timeout).await,
+            Some(upload) => with_body(&request, upload, outgoing.head_timeout).await,
+        };
+        if answered.is_err() {
+            outgoing.headers = request.headers().clone();
         }
-        match outgoing.body {
-            None => {
-                // `send()` would add a `content-length: 0`.
-                let sending = request.send_body(body::None::new());
-                let deadline = Instant::now() + outgoing.head_timeout;
-                timeout_at(deadline, sending).await.map_err(|_| Failure::head_timeout())?.map_err(|e| Failure::of(&e))
-            }
-            Some(upload) => {
-                let mut sending = request.send_body(upload.clone());
-                loop {
-                    // An upload may take long; the answer is waited for from its last chunk on.
-                    let deadline = upload.last_progress() + outgoing.head_timeout;
-                    match timeout_at(deadline, &mut sending).await {
-                        Ok(answer) => return answer.map_err(|error| Failure::of(&error)),
-                        Err(_) if upload.last_progress() + outgoing.head_timeout > deadline => {}
-                        Err(_) => return Err(Failure::head_timeout()),
-                    }
-                }
-            }
+        answered
+    }
+}
+
+async fn without_body(request: &FrozenClientRequest, head_timeout: Duration) -> Result<ClientResponse, Failure> {
+    // `send()` would add a `content-length: 0`.
+    let answered = timeout(head_timeout, request.send_body(body::None::new())).await;
+    answered.map_err(|_| Failure::head_timeout())?.map_err(|error| Failure::of(&error))
+}
+
+/// An upload may take long; the answer is waited for from its last chunk on.
+async fn with_body(
+    request: &FrozenClientRequest,
+    upload: &Upload,
+    head_timeout: Duration,
+) -> Result<ClientResponse, Failure> {
+    let mut sending = request.send_body(upload.clone());
+    loop {
+        let deadline = upload.last_progress() + head_timeout;
+        match timeout_at(deadline, &mut sending).await {
+            Ok(answer) => return answer.map_err(|error| Failure::of(&error)),
+            Err(_) if upload.last_progress() + head_timeout > deadline => {}
+            Err(_) => return Err(Failure::head_timeout()),
         }
     }
 }
 
-pub(super) fn uri(target: &TargetAddress, path_and_query: String) -> Result<Uri, Failure> {
-    let uri = Uri::builder().scheme("http").authority(target.authority.as_str()).path_and_query(path_and_query);
+pub(super) fn uri(target: &TargetAddress, path_and_query: &str) -> Result<Uri, Failure> {
+    let uri = Uri::builder().scheme(Scheme::HTTP).authority(target.authority.clone()).path_and_query(path_and_query);
     uri.build().map_err(|error| Failure::of(&SendRequestError::Http(error)))
 }

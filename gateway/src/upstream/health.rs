@@ -116,7 +116,7 @@ struct Check {
 impl Check {
     async fn ask(&self, upstream: &Inner) -> Result<(), String> {
         let Some(settings) = &upstream.settings.health else { return Ok(()) };
-        let outgoing = Outgoing {
+        let mut outgoing = Outgoing {
             method: Method::GET,
             path_and_query: settings.path.clone(),
             headers: HeaderMap::new(),
@@ -125,7 +125,7 @@ impl Check {
         };
         let target = &upstream.targets[self.index].settings.address;
         let exchange = async {
-            let mut answer = self.client.send(target, outgoing).await.map_err(|failure| failure.cause)?;
+            let mut answer = self.client.send(target, &mut outgoing).await.map_err(|failure| failure.cause)?;
             // Read to its end, so that the connection serves for the next check.
             let _ = answer.body().limit(BODY_BYTES_MAX).await;
             if answer.status().is_success() { Ok(()) } else { Err(format!("it answers {}", answer.status())) }

@@ -77,7 +77,7 @@ impl Published {
 impl Target {
     pub(super) fn new(settings: TargetSettings, breaker: Option<&BreakerSettings>) -> Self {
         Self {
-            hash: balance::hash(settings.address.authority.as_bytes()),
+            hash: balance::hash(settings.address.authority.as_str().as_bytes()),
             settings,
             in_flight: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
@@ -174,7 +174,7 @@ impl Target {
             _ => BreakerState::Open,
         };
         TargetStatus {
-            address: self.settings.address.authority.clone(),
+            address: self.settings.address.authority.to_string(),
             weight: self.settings.weight,
             in_flight: self.in_flight(),
             health: self.health(),

@@ -62,10 +62,9 @@ impl Client {
     async fn ask(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<Opened, Failure> {
         let mut head = RequestHead::default();
         head.method = outgoing.method;
-        head.uri = uri(target, outgoing.path_and_query)?;
+        head.uri = uri(target, &outgoing.path_and_query)?;
         head.headers = outgoing.headers;
-        let host = HeaderValue::from_str(&target.authority).map_err(|error| Failure::invalid(&error.to_string()))?;
-        head.headers.insert(header::HOST, host);
+        head.headers.insert(header::HOST, target.host.clone());
         head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         head.set_connection_type(ConnectionType::Upgrade);
         let connector =
