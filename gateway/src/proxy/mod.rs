@@ -87,7 +87,8 @@ async fn forward(
         Found::Answer(response) => return Ok(response),
         Found::Builtin(page) => {
             exchange.builtin();
-            return builtin::answer(worker, page, &incoming).await;
+            // Boxed, like the upgrade below, so that the future of the usual request stays small: it is moved.
+            return Box::pin(builtin::answer(worker, page, &incoming)).await;
         }
     };
     let (index, route) = (route, &worker.shared.config.routes[route]);
@@ -112,7 +113,7 @@ async fn forward(
     let deadline = exchange.deadline(route.timeouts.total);
     let from = Sender { caller: caller.as_deref(), client_ip: incoming.client_ip, deadline };
     if route.websocket && incoming.asks_for_websocket {
-        return upgrade::open(worker, route, upstream, outgoing, from, permit, exchange).await;
+        return Box::pin(upgrade::open(worker, route, upstream, outgoing, from, permit, exchange)).await;
     }
     let answer = send(worker, route, upstream, outgoing, from, &mut permit, exchange).await?;
     exchange.mark();

@@ -41,7 +41,7 @@ pub(super) async fn respond(
 ) -> Result<Response<BoxBody>, Problem> {
     match hooked.then() {
         Some((hook, request)) if answer.status().is_success() && request.method != Method::HEAD => {
-            let mut response = post_process(hook, request, upstream, answer).await?;
+            let mut response = Box::pin(post_process(hook, request, upstream, answer)).await?;
             route.response_edits.apply(response.headers_mut());
             Ok(response)
         }
