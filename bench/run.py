@@ -330,6 +330,8 @@ def main():
     parser.add_argument("--only", choices=["small", "bodies", "connections", "routes", "idle"], help="one measurement")
     args = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
+    # The workers of nginx are another user, who reads the files that it serves.
+    folder.chmod(0o755)
     bearer = token(kid())
     running = []
     wanted = lambda name: args.only in (None, name)
