@@ -64,7 +64,7 @@ async fn fetch(worker: &Worker, index: usize) -> Option<Value> {
     let Some(path) = upstream.settings().openapi.clone() else { return Some(Value::Null) };
     let mut outgoing = Outgoing {
         method: Method::GET,
-        path_and_query: path,
+        path_and_query: path.parse().ok()?,
         headers: HeaderMap::new(),
         body: None,
         head_timeout: FETCH_TIMEOUT,

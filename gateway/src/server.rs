@@ -28,10 +28,13 @@ use crate::{
     config::{Config, mistake},
     drain::Drain,
     hooks::Hooks,
-    proxy::{self, http2},
+    proxy::{self, http2, peer::Peer},
     reload::{Live, Source, ThreadLocalWorker, source::Fingerprint, watcher::ConfigWatcher},
     settings::Settings,
-    tls::{accept::accept, server::ServerTls},
+    tls::{
+        accept::{ClientStream, accept},
+        server::ServerTls,
+    },
     upstream::metrics::UpstreamCollector,
     worker::{Process, Shared},
 };
@@ -183,22 +186,24 @@ fn serve_public(
     live: Arc<Live>,
 ) -> Result<actix_server::Server, StartError> {
     let limits = live.current().config.limits.clone();
-    let server = actix_server::Server::build()
-        .workers(workers)
-        .max_concurrent_connections(limits.connections.div_ceil(workers))
-        .disable_signals()
-        .shutdown_timeout(DRAIN_DEADLINE.as_secs())
-        .listen("gateway", listener, move || {
-            let worker = Rc::new(ThreadLocalWorker::new(Arc::clone(&live)));
-            worker.refresh();
-            let (expecting, upgrading) = (Rc::clone(&worker), Rc::clone(&worker));
-            let tls = tls.clone();
-            let http = HttpService::build()
+    let server =
+        actix_server::Server::build()
+            .workers(workers)
+            .max_concurrent_connections(limits.connections.div_ceil(workers))
+            .disable_signals()
+            .shutdown_timeout(DRAIN_DEADLINE.as_secs())
+            .listen("gateway", listener, move || {
+                let worker = Rc::new(ThreadLocalWorker::new(Arc::clone(&live)));
+                worker.refresh();
+                let (expecting, upgrading) = (Rc::clone(&worker), Rc::clone(&worker));
+                let tls = tls.clone();
+                let http = HttpService::build()
                 .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(limits.head_timeout)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 // A client that has gone stops its request.
                 .h1_allow_half_closed(false)
+                .on_connect_ext(|stream: &ClientStream, data| { data.insert(Peer::at(stream.peer_addr())); })
                 .expect(fn_service(move |request: Request| proxy::expect::until_body_is_read(expecting.get(), request)))
                 .upgrade(fn_service(move |(request, framed): (Request, Framed<_, h1::Codec>)| {
                     let worker = upgrading.get();
@@ -211,13 +216,13 @@ fn serve_public(
                     let worker = worker.get();
                     async move { Ok::<_, Infallible>(proxy::expect::handle(worker, http2::received(request)).await) }
                 }));
-            fn_service(move |stream: TcpStream| {
-                let tls = tls.clone();
-                async move { accept(stream, tls.as_ref()).await.map_err(DispatchError::Io) }
+                fn_service(move |stream: TcpStream| {
+                    let tls = tls.clone();
+                    async move { accept(stream, tls.as_ref()).await.map_err(DispatchError::Io) }
+                })
+                .and_then(http)
             })
-            .and_then(http)
-        })
-        .map_err(StartError::failed)?;
+            .map_err(StartError::failed)?;
     Ok(server.run())
 }
 

@@ -1,6 +1,6 @@
 //! Takes a request in: its path in normal form, the address of its client, and the route or page that it belongs to.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use actix_http::{
     HttpMessage, Method, Request, Response, StatusCode,
@@ -14,6 +14,7 @@ use chassis::{
 
 use super::{
     cors, headers,
+    peer::Peer,
     target::{self, Target},
     upgrade,
     via::Pseudonym,
@@ -36,7 +37,7 @@ pub struct Incoming {
     /// It is about the gateway itself: `OPTIONS *`, or it may be forwarded no further.
     is_for_gateway: bool,
     pub asks_for_websocket: bool,
-    pub peer: IpAddr,
+    pub peer: Peer,
     pub client_ip: IpAddr,
 }
 
@@ -53,13 +54,12 @@ pub(super) fn accept(
     let target = target::check(request.head_mut())?;
     upgrade::refuse_hidden_body(request.head())?;
     via.refuse_loop(request.headers())?;
-    // A peer without an address is none that could be trusted.
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
+    let peer = request.conn_data().cloned().unwrap_or_else(|| Peer::at(request.peer_addr()));
     let path = match target {
         Target::Resource => path(config, &request)?,
         Target::Server => String::new(),
     };
-    let client_ip = headers::client_ip(peer, request.headers(), &config.trusted_proxies);
+    let client_ip = headers::client_ip(peer.ip, request.headers(), &config.trusted_proxies);
     let asks_for_websocket = upgrade::asks_for_websocket(request.head());
     let is_for_gateway = target == Target::Server || is_last_hop(&request);
     Ok(Incoming { request, context: context.clone(), path, is_for_gateway, asks_for_websocket, peer, client_ip })

@@ -15,7 +15,7 @@ use chassis::{
 };
 use ipnet::IpNet;
 
-use super::edit::Edits;
+use super::{edit::Edits, peer::Peer};
 use crate::{
     auth::verifier::Caller,
     upstream::framing::{HIDDEN_CODING, HIDDEN_LENGTH, HIDDEN_UPGRADE},
@@ -33,16 +33,31 @@ pub(crate) const HOP_BY_HOP: [HeaderName; 8] = [
     header::PROXY_AUTHORIZATION,
 ];
 
-/// Removes what must not be passed on, in either direction: the hop-by-hop fields and those that `Connection` names.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
+/// The fields of a client that the gateway or awc writes anew: those of the target, the framing, what we expect.
+const WRITTEN_ANEW: [HeaderName; 3] = [HOST, CONTENT_LENGTH, EXPECT];
+
+/// What a proxy before us says of the client.
+const FORWARDING: [HeaderName; 4] = [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
+
+/// What is between an upstream and us.
+const OURS_ALONE: [HeaderName; 4] = [
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static(HIDDEN_LENGTH),
+    HeaderName::from_static(HIDDEN_CODING),
+    HeaderName::from_static(HIDDEN_UPGRADE),
+];
+
+/// What is not passed on, in either direction: the hop-by-hop fields and those that `Connection` names.
+struct HopByHop(Vec<HeaderName>);
+
+impl HopByHop {
+    fn of(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(CONNECTION).filter_map(|value| value.to_str().ok());
+        Self(values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect())
+    }
+
+    fn contains(&self, name: &HeaderName) -> bool {
+        HOP_BY_HOP.contains(name) || self.0.contains(name)
     }
 }
 
@@ -78,7 +93,7 @@ pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
 /// Who the request is from, as the upstream shall see it.
 pub struct Provenance<'a> {
     pub context: &'a RequestContext,
-    pub peer: IpAddr,
+    pub peer: &'a Peer,
     pub trusted_proxies: &'a [IpNet],
     pub identity: &'a IdentityHeaders,
     /// Header and claim of each identity header.
@@ -95,15 +110,16 @@ pub struct Provenance<'a> {
 /// Turns the headers of a request into those that go to the upstream.
 pub fn outgoing(mut headers: HeaderMap, from: &Provenance<'_>) -> HeaderMap {
     let host = headers.get(HOST).cloned();
-    strip_hop_by_hop(&mut headers);
-    from.identity.strip(&mut headers);
-    // The target's own; awc writes the framing and the host.
-    for name in [HOST, CONTENT_LENGTH, EXPECT] {
-        headers.remove(name);
-    }
-    if !from.keep_authorization {
-        headers.remove(AUTHORIZATION);
-    }
+    let trusted = from.trusted_proxies.iter().any(|network| network.contains(&from.peer.ip));
+    let hop_by_hop = HopByHop::of(&headers);
+    headers.retain(|name, _| {
+        let dropped = hop_by_hop.contains(name)
+            || WRITTEN_ANEW.contains(name)
+            || (name == AUTHORIZATION && !from.keep_authorization)
+            || (FORWARDING.contains(name) && !trusted)
+            || from.identity.contains(name.as_str());
+        !dropped
+    });
     from.edits.apply(&mut headers);
     // After the changes of the route, which may not touch these.
     forwarded(&mut headers, from, host);
@@ -114,15 +130,7 @@ pub fn outgoing(mut headers: HeaderMap, from: &Provenance<'_>) -> HeaderMap {
 }
 
 fn forwarded(headers: &mut HeaderMap, from: &Provenance<'_>, host: Option<HeaderValue>) {
-    let peer = from.peer.to_canonical();
-    if !from.trusted_proxies.iter().any(|network| network.contains(&peer)) {
-        for name in [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO] {
-            headers.remove(name);
-        }
-    }
-    if let Ok(value) = HeaderValue::from_str(&peer.to_string()) {
-        headers.append(X_FORWARDED_FOR, value);
-    }
+    headers.append(X_FORWARDED_FOR, from.peer.field.clone());
     if !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if from.tls { "https" } else { "http" }));
     }
@@ -151,11 +159,14 @@ fn identity(headers: &mut HeaderMap, from: &Provenance<'_>) {
 /// Turns the headers of an answer into those that go to the client. Its framing is written anew; only 304 says in a
 /// field how long the body would be that it does not have (RFC 9110, section 8.6).
 pub fn returning(headers: &mut HeaderMap, status: StatusCode, edits: &Edits) {
-    strip_hop_by_hop(headers);
-    headers.remove(header::PROXY_AUTHENTICATE);
-    let length = headers.remove(HIDDEN_LENGTH).next();
-    headers.remove(HIDDEN_CODING);
-    headers.remove(HIDDEN_UPGRADE);
+    let hop_by_hop = HopByHop::of(headers);
+    let mut length = None;
+    headers.retain(|name, value| {
+        if *name == HIDDEN_LENGTH {
+            length = Some(value.clone());
+        }
+        !(hop_by_hop.contains(name) || OURS_ALONE.contains(name))
+    });
     if let Some(length) = length
         && status == StatusCode::NOT_MODIFIED
     {
@@ -188,7 +199,8 @@ mod tests {
             ("kept", "a"),
             ("kept", "b"),
         ]);
-        strip_hop_by_hop(&mut headers);
+        let hop_by_hop = HopByHop::of(&headers);
+        headers.retain(|name, _| !hop_by_hop.contains(name));
         let kept: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(kept, [("kept", "a"), ("kept", "b")]);
     }

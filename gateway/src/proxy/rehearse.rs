@@ -115,10 +115,10 @@ fn forward(
     let asks = config.upstreams[route.upstream].assertion.is_some();
     let assertion = asks.then(|| statement(caller.as_deref(), incoming.client_ip));
     let stand_in = asks.then(|| HeaderValue::from_static("(a signed statement about the caller)"));
-    let composed = compose(config, &identity, via, route, caller.as_deref(), stand_in, incoming);
+    let composed = compose(config, &identity, via, route, caller.as_deref(), stand_in, incoming)?;
     Ok(Forwarded {
         upstream: route.upstream,
-        path_and_query: composed.path_and_query,
+        path_and_query: composed.path_and_query.to_string(),
         headers: composed.headers,
         assertion,
     })

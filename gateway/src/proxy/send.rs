@@ -5,10 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_http::{
-    Method,
-    header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH, RETRY_AFTER},
-};
+use actix_http::header::{HeaderName, HeaderValue, IF_MATCH, RETRY_AFTER};
 use awc::ClientResponse;
 use chassis::problem::{Code, Problem};
 use tokio::time::timeout;
@@ -43,7 +40,7 @@ pub(super) async fn send(
     let client = &worker.clients[route.upstream];
     let key = sticky(upstream, &outgoing, from);
     let method = outgoing.method.clone();
-    let mut request = attempted(&method, &outgoing.headers);
+    let (mut attempts, mut had_stale) = (0, false);
     let mut tried = Tried::default();
     upstream.budget().deposit(route.retry.budget_percent);
     loop {
@@ -64,15 +61,22 @@ pub(super) async fn send(
             return Err(fault.to_problem());
         }
         tried = tried.with(attempt.index());
-        request.attempts += 1;
-        request.body_is_whole = outgoing.body.as_ref().is_none_or(Upload::rewind);
-        request.has_other_target = upstream.has_other_target(tried, Instant::now());
+        attempts += 1;
+        let request = Attempted {
+            method: &method,
+            has_idempotency_key: outgoing.headers.contains_key(IDEMPOTENCY_KEY),
+            has_if_match: outgoing.headers.contains_key(IF_MATCH),
+            body_is_whole: outgoing.body.as_ref().is_none_or(Upload::rewind),
+            attempts,
+            had_stale,
+            has_other_target: upstream.has_other_target(tried, Instant::now()),
+        };
         let again = match retry::verdict(&route.retry, failure.kind, &request) {
             _ if left(from.deadline).is_some_and(|left| left.is_zero()) => false,
             Verdict::GiveUp => false,
             Verdict::Retry => upstream.budget().withdraw(),
             Verdict::RetryFree => {
-                request.had_stale = true;
+                had_stale = true;
                 true
             }
         };
@@ -128,18 +132,6 @@ fn sticky(upstream: &Upstream, outgoing: &Outgoing, from: Sender<'_>) -> Option<
             Some(sub) => balance::hash(sub.as_bytes()),
             None => balance::hash(from.client_ip.to_string().as_bytes()),
         }),
-    }
-}
-
-fn attempted<'a>(method: &'a Method, headers: &HeaderMap) -> Attempted<'a> {
-    Attempted {
-        method,
-        has_idempotency_key: headers.contains_key(IDEMPOTENCY_KEY),
-        has_if_match: headers.contains_key(IF_MATCH),
-        body_is_whole: true,
-        attempts: 0,
-        had_stale: false,
-        has_other_target: false,
     }
 }
 

@@ -11,7 +11,13 @@ const RANDOM_BYTES: usize = 4;
 
 /// The name of this gateway in `Via`, which says nothing about the host. Each instance has its own.
 #[derive(Clone, Debug)]
-pub struct Pseudonym(String);
+pub struct Pseudonym {
+    name: String,
+    /// The hop, by the version in which a message was received.
+    http10: HeaderValue,
+    http11: HeaderValue,
+    http2: HeaderValue,
+}
 
 impl Pseudonym {
     /// A new name.
@@ -19,7 +25,14 @@ impl Pseudonym {
         let mut random = [0; RANDOM_BYTES];
         // Without randomness two gateways in a row would take each other for themselves: they say so with 508.
         let _ = getrandom::fill(&mut random);
-        Self(format!("gateway-{:08x}", u32::from_be_bytes(random)))
+        Self::named(format!("gateway-{:08x}", u32::from_be_bytes(random)))
+    }
+
+    fn named(name: String) -> Self {
+        let hop = |version: &str| {
+            HeaderValue::try_from(format!("{version} {name}")).unwrap_or(HeaderValue::from_static("1.1 gateway"))
+        };
+        Self { http10: hop("1.0"), http11: hop("1.1"), http2: hop("2.0"), name }
     }
 
     /// Refuses what has been here before.
@@ -29,7 +42,7 @@ impl Pseudonym {
     pub fn refuse_loop(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let values = headers.get_all(VIA).filter_map(|value| value.to_str().ok());
         let mut names = values.flat_map(|value| value.split(',')).filter_map(|hop| hop.split_ascii_whitespace().nth(1));
-        if names.any(|name| name == self.0) {
+        if names.any(|name| name == self.name) {
             return Err(Problem::new(Code::LoopDetected, "the request has been here before: an upstream leads back"));
         }
         Ok(())
@@ -37,14 +50,12 @@ impl Pseudonym {
 
     /// Adds this hop, with the version in which the message was received.
     pub fn add(&self, headers: &mut HeaderMap, version: Version) {
-        let version = match version {
-            Version::HTTP_10 => "1.0",
-            Version::HTTP_2 => "2.0",
-            _ => "1.1",
+        let hop = match version {
+            Version::HTTP_10 => &self.http10,
+            Version::HTTP_2 => &self.http2,
+            _ => &self.http11,
         };
-        if let Ok(value) = HeaderValue::try_from(format!("{version} {}", self.0)) {
-            headers.append(VIA, value);
-        }
+        headers.append(VIA, hop.clone());
     }
 }
 
@@ -60,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_request_that_comes_back_is_known_by_its_via() {
-        let (own, other) = (Pseudonym("gateway-1".to_owned()), Pseudonym("gateway-11".to_owned()));
+        let (own, other) = (Pseudonym::named("gateway-1".to_owned()), Pseudonym::named("gateway-11".to_owned()));
         let mut headers = HeaderMap::new();
         other.add(&mut headers, Version::HTTP_10);
         assert!(own.refuse_loop(&headers).is_ok());

@@ -46,6 +46,17 @@ pub async fn accept(
     Ok((ClientStream::Tls(Box::new(stream)), protocol, peer))
 }
 
+impl ClientStream {
+    /// Where the client is.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        let tcp = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        tcp.peer_addr().ok()
+    }
+}
+
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {

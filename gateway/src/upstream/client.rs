@@ -5,9 +5,9 @@ use std::{mem, time::Duration};
 use actix_http::{
     Method, StatusCode, Uri, body,
     header::{HOST, HeaderMap},
-    uri::Scheme,
+    uri::{Parts, PathAndQuery, Scheme},
 };
-use awc::{ClientResponse, Connector, FrozenClientRequest, error::SendRequestError};
+use awc::{ClientResponse, Connector, FrozenClientRequest};
 use tokio::time::{timeout, timeout_at};
 
 use super::{
@@ -34,7 +34,7 @@ pub struct Client {
 #[derive(Clone)]
 pub struct Outgoing {
     pub method: Method,
-    pub path_and_query: String,
+    pub path_and_query: PathAndQuery,
     pub headers: HeaderMap,
     pub body: Option<Upload>,
     pub head_timeout: Duration,
@@ -67,7 +67,7 @@ impl Client {
 
     /// The headers are lent to awc, not copied: only after a failure, when they may be sent again, there is a copy.
     async fn exchange(&self, target: &TargetAddress, outgoing: &mut Outgoing) -> Result<ClientResponse, Failure> {
-        let uri = uri(target, &outgoing.path_and_query)?;
+        let uri = uri(target, outgoing.path_and_query.clone())?;
         let mut request = self.http.request(outgoing.method.clone(), uri).no_decompress();
         *request.headers_mut() = mem::replace(&mut outgoing.headers, HeaderMap::new());
         request.headers_mut().insert(HOST, target.host.clone());
@@ -106,7 +106,10 @@ async fn with_body(
     }
 }
 
-pub(super) fn uri(target: &TargetAddress, path_and_query: &str) -> Result<Uri, Failure> {
-    let uri = Uri::builder().scheme(Scheme::HTTP).authority(target.authority.clone()).path_and_query(path_and_query);
-    uri.build().map_err(|error| Failure::of(&SendRequestError::Http(error)))
+pub(super) fn uri(target: &TargetAddress, path_and_query: PathAndQuery) -> Result<Uri, Failure> {
+    let mut parts = Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(target.authority.clone());
+    parts.path_and_query = Some(path_and_query);
+    Uri::from_parts(parts).map_err(|error| Failure::invalid(&error.to_string()))
 }

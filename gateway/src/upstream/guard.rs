@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -38,8 +39,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
 
     /// Gathers what has come of a head. `false` at the end of the connection.
     fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let mut space = [0; READ_BYTES];
-        let mut buf = ReadBuf::new(&mut space);
+        let mut space = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buf = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
         self.framing.gather(buf.filled());
         Poll::Ready(Ok(!buf.filled().is_empty()))

@@ -118,7 +118,7 @@ impl Check {
         let Some(settings) = &upstream.settings.health else { return Ok(()) };
         let mut outgoing = Outgoing {
             method: Method::GET,
-            path_and_query: settings.path.clone(),
+            path_and_query: settings.path.parse().map_err(|_| "its path is no path".to_owned())?,
             headers: HeaderMap::new(),
             body: None,
             head_timeout: settings.timeout,

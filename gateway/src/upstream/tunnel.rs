@@ -62,7 +62,7 @@ impl Client {
     async fn ask(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<Opened, Failure> {
         let mut head = RequestHead::default();
         head.method = outgoing.method;
-        head.uri = uri(target, &outgoing.path_and_query)?;
+        head.uri = uri(target, outgoing.path_and_query)?;
         head.headers = outgoing.headers;
         head.headers.insert(header::HOST, target.host.clone());
         head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
