@@ -31,10 +31,7 @@ use crate::{
     proxy::{self, http2, peer::Peer},
     reload::{Live, Source, ThreadLocalWorker, source::Fingerprint, watcher::ConfigWatcher},
     settings::Settings,
-    tls::{
-        accept::{ClientStream, accept},
-        server::ServerTls,
-    },
+    tls::{accept::accept, server::ServerTls, stream::Stream},
     upstream::metrics::UpstreamCollector,
     worker::{Process, Shared},
 };
@@ -203,7 +200,7 @@ fn serve_public(
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 // A client that has gone stops its request.
                 .h1_allow_half_closed(false)
-                .on_connect_ext(|stream: &ClientStream, data| { data.insert(Peer::at(stream.peer_addr())); })
+                .on_connect_ext(|stream: &Stream, data| { data.insert(Peer::at(stream.peer_addr())); })
                 .expect(fn_service(move |request: Request| proxy::expect::until_body_is_read(expecting.get(), request)))
                 .upgrade(fn_service(move |(request, framed): (Request, Framed<_, h1::Codec>)| {
                     let worker = upgrading.get();

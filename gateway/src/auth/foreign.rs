@@ -163,7 +163,7 @@ async fn read(path: PathBuf) -> Result<Vec<u8>, String> {
 
 /// Redirects are not followed: who may say where the keys are is in the configuration.
 async fn get(url: &str, settings: &ForeignIssuer) -> Result<Vec<u8>, String> {
-    let config = tls::client::config(settings.ca.as_deref(), None)?;
+    let config = tls::client::config(settings.ca.as_deref())?;
     let connector = Connector::new().timeout(FETCH_TIMEOUT).rustls_0_23(config);
     let client = Client::builder().connector(connector).disable_redirects().timeout(FETCH_TIMEOUT).finish();
     let mut answer = client.get(url).send().await.map_err(|error| format!("{url}: {error}"))?;

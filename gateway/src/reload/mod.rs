@@ -24,7 +24,7 @@ pub use status::ReloadStatus;
 use crate::{
     auth::trust::Trust,
     config::Config,
-    upstream::health::HealthMonitor,
+    upstream::{Upstream, connect::UpstreamTls, health::HealthMonitor},
     worker::{Shared, Worker},
 };
 
@@ -51,7 +51,7 @@ impl Live {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Checks the health of the upstreams and watches the keys from now on, in this thread. Runs inside an actix system.
+    /// Checks the health of the upstreams and watches keys and certificates from now on, in this thread. Runs inside an actix system.
     pub fn watch(&self) {
         watch(&self.current(), self.monitor.get_or_init(HealthMonitor::start));
     }
@@ -77,6 +77,7 @@ impl Live {
 
 fn watch(shared: &Shared, monitor: &HealthMonitor) {
     shared.upstreams.iter().for_each(|upstream| monitor.watch(upstream));
+    shared.upstreams.iter().filter_map(Upstream::tls).for_each(UpstreamTls::watch);
     shared.trust.iter().for_each(Trust::watch);
 }
 

@@ -5,4 +5,7 @@ pub mod server;
 
 pub mod client;
 
+pub mod stream;
+
 pub mod pem;
+pub mod renewed;

@@ -1,6 +1,7 @@
 //! TLS to upstreams. The upstream is a gateway that speaks TLS, before one that does not.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
     path::Path,
@@ -14,6 +15,9 @@ use tempfile::TempDir;
 use crate::{
     certificates::Authority,
     fixture::{Gateway, Upstream},
+    process::until,
+    raw::Connection,
+    websocket,
 };
 
 const ANY: &str = "routes:\n  - {route: \"* /{path...}\", to: u, auth: public}\n";
@@ -134,5 +138,59 @@ fn a_file_that_cannot_be_used_is_named_at_the_start() {
         let settings = gateway::Settings { workers: 1, drain_delay: std::time::Duration::ZERO, log_format: None };
         let error = gateway::Server::bind(config, settings).map(|_| ()).unwrap_err().to_string();
         assert!(error.starts_with("upstreams.u.tls: ") && error.contains(message), "{tls}: {error}");
+    }
+}
+
+#[test]
+fn files_that_are_renewed_are_used_without_a_reload() {
+    let echo = Upstream::echo();
+    let tls = Tls::start(echo.addr, "127.0.0.1", ", client_ca: \"DIR/ca.pem\"");
+    let folder = tls.folder.path();
+    let other = Authority::new();
+    other.file(folder, "used-ca.pem");
+    other.issue(&["client"]).write(folder, "used");
+    let gateway = tls.gateway("{ca: DIR/used-ca.pem, cert: DIR/used.pem, key: DIR/used.key}");
+    let status = || get("/x").send(gateway.addr()).status;
+    assert_eq!(status(), 502);
+    // One after the other: what does not fit together in between changes nothing.
+    for (new, used) in [("ca.pem", "used-ca.pem"), ("client.pem", "used.pem"), ("client.key", "used.key")] {
+        assert_ne!(status(), 200);
+        fs::copy(folder.join(new), folder.join(used)).unwrap();
+    }
+    until(|| (status() == 200).then_some(()));
+    fs::write(folder.join("used.pem"), "rubbish").unwrap();
+    assert_eq!(status(), 200);
+}
+
+#[test]
+fn websockets_go_through_tls() {
+    let echo = websocket::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    authority.file(folder.path(), "ca.pem");
+    authority.issue(&["127.0.0.1"]).write(folder.path(), "server");
+    let dir = folder.path().display();
+    let routes = "routes:\n  - {route: GET /ws, to: u, auth: public, websocket: true}\n";
+    let server = Gateway::with_tokens(
+        &format!(
+            "tls: {{cert: \"{dir}/server.pem\", key: \"{dir}/server.key\"}}\n\
+             upstreams: {{u: {{targets: [\"http://{echo}\"]}}}}\n{routes}"
+        ),
+        &[],
+    );
+    let gateway = Gateway::with_tokens(
+        &format!(
+            "upstreams: {{u: {{targets: [\"https://{}\"], tls: {{ca: \"{dir}/ca.pem\"}}}}}}\n{routes}",
+            server.addr()
+        ),
+        &[],
+    );
+    let mut connection = Connection::open(gateway.addr());
+    connection.send(&websocket::ask("/ws", ""));
+    assert_eq!(connection.head().unwrap().0, 101);
+    assert_eq!(connection.read_exact(5), b"hello");
+    for message in [&b"GET / HTTP/1.1\r\n\r\n"[..], &vec![7; 300_000]] {
+        connection.send(message);
+        assert_eq!(connection.read_exact(message.len()), message);
     }
 }

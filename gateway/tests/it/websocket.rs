@@ -14,7 +14,8 @@ const ROUTES: &str = "  - {route: \"GET /ws/{path...}\", to: u, auth: public, we
 const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-fn ask(path: &str, fields: &str) -> Vec<u8> {
+/// A request for a WebSocket.
+pub(crate) fn ask(path: &str, fields: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
@@ -23,7 +24,7 @@ fn ask(path: &str, fields: &str) -> Vec<u8> {
 }
 
 /// An upstream that switches, greets, and then sends every byte back.
-fn echo() -> std::net::SocketAddr {
+pub(crate) fn echo() -> std::net::SocketAddr {
     raw::upstream(|mut reader| {
         let Some(request) = raw::request(&mut reader) else { return };
         assert_eq!(request.header("upgrade"), ["websocket"]);
