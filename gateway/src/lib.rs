@@ -1,13 +1,15 @@
 //! The API gateway: signs people in, checks every request and forwards it. One YAML file puts it before any services.
 //!
 //! In the order to read: the life of a request is [`proxy`]; it calls [`routing`], [`auth`], [`limit`] and
-//! [`upstream`], which know nothing of each other; [`config`] makes them all from the YAML; [`server`] serves.
+//! [`upstream`], which know nothing of each other; [`config`] makes them all from the YAML; [`server`] serves,
+//! one [`connection`] at a time.
 
 pub mod builder;
 pub mod commands;
 pub mod server;
 pub mod settings;
 
+pub mod connection;
 pub mod drain;
 
 pub mod proxy;

@@ -11,9 +11,9 @@ use std::{
 };
 
 use actix_codec::Framed;
-use actix_http::{HttpService, Request, error::DispatchError, h1};
+use actix_http::{HttpService, Request, h1};
 use actix_rt::net::TcpStream;
-use actix_service::{ServiceFactoryExt, fn_service};
+use actix_service::{ServiceFactory, fn_factory, fn_service};
 use chassis::{
     config::StartError,
     envelope::Surroundings,
@@ -26,12 +26,13 @@ use prometheus_client::registry::Registry;
 use crate::{
     admin,
     config::{Config, mistake},
+    connection::{Connections, Watched},
     drain::Drain,
     hooks::Hooks,
     proxy::{self, http2, peer::Peer},
     reload::{Live, Source, ThreadLocalWorker, source::Fingerprint, watcher::ConfigWatcher},
     settings::Settings,
-    tls::{accept::accept, server::ServerTls, stream::Stream},
+    tls::server::ServerTls,
     upstream::metrics::UpstreamCollector,
     worker::{Process, Shared},
 };
@@ -183,24 +184,26 @@ fn serve_public(
     live: Arc<Live>,
 ) -> Result<actix_server::Server, StartError> {
     let limits = live.current().config.limits.clone();
-    let server =
-        actix_server::Server::build()
-            .workers(workers)
-            .max_concurrent_connections(limits.connections.div_ceil(workers))
-            .disable_signals()
-            .shutdown_timeout(DRAIN_DEADLINE.as_secs())
-            .listen("gateway", listener, move || {
-                let worker = Rc::new(ThreadLocalWorker::new(Arc::clone(&live)));
-                worker.refresh();
-                let (expecting, upgrading) = (Rc::clone(&worker), Rc::clone(&worker));
-                let tls = tls.clone();
-                let http = HttpService::build()
+    let server = actix_server::Server::build()
+        .workers(workers)
+        .max_concurrent_connections(limits.connections.div_ceil(workers))
+        .disable_signals()
+        .shutdown_timeout(DRAIN_DEADLINE.as_secs())
+        .listen("gateway", listener, move || {
+            let worker = Rc::new(ThreadLocalWorker::new(Arc::clone(&live)));
+            worker.refresh();
+            let (expecting, upgrading, serving) = (Rc::clone(&worker), Rc::clone(&worker), Rc::clone(&worker));
+            let tls = tls.clone();
+            let http = HttpService::build()
                 .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(limits.head_timeout)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 // A client that has gone stops its request.
                 .h1_allow_half_closed(false)
-                .on_connect_ext(|stream: &Stream, data| { data.insert(Peer::at(stream.peer_addr())); })
+                .on_connect_ext(|connection: &Watched, data| {
+                    data.insert(Peer::at(connection.peer_addr()));
+                    data.insert(connection.clone());
+                })
                 .expect(fn_service(move |request: Request| proxy::expect::until_body_is_read(expecting.get(), request)))
                 .upgrade(fn_service(move |(request, framed): (Request, Framed<_, h1::Codec>)| {
                     let worker = upgrading.get();
@@ -213,13 +216,18 @@ fn serve_public(
                     let worker = worker.get();
                     async move { Ok::<_, Infallible>(proxy::expect::handle(worker, http2::received(request)).await) }
                 }));
-                fn_service(move |stream: TcpStream| {
-                    let tls = tls.clone();
-                    async move { accept(stream, tls.as_ref()).await.map_err(DispatchError::Io) }
-                })
-                .and_then(http)
+            fn_factory(move || {
+                let (http, worker, tls) = (http.new_service(()), Rc::clone(&serving), tls.clone());
+                async move {
+                    let connections = Rc::new(Connections::new(http.await?, worker, tls, limits.head_timeout));
+                    Ok::<_, ()>(fn_service(move |stream: TcpStream| {
+                        let connections = Rc::clone(&connections);
+                        async move { connections.serve(stream).await }
+                    }))
+                }
             })
-            .map_err(StartError::failed)?;
+        })
+        .map_err(StartError::failed)?;
     Ok(server.run())
 }
 

@@ -26,6 +26,7 @@ use crate::{
     admin::errors::Failed,
     auth::verifier::Caller,
     config::observe::ServerTiming,
+    connection::{UnderWay, Watched},
     metrics::{Answered, RouteMetrics},
     upstream::failure::FailureKind,
     worker::Worker,
@@ -61,10 +62,12 @@ pub struct Exchange {
     status: u16,
     code: Option<&'static str>,
     whole: bool,
+    /// Its connection is busy with it.
+    _under_way: Option<UnderWay>,
 }
 
 impl Exchange {
-    pub(super) fn begin(worker: &Rc<Worker>, request: &Request) -> Self {
+    pub(super) fn begin(worker: &Rc<Worker>, request: &Request, has_body: bool) -> Self {
         let start = Instant::now();
         let observe = &worker.shared.config.observe;
         Self {
@@ -88,6 +91,7 @@ impl Exchange {
             status: CLIENT_GONE,
             code: None,
             whole: false,
+            _under_way: request.conn_data::<Watched>().map(|connection| connection.begin(has_body)),
             worker: Rc::clone(worker),
         }
     }

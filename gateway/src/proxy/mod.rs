@@ -52,8 +52,8 @@ use crate::{builtin, worker::Worker};
 
 /// Answers a request, whatever happens.
 pub async fn handle(worker: Rc<Worker>, mut request: Request) -> Response<Measured> {
-    let mut exchange = Exchange::begin(&worker, &request);
     let payload = request.take_payload();
+    let mut exchange = Exchange::begin(&worker, &request, !matches!(payload, Payload::None));
     let outcome = catch_panic(forward(&worker, request, payload, &mut exchange)).await;
     let mut response = match outcome.and_then(|answered| answered) {
         Ok(response) => response,

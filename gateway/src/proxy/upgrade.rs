@@ -121,7 +121,10 @@ where
 }
 
 /// Writes an answer with a codec of its own: that of the server would label a stream as chunked and not chunk it.
-async fn respond<Io, B>(io: &mut Io, response: Response<B>, is_head: bool) -> io::Result<Pin<Box<B>>>
+///
+/// # Errors
+/// The connection or the body breaks.
+pub async fn respond<Io, B>(io: &mut Io, response: Response<B>, is_head: bool) -> io::Result<Pin<Box<B>>>
 where
     Io: AsyncWrite + Unpin,
     B: MessageBody,

@@ -8,6 +8,7 @@ mod auth;
 mod certificates;
 mod commands;
 mod config;
+mod connections;
 mod corpus;
 mod fixture;
 mod foreign;

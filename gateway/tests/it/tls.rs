@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::Arc,
@@ -140,6 +140,71 @@ fn head_and_problems_are_answered_by_http_2() {
 }
 
 #[test]
+fn a_head_that_is_too_large_is_refused_by_http_2_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let ca = authority.file(folder.path(), "ca.pem");
+    authority.issue(&["gateway.test"]).write(folder.path(), "server");
+    let upstream = Upstream::echo();
+    let sections = format!("limits: {{head_bytes: 2KiB}}\n{}", sections(folder.path(), "", &upstream));
+    let gateway = Gateway::with_tokens(&sections, &[]);
+    let with = |bytes: usize| {
+        let field = format!("X-Large: {}", "x".repeat(bytes));
+        let args = ["--http2", "-H", &field, "-o", "/dev/null", "-w", "%{http_version} %{response_code}"];
+        text(&curl(&ca, "gateway.test", gateway.addr().port(), &args, "/x"))
+    };
+    assert_eq!(with(1024), "2 200");
+    assert_eq!(with(2048), "2 431");
+    // More than fits into one frame.
+    assert_eq!(with(60 * 1024), "2 431");
+    assert_eq!(upstream.received().len(), 1);
+}
+
+#[test]
+fn connections_with_tls_are_kept_and_their_heads_have_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let ca = authority.file(folder.path(), "ca.pem");
+    authority.issue(&["localhost"]).write(folder.path(), "server");
+    let upstream = Upstream::echo();
+    let sections = format!("limits: {{head_timeout: 300ms}}\n{}", sections(folder.path(), "", &upstream));
+    let gateway = Gateway::with_tokens(&sections, &[]);
+    let mut config = (*client::config(Some(&ca)).unwrap()).clone();
+    config.alpn_protocols.clear();
+    let config = Arc::new(config);
+    let open = |read_timeout| {
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let connection = rustls::ClientConnection::new(Arc::clone(&config), name).unwrap();
+        let stream = std::net::TcpStream::connect(gateway.addr()).unwrap();
+        stream.set_read_timeout(Some(read_timeout)).unwrap();
+        rustls::StreamOwned::new(connection, stream)
+    };
+    let mut tls = open(Duration::from_millis(900));
+    for _ in 0..3 {
+        tls.write_all(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = vec![0; 4096];
+        let read = tls.read(&mut answer).unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+        // Longer than a head may take: an idle connection has another limit.
+        let idle = tls.read(&mut answer);
+        assert!(idle.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "{idle:?}");
+    }
+    tls.write_all(b"GET /x HTTP/1.1\r\n").unwrap();
+    tls.sock.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut answer = String::new();
+    tls.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"code\":\"request_timeout\""), "{answer}");
+    // One on which nothing comes at all is not kept as long as one that was used: that would be 75 s.
+    let mut unused = open(Duration::from_secs(60));
+    while unused.conn.is_handshaking() {
+        unused.conn.complete_io(&mut unused.sock).unwrap();
+    }
+    let mut rest = String::new();
+    unused.read_to_string(&mut rest).unwrap();
+    assert!(rest.is_empty() || rest.contains("\"code\":\"request_timeout\""), "{rest}");
+}
+
+#[test]
 fn a_client_of_rustls_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
@@ -157,9 +222,9 @@ fn a_client_of_rustls_is_served() {
             Ok::<_, String>((answer.status().as_u16(), answer.body().await.unwrap()))
         })
     };
-    let (status, body) = ask(client::config(Some(&ca), None).unwrap()).unwrap();
+    let (status, body) = ask(client::config(Some(&ca)).unwrap()).unwrap();
     assert_eq!((status, &body[..]), (200, &br#"{"line":"GET /x HTTP/1.1"}"#[..]));
-    assert!(ask(client::config(None, None).unwrap()).is_err(), "no authority that the world knows has signed it");
+    assert!(ask(client::config(None).unwrap()).is_err(), "no authority that the world knows has signed it");
 }
 
 #[test]

@@ -1,0 +1,53 @@
+//! `tokens`, and what needs them; the keys for assertions.
+
+use super::{HEAD, TOKENS, UPSTREAMS, mistakes};
+use gateway::config::{Config, mistake::Mistake};
+
+#[test]
+fn tokens_need_a_section_and_one_key() {
+    let yaml = format!("{HEAD}{UPSTREAMS}routes: [{{route: GET /x, to: users, auth: signed-in}}]\n");
+    assert!(mistakes(&yaml)[0].message.contains("no `tokens` section"));
+    let both = format!("{HEAD}{UPSTREAMS}tokens: {{issuer: i, audience: a, keys: /keys}}\nroutes: []\n");
+    assert!(mistakes(&both)[0].message.contains("keep one of them"));
+    let neither = Config::load(&format!("{HEAD}{TOKENS}{UPSTREAMS}routes: []\n"), &|_| None).unwrap_err();
+    assert!(neither[0].message.contains("no key to sign tokens"), "{neither:?}");
+    let short = |name: &str| (name == "GATEWAY_JWT_SECRET").then(|| "short".to_owned());
+    let short = Config::load(&format!("{HEAD}{TOKENS}{UPSTREAMS}routes: []\n"), &short).unwrap_err();
+    assert!(short[0].message.contains("at least 32 bytes"), "{short:?}");
+}
+
+#[test]
+fn an_upstream_that_wants_assertions_needs_a_key() {
+    let yaml = format!("{HEAD}upstreams: {{u: {{targets: [\"http://u:1\"], assertion: users}}}}\nroutes: []\n");
+    assert!(mistakes(&yaml).is_empty());
+    let found = Config::load(&yaml, &|_| None).unwrap_err();
+    assert!(found[0].message.contains("set USERS_INTERNAL_KEY or USERS_INTERNAL_KEY_FILE"), "{found:?}");
+}
+
+fn with_tokens(tokens: &str) -> Vec<Mistake> {
+    mistakes(&format!(
+        "{HEAD}tokens: {tokens}\n{UPSTREAMS}routes:\n  - {{route: POST /login, to: users, auth: public, then: issue-token}}\n"
+    ))
+}
+
+#[test]
+fn mistakes_about_tokens_are_told() {
+    let also = |issuer: &str| format!("{{issuer: i, audience: a, also: [{issuer}]}}");
+    for (tokens, message) in [
+        (also("{issuer: x, audience: a}"), "`jwks` is missing"),
+        (also("{issuer: x, audience: a, jwks: 'ftp://x/y'}"), "neither an http(s) address nor a file"),
+        (also("{issuer: x, audience: a, jwks: 'http://x', typ: jwt}"), "no rule for `typ`"),
+        (also("{issuer: x, audience: a, jwks: 'http://x', refresh: 0s}"), "longer than zero"),
+        (also("{issuer: x, audience: a, jwks: 'http://x', ttl: 5m}"), "there is no key `ttl`"),
+        (also("{issuer: i, audience: a, jwks: 'http://x'}"), "the issuer `i` is there twice"),
+        ("{issuer: i, audience: a, publish_for: soon}".to_owned(), "not a duration"),
+        ("{issuer: i, audience: a, jwks: 'http://x', keys: k}".to_owned(), "there is no key `keys`"),
+    ] {
+        let found = with_tokens(&tokens);
+        assert!(found.iter().any(|mistake| mistake.message.contains(message)), "{tokens}: {found:?}");
+    }
+    let found = with_tokens("{issuer: i, audience: a, jwks: 'https://idp.example/jwks.json'}");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.contains("with a key of our own"), "only who has a key issues tokens: {found:?}");
+    assert_eq!(with_tokens(&also("{issuer: x, audience: a, jwks: keys.json, typ: any, ca: ca.pem, refresh: 1m}")), []);
+}
