@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     docs::Documents,
     limit::{Limiter, Rate},
-    metrics::{GatewayMetrics, Handles},
+    metrics::{GatewayMetrics, Handles, TokenCacheMetrics},
     proxy::via::Pseudonym,
     reload::ReloadStatus,
     upstream::{Upstream, client::Client},
@@ -147,7 +147,7 @@ impl Worker {
             Some(_) | None => Client::new(upstream.settings(), upstream.tls()),
         };
         let clients = shared.upstreams.iter().map(client).collect();
-        let verifier = shared.trust.as_ref().map(|trust| verifier(trust, before));
+        let verifier = shared.trust.as_ref().map(|trust| verifier(trust, before, &shared.process.metrics.token_cache));
         let anonymous_assertions = RefCell::new(Assertions::of_anonymous());
         Self { shared, clients, anonymous_assertions, verifier, sampler: Sampler::default() }
     }
@@ -168,12 +168,12 @@ impl Worker {
     }
 }
 
-fn verifier(trust: &Trust, before: Option<&Worker>) -> Rc<RefCell<Verifier>> {
+fn verifier(trust: &Trust, before: Option<&Worker>, lookups: &TokenCacheMetrics) -> Rc<RefCell<Verifier>> {
     let kept = before.and_then(|before| {
         let same = before.shared.trust.as_ref().is_some_and(|known| known.is_same(trust));
         before.verifier.as_ref().filter(|_| same)
     });
-    kept.map_or_else(|| Rc::new(RefCell::new(Verifier::new(trust.clone()))), Rc::clone)
+    kept.map_or_else(|| Rc::new(RefCell::new(Verifier::new(trust.clone()).counting(lookups.clone()))), Rc::clone)
 }
 
 /// The configuration refuses routes that need tokens where there are none.

@@ -21,7 +21,7 @@ use super::{
     policy::Claims,
     trust::{Believed, Trust},
 };
-use crate::config::TypRule;
+use crate::{config::TypRule, metrics::TokenCacheMetrics};
 
 /// Clocks of two machines may differ by this much; the default of the library, 60 s, is a gift to thieves.
 pub const LEEWAY: Duration = Duration::from_secs(5);
@@ -89,6 +89,7 @@ pub struct Verifier {
     believed: Vec<Believed>,
     /// By a quick hash, keyed at random: only who can have tokens signed could fill it.
     verified: HashMap<Box<str>, Rc<Caller>, RandomState>,
+    lookups: TokenCacheMetrics,
 }
 
 impl Verifier {
@@ -97,7 +98,13 @@ impl Verifier {
         // Before the keys, so that a change in between is seen the next time.
         let generation = trust.generation();
         let believed = trust.believed();
-        Self { trust, generation, believed, verified: HashMap::default() }
+        Self { trust, generation, believed, verified: HashMap::default(), lookups: TokenCacheMetrics::default() }
+    }
+
+    /// Counts with these whether tokens were remembered.
+    #[must_use]
+    pub fn counting(self, lookups: TokenCacheMetrics) -> Self {
+        Self { lookups, ..self }
     }
 
     /// The caller that a token names, at the time `now`.
@@ -107,16 +114,18 @@ impl Verifier {
     pub fn verify(&mut self, token: &str, now: SystemTime) -> Result<Rc<Caller>, Refusal> {
         if self.trust.generation() != self.generation {
             // What was verified with a key that is believed no more must not stay.
-            *self = Self::new(self.trust.clone());
+            *self = Self::new(self.trust.clone()).counting(self.lookups.clone());
         }
         let now = unix_seconds(now);
         if let Some(caller) = self.verified.get(token) {
+            self.lookups.hits.inc();
             if now <= caller.expires {
                 return Ok(Rc::clone(caller));
             }
             self.verified.remove(token);
             return Err(bearer::expired().into());
         }
+        self.lookups.misses.inc();
         if token.len() > TOKEN_BYTES_MAX {
             return Err(bearer::invalid("the token is too long").into());
         }

@@ -30,6 +30,29 @@ struct CodeLabel {
     code: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+/// How often a token was remembered as verified, and how often it had to be verified.
+#[derive(Clone, Debug, Default)]
+pub struct TokenCacheMetrics {
+    pub hits: Counter,
+    pub misses: Counter,
+}
+
+impl TokenCacheMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let lookups = Family::<ResultLabel, Counter>::default();
+        let counter = |result| lookups.get_or_create_owned(&ResultLabel { result });
+        let metrics = Self { hits: counter("hit"), misses: counter("miss") };
+        let help = "Tokens looked up among the verified ones: hit, or miss, which costs a verification";
+        registry.register("gateway_token_cache", help, lookups);
+        metrics
+    }
+}
+
 /// The handles of one configuration: one for each route and upstream, in its order, and two for what has no route.
 #[derive(Clone, Debug)]
 pub struct Handles {
@@ -52,12 +75,14 @@ pub struct GatewayMetrics {
     /// Of the configuration in force; what was counted for a route that is gone, goes with it.
     shown: Arc<Mutex<Option<Handles>>>,
     problems: Family<CodeLabel, Counter>,
+    pub token_cache: TokenCacheMetrics,
 }
 
 impl GatewayMetrics {
     /// Registers them, the build and the process.
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self { shown: Arc::default(), problems: Family::default() };
+        let token_cache = TokenCacheMetrics::register(registry);
+        let metrics = Self { shown: Arc::default(), problems: Family::default(), token_cache };
         let help = "Requests that the gateway itself refused or failed, by code";
         registry.register("gateway_problems", help, metrics.problems.clone());
         registry.register("gateway_build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));

@@ -75,6 +75,21 @@ fn failures_are_remembered_by_request_id() {
 }
 
 #[test]
+fn it_is_counted_how_often_a_token_was_remembered() {
+    let upstream = Upstream::echo();
+    let gateway = Gateway::before(&upstream, ROUTES);
+    let (one, other) = (token(1, "admin"), token(2, "admin"));
+    let status = |path: &str, token: &str| get(path).bearer(token).send(gateway.addr()).status;
+    assert_eq!([&one, &one, &other, &one].map(|token| status("/mine", token)), [200; 4]);
+    // A token that is none is looked up, too; where nobody asks for one, none is.
+    assert_eq!([status("/mine", "a.b.c"), status("/x", &one)], [401, 200]);
+    let metrics = get("/metrics").send(gateway.admin).text();
+    for line in ["gateway_token_cache_total{result=\"hit\"} 2\n", "gateway_token_cache_total{result=\"miss\"} 3\n"] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+#[test]
 fn no_secret_is_shown() {
     let key = "internal-key-of-at-least-32-bytes-";
     let gateway = Gateway::start(
