@@ -169,6 +169,7 @@ fn route(route: &RouteSettings, upstream: &str) -> Value {
         "methods": methods, "path": route.pattern.as_str(), "to": upstream, "auth": auth(&route.policy),
         "limit": route.limits.iter().map(ToString::to_string).collect::<Vec<_>>(), "rewrite": route.rewrite.as_ref().map(|rewrite| rewrite.as_str().to_owned()),
         "body_limit": route.body_bytes_max,
+        "body_rate": route.body_rate_min,
         "timeout": {"head": text(route.timeouts.head), "idle": text(route.timeouts.idle), "total": route.timeouts.total.map(text)},
         "retry": {"attempts": route.retry.attempts, "budget_percent": route.retry.budget_percent},
         "forward_authorization": route.forward_authorization,

@@ -14,6 +14,7 @@ use super::{
 pub(super) const COUNT: Shape = Whole(1, u64::MAX);
 const STATUS: Shape = Either(&[Form("^[1-5][0-9][0-9]$"), Whole(100, 599)]);
 pub(super) const DURATION: Shape = Either(&[Form(r"^\s*0*[1-9][0-9]*(ms|s|m|h|d)?\s*$"), COUNT]);
+const RATE: Shape = Either(&[Words(&["off"]), Form(r"^0*[1-9][0-9]*\s*(B|kB|KB|KiB|MB|MiB|GB|GiB)?/s$")]);
 const SIZE: Shape = Either(&[Form(r"^[0-9]+\s*(B|kB|KB|KiB|MB|MiB|GB|GiB)?\s*$"), Whole(0, u64::MAX)]);
 pub(super) const PERCENT: Shape = Form(r"^(100|0*[0-9]{1,2})%$");
 pub(super) const SHARE: Shape = Form(r"^(100|0*[1-9][0-9]?)%$");
@@ -138,6 +139,12 @@ pub(super) const DEFAULTS: Section = Section {
     keys: &[
         optional("timeout", "as below", Table(&DEFAULT_TIMEOUT), "how long the parts of an exchange may take"),
         optional("body_limit", "`1MiB`", SIZE, "the largest request body"),
+        optional(
+            "body_rate",
+            "`240B/s`",
+            RATE,
+            "the slowest that a request body may come, on average, once it was waited for 10 s: less is 408. `off` for bodies that are events",
+        ),
         RETRY_KEY,
         REQUEST_HEADERS,
         RESPONSE_HEADERS,
@@ -198,6 +205,7 @@ pub(super) const ROUTE: Section = Section {
         ),
         optional("rewrite", "the path", PATH, "`\"/store/{path}\"`"),
         optional("body_limit", "`defaults`", SIZE, "the largest request body"),
+        optional("body_rate", "`defaults`", RATE, "the slowest that a request body may come, or `off`"),
         optional("timeout", "`defaults`", Table(&TIMEOUT), "how long the parts of an exchange may take"),
         RETRY_KEY,
         optional(

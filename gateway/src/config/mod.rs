@@ -266,6 +266,8 @@ pub struct RouteSettings {
     pub hooks: RouteHooks,
     pub rewrite: Option<Pattern>,
     pub body_bytes_max: u64,
+    /// The slowest that a request body may come, in bytes for each second of waiting; `None` is any.
+    pub body_rate_min: Option<u64>,
     pub timeouts: Timeouts,
     pub retry: RetrySettings,
     pub forward_authorization: bool,

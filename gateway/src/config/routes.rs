@@ -38,6 +38,7 @@ pub(super) struct Defaults {
     timeouts: Timeouts,
     retry: RetrySettings,
     body_bytes_max: u64,
+    body_rate_min: Option<u64>,
     request_edits: Edits,
     response_edits: Edits,
     cors: Option<Cors>,
@@ -51,6 +52,8 @@ impl Defaults {
             timeouts: Timeouts { head: Duration::from_secs(59), idle: Duration::from_secs(30), total: None },
             retry: RetrySettings::default(),
             body_bytes_max: 1024 * 1024,
+            // As Kestrel: no modem is slower.
+            body_rate_min: Some(240),
             request_edits: Edits::default(),
             response_edits: Edits::default(),
             cors: None,
@@ -69,6 +72,8 @@ impl Defaults {
         }
         let body_limit = table.optional("body_limit").and_then(|node| node.parse(mistakes, values::bytes));
         defaults.body_bytes_max = body_limit.unwrap_or(defaults.body_bytes_max);
+        let body_rate = table.optional("body_rate").and_then(|node| node.parse(mistakes, values::body_rate));
+        defaults.body_rate_min = body_rate.unwrap_or(defaults.body_rate_min);
         let mut edits = |key| headers::decode(table.optional(key), &Edits::default(), reserved, mistakes);
         defaults.request_edits = edits("request_headers");
         defaults.response_edits = edits("response_headers");
@@ -158,6 +163,7 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
     let limits = table.optional("limit").map(|node| limits(node, policy.as_ref(), mistakes)).unwrap_or_default();
     let rewrite = table.optional("rewrite").and_then(|node| rewrite(node, matched.as_ref(), mistakes));
     let body_limit = table.optional("body_limit").and_then(|node| node.parse(mistakes, values::bytes));
+    let body_rate = table.optional("body_rate").and_then(|node| node.parse(mistakes, values::body_rate));
     let timeouts = table.optional("timeout").map(|node| {
         let mut table = node.table(&keys::TIMEOUT, mistakes);
         let timeouts = timeouts(&mut table, defaults.timeouts, mistakes);
@@ -187,6 +193,7 @@ fn route(node: &Node, defaults: &Defaults, known: &Known<'_>, mistakes: &mut Mis
         hooks,
         rewrite,
         body_bytes_max: body_limit.unwrap_or(defaults.body_bytes_max),
+        body_rate_min: body_rate.unwrap_or(defaults.body_rate_min),
         timeouts: timeouts.unwrap_or(defaults.timeouts),
         retry: retry.unwrap_or_else(|| defaults.retry.clone()),
         forward_authorization: forward.unwrap_or(false),

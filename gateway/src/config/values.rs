@@ -41,6 +41,16 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
 }
 
+/// Bytes in a second: `240B/s`, `1KiB/s`; `off` is none.
+pub(super) fn body_rate(text: &str) -> Result<Option<u64>, String> {
+    let wrong = || format!("`{text}` is not a rate; write it like 240B/s or 1KiB/s, or `off`");
+    if text == "off" {
+        return Ok(None);
+    }
+    let size = text.strip_suffix("/s").ok_or_else(wrong)?;
+    bytes(size).ok().filter(|bytes| *bytes > 0).map(Some).ok_or_else(wrong)
+}
+
 /// A whole number above zero.
 pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| format!("`{text}` is not a whole number above zero"))

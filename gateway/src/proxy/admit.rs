@@ -11,7 +11,11 @@ use chassis::{
     problem::{Code, Problem},
 };
 
-use super::{Incoming, body::Upload, hooked::Hooked};
+use super::{
+    Incoming,
+    body::{Upload, UploadLimits},
+    hooked::Hooked,
+};
 use crate::{
     auth::{bearer, policy::Verdict, verifier::Caller},
     config::RouteSettings,
@@ -92,7 +96,9 @@ pub(super) fn upload(route: &RouteSettings, headers: &HeaderMap, payload: Payloa
         return Ok(None);
     }
     let length = fits(route, headers)?;
-    Ok(Some(Upload::new(payload, length, route.body_bytes_max, route.timeouts.idle)))
+    let limits =
+        UploadLimits { bytes_max: route.body_bytes_max, idle: route.timeouts.idle, rate_min: route.body_rate_min };
+    Ok(Some(Upload::new(payload, length, limits)))
 }
 
 /// The length that is declared, if it is not too much.

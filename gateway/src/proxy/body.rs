@@ -24,6 +24,19 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::kept::Kept;
 use crate::upstream::Permit;
 
+/// A body that comes more slowly than it may is given up after it was waited for so long: heads have as long, too.
+const RATE_GRACE: Duration = Duration::from_secs(10);
+
+/// What a client may take its time for, and how much it may send.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadLimits {
+    pub bytes_max: u64,
+    /// Between two chunks.
+    pub idle: Duration,
+    /// Bytes for each second that the client was waited for; a slow upstream does not count.
+    pub rate_min: Option<u64>,
+}
+
 /// The body of a request. Clones are handles to the same body: a second attempt goes on where the first has not begun.
 #[derive(Clone)]
 pub struct Upload(Rc<UploadState>);
@@ -32,7 +45,10 @@ struct UploadState {
     payload: RefCell<Payload>,
     size: BodySize,
     idle: RefCell<IdleTimer>,
-    bytes_max: u64,
+    limits: UploadLimits,
+    /// How long the client was waited for, and since when it is.
+    waited: Cell<Duration>,
+    waiting: Cell<Option<Instant>>,
     /// Shared with who counts it, who shall not hold the body itself.
     bytes_read: Rc<Cell<u64>>,
     last_progress: Cell<Instant>,
@@ -61,12 +77,14 @@ impl UploadFault {
 
 impl Upload {
     /// A body of the length that the client declared, or of unknown length.
-    pub fn new(payload: Payload, length: Option<u64>, bytes_max: u64, idle: Duration) -> Self {
+    pub fn new(payload: Payload, length: Option<u64>, limits: UploadLimits) -> Self {
         Self(Rc::new(UploadState {
             payload: RefCell::new(payload),
             size: length.map_or(BodySize::Stream, BodySize::Sized),
-            idle: RefCell::new(IdleTimer::new(idle)),
-            bytes_max,
+            idle: RefCell::new(IdleTimer::new(limits.idle)),
+            limits,
+            waited: Cell::default(),
+            waiting: Cell::new(None),
             bytes_read: Rc::default(),
             last_progress: Cell::new(Instant::now()),
             fault: Cell::new(None),
@@ -100,6 +118,17 @@ impl Upload {
     }
 }
 
+impl UploadState {
+    /// Whether what has come so far took too long. A chunk has just come: how long none may come is for `idle` to say.
+    fn is_too_slow(&self) -> bool {
+        let Some(since) = self.waiting.take() else { return false };
+        let waited = self.waited.get() + since.elapsed();
+        self.waited.set(waited);
+        let least = self.limits.rate_min.map_or(0, |rate| rate.saturating_mul(waited.as_secs()));
+        waited > RATE_GRACE && self.bytes_read.get() < least
+    }
+}
+
 /// What awc is told; the client gets [`UploadFault::to_problem`].
 #[derive(Debug)]
 pub struct UploadError(UploadFault);
@@ -130,8 +159,12 @@ impl MessageBody for Upload {
                 state.idle.borrow_mut().progressed();
                 state.last_progress.set(Instant::now());
                 state.bytes_read.set(state.bytes_read.get() + chunk.len() as u64);
-                if state.bytes_read.get() > state.bytes_max {
-                    return self.fail(UploadFault::TooLarge { bytes_max: state.bytes_max });
+                let bytes_max = state.limits.bytes_max;
+                if state.bytes_read.get() > bytes_max {
+                    return self.fail(UploadFault::TooLarge { bytes_max });
+                }
+                if state.is_too_slow() {
+                    return self.fail(UploadFault::TooSlow);
                 }
                 state.kept.borrow_mut().push(&chunk);
                 Poll::Ready(Some(Ok(chunk)))
@@ -139,6 +172,7 @@ impl MessageBody for Upload {
             Poll::Ready(Some(Err(_))) => self.fail(UploadFault::Broken),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
+                state.waiting.set(state.waiting.get().or_else(|| Some(Instant::now())));
                 ready!(state.idle.borrow_mut().poll_expired(cx));
                 self.fail(UploadFault::TooSlow)
             }

@@ -69,6 +69,36 @@ fn a_body_that_stops_coming_is_given_up() {
 }
 
 #[test]
+fn a_body_that_comes_too_slowly_is_given_up_however_steadily() {
+    let upstream = Upstream::echo();
+    let routes = "  - {route: POST /x, to: u, auth: public}\n  \
+                  - {route: POST /events, to: u, auth: public, body_rate: \"off\"}\n";
+    let gateway = Gateway::before(&upstream, routes);
+    let open = |path: &str| {
+        let mut connection = Connection::open(gateway.addr());
+        connection.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n").as_bytes());
+        connection
+    };
+    let (mut slow, mut events) = (open("/x"), open("/events"));
+    slow.stream().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let begun = std::time::Instant::now();
+    let (mut sent, mut first) = (0, [0; 4]);
+    // Far more often than `timeout.idle` asks for.
+    while slow.stream().read(&mut first).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "it goes on for ever");
+        slow.send(b"x");
+        events.send(b"x");
+        sent += 1;
+    }
+    assert!(begun.elapsed() > Duration::from_secs(10));
+    let answer = [&first[..], &slow.read_to_end()].concat();
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("\"code\":\"request_timeout\""), "{text}");
+    events.send(&vec![b'x'; 1000 - sent]);
+    assert_eq!(events.answer(false).unwrap().status, 200);
+}
+
+#[test]
 fn an_answer_that_stops_coming_is_cut_short_and_not_completed() {
     let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     let routes = "  - {route: GET /x, to: u, auth: public, timeout: {idle: 200ms}}\n";
