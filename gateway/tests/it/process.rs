@@ -63,6 +63,13 @@ impl Process {
         Self::spawn(command)
     }
 
+    /// A gateway that goes on accepting for a while when it is asked to end.
+    pub(crate) fn start_draining_slowly(file: &File, delay: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.arg("--config").arg(&file.path).stdin(Stdio::null()).env("DRAIN_DELAY", delay);
+        Self::spawn(command)
+    }
+
     /// A gateway on a socket that is open already, passed as systemd passes it.
     pub(crate) fn start_on(listener: &TcpListener, file: &File) -> Self {
         let mut command = Command::new("sh");

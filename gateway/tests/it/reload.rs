@@ -163,6 +163,23 @@ fn every_answer_closes_its_connection_while_the_gateway_drains() {
     gateway.ended_well();
 }
 
+#[test]
+fn a_gateway_that_drains_says_on_both_listeners_that_it_is_not_ready_and_still_serves() {
+    let upstream = Upstream::answering(ANSWER);
+    let file = File::new(&yaml(&upstream, "builtin: {health: /health}\n"));
+    let gateway = Process::start_draining_slowly(&file, "3s");
+    let ready = || [gateway.addr, gateway.admin].map(|addr| get("/health/ready").send(addr).status);
+    assert_eq!(ready(), [200, 200]);
+    gateway.signal("TERM");
+    gateway.logged(|line| line["message"] == "SIGTERM: draining");
+    until(|| (ready() == [503, 503]).then_some(()));
+    assert_eq!(get("/health/ready").send(gateway.addr).problem(), "not_ready");
+    assert_eq!(get("/health/live").send(gateway.addr).status, 200);
+    let answer = get("/x").send(gateway.addr);
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    gateway.ended_well();
+}
+
 /// So many requests see a failure that happens once in ten thousand.
 const REQUESTS: u32 = 50_000;
 
