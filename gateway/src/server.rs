@@ -29,7 +29,7 @@ use crate::{
     connection::{Connections, Watched},
     drain::Drain,
     hooks::Hooks,
-    proxy::{self, http2, peer::Peer},
+    proxy::{self, http2},
     reload::{Live, Source, ThreadLocalWorker, source::Fingerprint, watcher::ConfigWatcher},
     settings::Settings,
     tls::server::ServerTls,
@@ -201,7 +201,6 @@ fn serve_public(
                 // A client that has gone stops its request.
                 .h1_allow_half_closed(false)
                 .on_connect_ext(|connection: &Watched, data| {
-                    data.insert(Peer::at(connection.peer_addr()));
                     data.insert(connection.clone());
                 })
                 .expect(fn_service(move |request: Request| proxy::expect::until_body_is_read(expecting.get(), request)))

@@ -2,6 +2,7 @@
 //! is something to do: idle ones wait here, where they take one KiB and not twenty. Here also ends what takes too long,
 //! and what the server refuses with a bare status is said as a problem.
 
+mod peer;
 mod phase;
 mod watched;
 
@@ -20,6 +21,7 @@ use tokio::{
     time::timeout,
 };
 
+pub use peer::Peer;
 use phase::End;
 use watched::{Look, Served};
 pub use watched::{UnderWay, Watched};
@@ -61,7 +63,7 @@ where
         // With TLS the first bytes may have come together with the end of the handshake.
         let waits = matches!(stream, Stream::Plain(_));
         let look = Look::within(self.head_timeout, KEEP_ALIVE);
-        let connection = Watched::new(stream, look, self.served.clone());
+        let connection = Watched::new(stream, Peer::at(peer), look, self.served.clone());
         if waits && timeout(self.head_timeout, connection.readable()).await.is_err() {
             return Ok(());
         }

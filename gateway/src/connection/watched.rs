@@ -5,7 +5,6 @@ use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
     io,
-    net::SocketAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -17,7 +16,10 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::phase::{End, Looks, Progress};
+use super::{
+    Peer,
+    phase::{End, Looks, Progress},
+};
 use crate::tls::stream::Stream;
 
 /// In which nothing is looked at: a request ends before, or has its own limits.
@@ -30,6 +32,7 @@ pub struct Watched(Rc<Inner>);
 #[derive(Debug)]
 struct Inner {
     stream: RefCell<Stream>,
+    peer: Peer,
     /// `None` where nothing is watched.
     progress: Cell<Option<Progress>>,
     look: Look,
@@ -94,9 +97,10 @@ impl Look {
 
 impl Watched {
     /// A connection that is looked at like this, once it is watched.
-    pub(super) fn new(stream: Stream, look: Look, served: Served) -> Self {
+    pub(super) fn new(stream: Stream, peer: Peer, look: Look, served: Served) -> Self {
         Self(Rc::new(Inner {
             stream: RefCell::new(stream),
+            peer,
             progress: Cell::new(None),
             look,
             timer: RefCell::default(),
@@ -117,8 +121,8 @@ impl Watched {
     }
 
     /// Where its client is.
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.0.stream.borrow().peer_addr()
+    pub fn peer(&self) -> &Peer {
+        &self.0.peer
     }
 
     /// A request has begun; it is under way until what this gives is dropped.

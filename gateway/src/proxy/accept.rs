@@ -14,13 +14,13 @@ use chassis::{
 
 use super::{
     cors, headers,
-    peer::Peer,
     target::{self, Target},
     upgrade,
     via::Pseudonym,
 };
 use crate::{
     config::{Builtin, Config, Destination},
+    connection::{Peer, Watched},
     routing::{
         condition::Asked,
         path::{self, EncodedSlash, PathError, PathOptions},
@@ -54,7 +54,8 @@ pub(super) fn accept(
     let target = target::check(request.head_mut())?;
     upgrade::refuse_hidden_body(request.head())?;
     via.refuse_loop(request.headers())?;
-    let peer = request.conn_data().cloned().unwrap_or_else(|| Peer::at(request.peer_addr()));
+    let peer = request.conn_data::<Watched>().map(|connection| connection.peer().clone());
+    let peer = peer.unwrap_or_else(|| Peer::at(request.peer_addr()));
     let path = match target {
         Target::Resource => path(config, &request)?,
         Target::Server => String::new(),

@@ -15,9 +15,10 @@ use chassis::{
 };
 use ipnet::IpNet;
 
-use super::{edit::Edits, peer::Peer};
+use super::edit::Edits;
 use crate::{
     auth::verifier::Caller,
+    connection::Peer,
     upstream::framing::{HIDDEN_CODING, HIDDEN_LENGTH, HIDDEN_UPGRADE},
 };
 

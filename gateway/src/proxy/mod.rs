@@ -23,7 +23,6 @@ mod hooked;
 pub mod http2;
 mod kept;
 mod outgoing;
-pub mod peer;
 pub mod rehearse;
 mod relay;
 mod respond;

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -28,11 +27,6 @@ impl Stream {
     /// Whether bytes have come, or the end; of TLS, only once nothing is left of what came before.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tcp().poll_read_ready(cx)
-    }
-
-    /// Where the other end is.
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.tcp().peer_addr().ok()
     }
 
     fn tcp(&self) -> &TcpStream {
