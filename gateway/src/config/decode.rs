@@ -93,13 +93,17 @@ fn address(node: &Node, mistakes: &mut Mistakes) -> Option<SocketAddr> {
     })
 }
 
+/// Networks, of which an item may have several with commas between them: a variable holds a list in that way.
 fn networks(node: &Node, mistakes: &mut Mistakes) -> Vec<IpNet> {
     let items = node.items(mistakes);
     let network = |text: &str| {
         let single = text.parse::<std::net::IpAddr>().map(IpNet::from);
         text.parse::<IpNet>().or(single).map_err(|_| format!("`{text}` is not a network like 10.0.0.0/8"))
     };
-    items.into_iter().filter_map(|item| item.parse(mistakes, network)).collect()
+    let several = |text: &str| -> Result<Vec<IpNet>, String> {
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
+    };
+    items.into_iter().filter_map(|item| item.parse(mistakes, several)).flatten().collect()
 }
 
 fn identity(node: &Node, mistakes: &mut Mistakes) -> Vec<(HeaderName, String)> {

@@ -35,7 +35,7 @@ pub(super) const FILE: Section = Section {
             "trusted_proxies",
             "`[]`",
             List(&Text, 0),
-            "networks whose `X-Forwarded-For` is believed, as in `[10.0.0.0/8]`",
+            "networks whose `X-Forwarded-For` is believed, as in `[10.0.0.0/8]`; in a variable with commas between them",
         ),
         optional("identity", "none", Table(&IDENTITY), "what the upstreams are told about the caller"),
         optional(

@@ -1,0 +1,47 @@
+{{/* What the gateway is told: its YAML, its variables, and where its services are. */}}
+
+{{/* The YAML. */}}
+{{- define "gateway.config" -}}
+{{- .Values.config | default (.Files.Get "files/gateway.yaml") -}}
+{{- end -}}
+
+{{/* The Secret with the signing keys. */}}
+{{- define "gateway.signing-keys" -}}
+{{- .Values.signingKeys.existingSecret | default (printf "%s-signing-keys" (include "chassis.fullname" .)) -}}
+{{- end -}}
+
+{{/* The services with their defaults, as YAML: of each its `url`, `host`, `port` and `secret`. */}}
+{{- define "gateway.services" -}}
+{{- range $name, $service := .Values.services }}
+{{- $sibling := dict "root" $ "name" $name }}
+{{- $url := $service.url | default (printf "http://%s:%v" (include "chassis.sibling" $sibling) $service.port) }}
+{{ $name }}:
+  url: {{ $url }}
+  inRelease: {{ not $service.url }}
+  port: {{ $service.port }}
+  secret: {{ $service.internalKeySecret | default (include "chassis.internal-key-secret" $sibling) }}
+{{- end }}
+{{- end -}}
+
+{{- define "gateway.env" -}}
+GATEWAY_CONFIG: /etc/gateway/config/gateway.yaml
+GATEWAY_LISTEN: 0.0.0.0:8001
+GATEWAY_ADMIN_LISTEN: 0.0.0.0:9000 # a NetworkPolicy keeps it from everybody but Prometheus
+GATEWAY_KEY_DIR: /etc/gateway/signing-keys
+GATEWAY_WORKERS: {{ .Values.workers | quote }}
+GATEWAY_ACCESS_LOG: {{ .Values.accessLog | quote }}
+GATEWAY_TRUSTED_PROXIES: {{ join "," .Values.trustedProxies | quote }}
+ACCESS_TOKEN_TTL: {{ .Values.accessTokenTtl }}
+LOGIN_LIMIT: {{ .Values.loginLimit }}
+DRAIN_DELAY: {{ .Values.drainDelaySeconds }}s
+RUST_LOG: {{ .Values.logLevel }}
+{{- range $name, $service := include "gateway.services" . | fromYaml }}
+{{ upper $name }}_SERVICE_URL: {{ $service.url }}
+{{ upper $name }}_INTERNAL_KEY_FILE: /etc/gateway/internal-keys/{{ $name }}.key
+{{- end }}
+{{- end -}}
+
+{{/* The fewest pods that there are. */}}
+{{- define "gateway.replicas-min" -}}
+{{- if .Values.autoscaling.enabled -}}{{ .Values.autoscaling.minReplicas }}{{- else -}}{{ .Values.replicas }}{{- end -}}
+{{- end -}}
