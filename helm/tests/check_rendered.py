@@ -1,0 +1,151 @@
+"""Checks what no schema of Kubernetes checks: that the objects of a rendered release fit together, that every pod is
+hardened, and that every variable is one that docs/configuration.md describes. python check_rendered.py FILE DOCUMENT"""
+
+import pathlib
+import re
+import sys
+
+import yaml
+
+# What the services need after DRAIN_DELAY: 30 s for requests in flight, 20 s for the store.
+DRAIN_SECONDS = 50
+
+
+class Checks:
+    def __init__(self, objects, variables):
+        self.objects = objects
+        self.variables = variables
+        self.breaches = []
+        self.where = ""
+
+    def check(self, holds, what):
+        if not holds:
+            self.breaches.append(f"{self.where}: {what}")
+
+    def of(self, *kinds):
+        """The objects of some kinds, each named in what is said about it."""
+        for each in self.objects:
+            if each["kind"] in kinds:
+                self.where = f"{each['kind']} {each['metadata']['name']}"
+                yield each
+
+    def named(self, kind, name):
+        found = [each for each in self.objects if each["kind"] == kind and each["metadata"]["name"] == name]
+        self.check(len(found) == 1, f"refers to {kind} {name}, of which there are {len(found)}")
+        return found[0] if found else {}
+
+    def pods_with(self, labels):
+        """The pod templates that a selector chooses."""
+        workloads = [each for each in self.objects if each["kind"] in ("Deployment", "StatefulSet")]
+        pods = [each["spec"]["template"] for each in workloads] + [each for each in self.objects if each["kind"] == "Pod"]
+        return [pod for pod in pods if labels.items() <= pod["metadata"]["labels"].items()]
+
+    def all(self):
+        for each in self.objects:
+            self.where = f"{each['kind']} {each['metadata']['name']}"
+            labels = each["metadata"].get("labels", {})
+            self.check("app.kubernetes.io/name" in labels and "app.kubernetes.io/instance" in labels, "lacks labels")
+            self.check(len(each["metadata"]["name"]) <= 63, "has a name of more than 63 characters")
+        for each in self.of("Deployment", "StatefulSet"):
+            selector = each["spec"]["selector"]["matchLabels"]
+            template = each["spec"]["template"]
+            self.check(selector.items() <= template["metadata"]["labels"].items(), "does not select its own pods")
+            self.check(len(self.pods_with(selector)) == 1, "selects the pods of others too")
+            claims = [claim["metadata"]["name"] for claim in each["spec"].get("volumeClaimTemplates", [])]
+            self.pod(template["spec"], claims, is_service=True)
+        for each in self.of("Pod"):
+            self.pod(each["spec"], [], is_service=False)
+        for each in self.of("Service"):
+            pods = self.pods_with(each["spec"]["selector"])
+            self.check(len(pods) == 1, f"selects {len(pods)} kinds of pods")
+            ports = [port["name"] for pod in pods for port in pod["spec"]["containers"][0]["ports"]]
+            for port in each["spec"]["ports"]:
+                self.check(port["targetPort"] in ports, f"targetPort {port['targetPort']} is no port of its pods")
+        for each in self.of("NetworkPolicy", "PodDisruptionBudget"):
+            selector = each["spec"].get("podSelector") or each["spec"]["selector"]
+            self.check(len(self.pods_with(selector["matchLabels"])) == 1, "selects no pods, or several kinds")
+        for each in self.of("HorizontalPodAutoscaler"):
+            target = each["spec"]["scaleTargetRef"]
+            workload = self.named(target["kind"], target["name"])
+            self.check("replicas" not in workload.get("spec", {}), "scales what has a number of replicas, which undo it")
+        for each in self.of("Ingress"):
+            for path in [path for rule in each["spec"]["rules"] for path in rule["http"]["paths"]]:
+                backend = path["backend"]["service"]
+                ports = self.named("Service", backend["name"]).get("spec", {}).get("ports", [])
+                self.check(backend["port"]["name"] in [port["name"] for port in ports], "goes to a port that is not there")
+        for each in self.of("ServiceMonitor"):
+            wanted = each["spec"]["selector"]["matchLabels"].items()
+            services = [each for each in self.objects if each["kind"] == "Service"]
+            found = [service for service in services if wanted <= service["metadata"]["labels"].items()]
+            ports = [port["name"] for service in found for port in service["spec"]["ports"]]
+            wanted = [endpoint["port"] for endpoint in each["spec"]["endpoints"]]
+            self.check(ports == wanted, f"scrapes {wanted}, but selects {ports}")
+
+    def pod(self, pod, claims, is_service):
+        security = pod["securityContext"]
+        self.check(security.get("runAsNonRoot") is True and security.get("runAsUser", 0) > 0, "may run as root")
+        self.check(security.get("seccompProfile") == {"type": "RuntimeDefault"}, "has no seccomp profile")
+        self.check(pod.get("automountServiceAccountToken") is False, "gets a token of the cluster")
+        self.check(pod.get("enableServiceLinks") is False, "gets a variable for each Service")
+        if "serviceAccountName" in pod:
+            self.named("ServiceAccount", pod["serviceAccountName"])
+        volumes = [volume["name"] for volume in pod.get("volumes", [])] + claims
+        self.references(pod.get("volumes", []))
+        for container in pod["containers"]:
+            self.container(container, is_service)
+            mounts = [mount["name"] for mount in container.get("volumeMounts", [])]
+            self.check(sorted(mounts) == sorted(volumes), f"mounts {mounts} of the volumes {volumes}")
+        if is_service:
+            delay = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}["DRAIN_DELAY"]
+            needed = int(delay.removesuffix("s")) + DRAIN_SECONDS
+            self.check(pod["terminationGracePeriodSeconds"] > needed, f"may need {needed} s to end, and gets less")
+
+    def references(self, volumes):
+        for source in [part for volume in volumes for part in (volume, *volume.get("projected", {}).get("sources", []))]:
+            if "configMap" in source:
+                self.named("ConfigMap", source["configMap"]["name"])
+            if "secret" in source:
+                secret = source["secret"]
+                data = self.named("Secret", secret.get("secretName") or secret["name"]).get("data", {})
+                for item in secret.get("items", []):
+                    self.check(item["key"] in data, f"mounts {item['key']}, which the Secret does not have")
+
+    def container(self, container, is_service):
+        image = container["image"].rsplit("/", 1)[-1]
+        self.check(":" in image and not image.endswith(":latest"), f"image {image} has no tag that stays")
+        own = container["securityContext"]
+        self.check(own.get("allowPrivilegeEscalation") is False, "may gain privileges")
+        self.check(own.get("readOnlyRootFilesystem") is True, "may write to its image")
+        self.check(own.get("capabilities") == {"drop": ["ALL"]}, "keeps capabilities")
+        resources = container["resources"]
+        self.check({"cpu", "memory"} <= resources["requests"].keys(), "does not say what it needs")
+        self.check("memory" in resources["limits"], "may use all memory of its node")
+        names = [variable["name"] for variable in container["env"]]
+        self.check(len(names) == len(set(names)), "has a variable twice")
+        for variable in container["env"]:
+            if "valueFrom" in variable:
+                wanted = variable["valueFrom"]["secretKeyRef"]
+                data = self.named("Secret", wanted["name"]).get("data", {})
+                self.check(wanted["key"] in data, f"takes {wanted['key']} from a Secret that does not have it")
+        if is_service:
+            unknown = {name.removesuffix("_FILE") for name in names} - self.variables
+            self.check(not unknown, f"sets {sorted(unknown)}, which docs/configuration.md does not know")
+            ports = [port["name"] for port in container["ports"]]
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                self.check(container.get(probe, {}).get("httpGet", {}).get("port") in ports, f"has no {probe}")
+
+
+def main(rendered, document):
+    with open(rendered, encoding="utf-8") as file:
+        objects = [each for each in yaml.safe_load_all(file) if each]
+    rows = re.findall(r"^\| (`[A-Z_`, ]+`)", pathlib.Path(document).read_text(encoding="utf-8"), re.MULTILINE)
+    variables = {name for row in rows for name in re.findall(r"[A-Z_]+", row)}
+    checks = Checks(objects, variables)
+    checks.all()
+    if checks.breaches:
+        raise SystemExit("\n".join(checks.breaches))
+    print(f"  {rendered}: {len(objects)} objects fit together")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

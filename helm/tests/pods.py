@@ -1,0 +1,161 @@
+"""Runs the pods of rendered charts for real, without a cluster: each container is a process in a sandbox (bubblewrap)
+that has what the pod says: its command line, environment, volumes, user, read-only root and no capability.
+
+Knows no charts: it reads what Kubernetes would read. What it leaves out: images (the binary is given), names of services
+are all this machine, limits of resources, NetworkPolicies.
+"""
+
+import base64
+import pathlib
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+WORKLOADS = ("Deployment", "StatefulSet")
+
+
+class Cluster:
+    """The objects of a namespace, and a folder for volumes."""
+
+    def __init__(self, objects, binaries):
+        self.objects = {(each["kind"], each["metadata"]["name"]): each for each in objects}
+        self.binaries = pathlib.Path(binaries)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pods-"))
+
+    def get(self, kind, name):
+        try:
+            return self.objects[kind, name]
+        except KeyError:
+            raise SystemExit(f"pods: there is no {kind} {name}, which a pod refers to") from None
+
+    def content(self, kind, name):
+        """The files of a ConfigMap or a Secret."""
+        data = self.get(kind, name).get("data", {})
+        return {key: base64.b64decode(text) if kind == "Secret" else text.encode() for key, text in data.items()}
+
+    def workloads(self):
+        return [each for (kind, _), each in self.objects.items() if kind in WORKLOADS]
+
+    def hosts(self):
+        services = [name for kind, name in self.objects if kind == "Service"]
+        file = self.folder / "hosts"
+        file.write_text(f"127.0.0.1 localhost {' '.join(services)}\n")
+        return file
+
+
+class Pod:
+    """One container of one pod, as the kubelet would run it."""
+
+    def __init__(self, cluster, owner, spec):
+        self.cluster, self.owner, self.spec = cluster, owner, spec
+        (self.container,) = spec["containers"]
+        self.name = self.container["name"]
+        self.process = None
+
+    @classmethod
+    def of(cls, cluster, workload):
+        spec = dict(workload["spec"]["template"]["spec"])
+        claims = [{"name": claim["metadata"]["name"], "claim": True} for claim in workload["spec"].get("volumeClaimTemplates", [])]
+        spec["volumes"] = spec.get("volumes", []) + claims
+        return cls(cluster, workload["metadata"]["name"], spec)
+
+    def environment(self):
+        variables = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+        for variable in self.container.get("env", []):
+            if "valueFrom" in variable:
+                wanted = variable["valueFrom"]["secretKeyRef"]
+                content = self.cluster.content("Secret", wanted["name"])
+                if wanted["key"] not in content:
+                    raise SystemExit(f"pods: Secret {wanted['name']} has no key {wanted['key']}, which {self.name} wants")
+                variables[variable["name"]] = content[wanted["key"]].decode()
+            else:
+                variables[variable["name"]] = variable["value"]
+        return variables
+
+    def volume(self, volume):
+        """The folder of a volume, filled."""
+        folder = self.cluster.folder / f"{self.owner}-{volume['name']}"
+        folder.mkdir(exist_ok=True)
+        sources = [volume, *volume.get("projected", {}).get("sources", [])]
+        for source in sources:
+            for field, kind, key in (("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName")):
+                if field in source:
+                    wanted = source[field]
+                    content = self.cluster.content(kind, wanted.get(key) or wanted["name"])
+                    for item in wanted.get("items", [{"key": name, "path": name} for name in content]):
+                        file = folder / item["path"]
+                        file.write_bytes(content[item["key"]])
+                        file.chmod(wanted.get("defaultMode", 0o644))
+        return folder
+
+    def command(self):
+        pod, own = self.spec["securityContext"], self.container["securityContext"]
+        assert pod["runAsNonRoot"] and own["readOnlyRootFilesystem"] and own["capabilities"]["drop"] == ["ALL"], self.name
+        user = str(pod["runAsUser"])
+        sandbox = ["bwrap", "--unshare-all", "--share-net", "--uid", user, "--gid", user, "--cap-drop", "ALL", "--clearenv"]
+        sandbox += ["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"]
+        sandbox += ["--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev"]
+        sandbox += ["--ro-bind", self.cluster.hosts(), "/etc/hosts"]
+        mounts = {mount["name"]: mount for mount in self.container.get("volumeMounts", [])}
+        for volume in self.spec.get("volumes", []):
+            mount = mounts[volume["name"]]
+            bind = "--ro-bind" if mount.get("readOnly") else "--bind"
+            sandbox += [bind, self.volume(volume), mount["mountPath"]]
+        command = self.container.get("command")
+        if not command:
+            binary = self.cluster.binaries / self.name
+            sandbox += ["--ro-bind", binary, f"/{self.name}"]
+            command = [f"/{self.name}"]
+        for name, value in self.environment().items():
+            sandbox += ["--setenv", name, value]
+        return [*sandbox, "--remount-ro", "/", "--die-with-parent", "--", *command, *self.container.get("args", [])]
+
+    @property
+    def log(self):
+        return self.cluster.folder / f"{self.owner}.log"
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def probe(self, kind):
+        """One probe: what came instead of a success, or None."""
+        action = self.container[kind]["httpGet"]
+        port = next(port["containerPort"] for port in self.container["ports"] if port["name"] == action["port"])
+        url = f"http://127.0.0.1:{port}{action['path']}"
+        try:
+            with urllib.request.urlopen(url, timeout=self.container[kind].get("timeoutSeconds", 1)):
+                return None
+        except urllib.error.HTTPError as answer:
+            return f"{url} answered {answer.code}: {answer.read().decode(errors='replace')}"
+        except OSError as error:
+            return f"{url}: {error}"
+
+    def wait_until_ready(self):
+        """Waits as a rollout does; a container that ends, or is not ready in time, ends the program with its log."""
+        deadline = time.monotonic() + 30
+        for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+            while failure := self.probe(kind):
+                if self.process.poll() is not None:
+                    raise SystemExit(f"pods: {self.name} ended with {self.process.returncode}:\n{self.log.read_text()}")
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"pods: {self.name}: {kind}: {failure}\n{self.log.read_text()}")
+                time.sleep(0.05)
+
+    def stop(self):
+        """Asks it to end, as the kubelet does, and returns its exit code and how many seconds it took."""
+        begun = time.monotonic()
+        # bubblewrap does not pass signals on; its child is the container's first process.
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        init = [int(child) for child in children]
+        inner = [int(pid) for each in init for pid in pathlib.Path(f"/proc/{each}/task/{each}/children").read_text().split()]
+        subprocess.run(["kill", "-TERM", *map(str, inner or init)], check=True)
+        code = self.process.wait(timeout=self.spec["terminationGracePeriodSeconds"])
+        return code, time.monotonic() - begun
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,61 @@
+"""Writes the table of values in the README.md of each chart from its values.yaml: python values_table.py [--update] CHART…
+Without --update it fails where a table is old. A value without a comment is a mistake: comments are the documentation.
+
+A value is a scalar, or a list or table in one line; the comment stands in the lines above it.
+"""
+
+import pathlib
+import re
+import sys
+
+BEGIN, END = "<!-- values -->", "<!-- end of values -->"
+LINE = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z]+):(?: (?P<value>.+))?$")
+ITEM = re.compile(r"^ *- (?P<item>.+)$")
+
+
+def rows(text):
+    """Each value with its path, its default and its comment."""
+    path, comment, found = [], [], []
+    for number, line in enumerate(text.splitlines()[1:], start=2):
+        if line.lstrip().startswith("#"):
+            comment.append(line.strip().lstrip("# "))
+        elif item := ITEM.match(line):
+            name, default, about = found.pop()
+            found.append((name, f"[{item['item']}]", about))
+        elif match := LINE.match(line):
+            del path[len(match["indent"]) // 2 :]
+            path.append(match["key"])
+            is_value = match["value"] is not None or comment
+            if is_value and not comment:
+                raise SystemExit(f"values.yaml:{number}: {'.'.join(path)} has no comment")
+            if is_value:
+                found.append((".".join(path), match["value"] or "", " ".join(comment)))
+            comment = []
+        elif line.strip():
+            raise SystemExit(f"values.yaml:{number}: cannot be read here; write lists and tables in one line: {line}")
+    return found
+
+
+def table(chart):
+    values = rows((chart / "values.yaml").read_text(encoding="utf-8"))
+    escape = lambda text: text.replace("|", r"\|")  # noqa: E731
+    lines = [f"| `{name}` | {f'`{escape(default)}`' if default else ''} | {escape(about)} |" for name, default, about in values]
+    return "\n".join([BEGIN, "| value | default | |", "|---|---|---|", *lines, END])
+
+
+def main(*arguments):
+    old = []
+    for chart in [pathlib.Path(name) for name in arguments if name != "--update"]:
+        readme = chart / "README.md"
+        text = readme.read_text(encoding="utf-8")
+        new = re.sub(f"{BEGIN}.*{END}", lambda _: table(chart), text, flags=re.DOTALL)
+        if "--update" in arguments:
+            readme.write_text(new, encoding="utf-8")
+        elif new != text:
+            old.append(f"{readme} is not what values.yaml says; run helm/verify --update")
+    if old:
+        raise SystemExit("\n".join(old))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
