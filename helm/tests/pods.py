@@ -57,7 +57,7 @@ class Pod:
     @classmethod
     def of(cls, cluster, workload):
         spec = dict(workload["spec"]["template"]["spec"])
-        claims = [{"name": claim["metadata"]["name"], "claim": True} for claim in workload["spec"].get("volumeClaimTemplates", [])]
+        claims = [{"name": each["metadata"]["name"]} for each in workload["spec"].get("volumeClaimTemplates", [])]
         spec["volumes"] = spec.get("volumes", []) + claims
         return cls(cluster, workload["metadata"]["name"], spec)
 

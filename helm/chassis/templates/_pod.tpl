@@ -5,8 +5,10 @@
 {{- $values := .root.Values -}}
 serviceAccountName: {{ include "chassis.fullname" .root }}
 automountServiceAccountToken: false
-enableServiceLinks: false # variables like USERS_PORT, which a Service called users brings, are not for our programs
-terminationGracePeriodSeconds: {{ add $values.drainDelaySeconds 60 }} # the delay; 30 s for requests, 20 s for the store, some to spare
+# Variables like USERS_PORT, which a Service called users would bring, are not for our programs.
+enableServiceLinks: false
+# The delay, 30 s for requests in flight, 20 s for the store, and some to spare.
+terminationGracePeriodSeconds: {{ add $values.drainDelaySeconds 60 }}
 securityContext:
   runAsNonRoot: true
   runAsUser: {{ $values.runAsUser }}

@@ -9,14 +9,16 @@ broken pod to become ready before it replaces it, so that `helm rollback` could 
 {{/* Refuses what a store in files cannot do. */}}
 {{- define "chassis.check-store" -}}
 {{- $chart := .Chart.Name -}}
+{{- $more := "More need store.kind: postgresql, which does not exist yet" -}}
 {{- if ne .Values.store.kind "file" -}}
 {{- fail (printf "%s: store.kind: %s: this store does not exist yet; set it to file" $chart .Values.store.kind) -}}
 {{- end -}}
 {{- if gt (int .Values.replicas) 1 -}}
-{{- fail (printf "%s: replicas: %d: a store in files belongs to one process; set it to 1. More need store.kind: postgresql, which does not exist yet" $chart (int .Values.replicas)) -}}
+{{- $why := "a store in files belongs to one process; set it to 1" -}}
+{{- fail (printf "%s: replicas: %d: %s. %s" $chart (int .Values.replicas) $why $more) -}}
 {{- end -}}
 {{- if .Values.autoscaling.enabled -}}
-{{- fail (printf "%s: autoscaling.enabled: a store in files belongs to one process; set it to false. More processes need store.kind: postgresql, which does not exist yet" $chart) -}}
+{{- fail (printf "%s: autoscaling.enabled: a store in files belongs to one process; set it to false. %s" $chart $more) -}}
 {{- end -}}
 {{- end -}}
 
@@ -24,7 +26,8 @@ broken pod to become ready before it replaces it, so that `helm rollback` could 
 {{- define "chassis.statefulset" -}}
 {{- $root := .root -}}
 {{- include "chassis.check-store" $root -}}
-{{- $key := $root.Values.internalKey.existingSecret | default (include "chassis.internal-key-secret" (dict "root" $root "name" $root.Chart.Name)) -}}
+{{- $sibling := dict "root" $root "name" $root.Chart.Name -}}
+{{- $key := $root.Values.internalKey.existingSecret | default (include "chassis.internal-key-secret" $sibling) -}}
 apiVersion: apps/v1
 kind: StatefulSet
 metadata:
