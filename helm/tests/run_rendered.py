@@ -1,6 +1,7 @@
 """Starts the pods of a rendered release with the real binaries, and runs helm/smoke against them: python run_rendered.py
 RENDERED.yaml BINARIES. The variables, files and probes of the charts are those that the services know, or this fails."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,14 @@ def smoke(cluster):
     print(f"  {ran.stdout.strip()}")
 
 
+def smoke_says(expected, url, password="wrong"):
+    """Runs helm/smoke so that it fails, and looks for what it says."""
+    environment = {**os.environ, "SMOKE_USERNAME": "admin", "SMOKE_PASSWORD": password, "SMOKE_TIMEOUT": "1"}
+    ran = subprocess.run(["helm/smoke", url], env=environment, capture_output=True, text=True)
+    if ran.returncode != 1 or expected not in ran.stderr:
+        raise SystemExit(f"run_rendered: helm/smoke {url} should say `{expected}`, but says {ran.stdout}{ran.stderr}")
+
+
 def main(rendered, binaries):
     with open(rendered, encoding="utf-8") as file:
         cluster = Cluster([each for each in yaml.safe_load_all(file) if each], binaries)
@@ -31,6 +40,8 @@ def main(rendered, binaries):
         for pod in pods:
             pod.wait_until_ready()
         smoke(cluster)
+        smoke_says("/api/login: answered 401 instead of 201", "http://127.0.0.1:8001")
+        smoke_says("/health/ready: not ready after 1 s", "http://127.0.0.1:8009")
         # What a rolling update does: each ends cleanly in its time, and what was stored is there for the next.
         for pod in pods:
             code, seconds = pod.stop()
