@@ -38,8 +38,10 @@ def rows(text):
 
 def table(chart):
     values = rows((chart / "values.yaml").read_text(encoding="utf-8"))
-    escape = lambda text: text.replace("|", r"\|")  # noqa: E731
-    lines = [f"| `{name}` | {f'`{escape(default)}`' if default else ''} | {escape(about)} |" for name, default, about in values]
+    lines = []
+    for name, default, about in values:
+        code = f"`{default}`" if default else ""
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in (f"`{name}`", code, about)) + " |")
     return "\n".join([BEGIN, "| value | default | |", "|---|---|---|", *lines, END])
 
 

@@ -91,9 +91,8 @@ fn a_variable_names_several_networks_or_none() {
     let load = |proxies: Option<&'static str>| {
         Config::load(&yaml, &move |name| proxies.filter(|_| name == "PROXIES").map(ToOwned::to_owned))
     };
-    let networks = |proxies| -> Vec<String> {
-        load(proxies).unwrap().trusted_proxies.iter().map(ToString::to_string).collect()
-    };
+    let networks =
+        |proxies| -> Vec<String> { load(proxies).unwrap().trusted_proxies.iter().map(ToString::to_string).collect() };
     assert_eq!(networks(None), [""; 0]);
     assert_eq!(networks(Some("10.0.0.0/8")), ["10.0.0.0/8"]);
     assert_eq!(networks(Some("10.0.0.0/8, fd00::/8,192.0.2.1")), ["10.0.0.0/8", "fd00::/8", "192.0.2.1/32"]);
