@@ -25,6 +25,7 @@ pub mod timestamp;
 pub mod health;
 pub mod metrics;
 pub mod probe;
+pub mod process;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -9,9 +9,18 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::process::ProcessCollector;
+
 /// From half a millisecond (a read from memory) to ten seconds (given up).
 const SECONDS_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// A registry that shows the process already, as every service does.
+pub fn registry() -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(ProcessCollector::of_this_process()));
+    registry
+}
 
 /// A histogram of durations in seconds.
 pub fn seconds_histogram() -> Histogram {

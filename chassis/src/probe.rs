@@ -55,7 +55,8 @@ fn status(address: SocketAddr, host: &str, path: &str) -> std::io::Result<String
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    // At once: `write!` on a socket sends each piece of the text by itself.
+    stream.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut status = [0; STATUS_BYTES];
     stream.read_exact(&mut status)?;
     Ok(String::from_utf8_lossy(&status).into_owned())

@@ -105,7 +105,7 @@ impl Server {
     pub fn on(listeners: Listeners, config: Config, settings: Settings) -> Result<Self, StartError> {
         let tls = config.tls.as_ref().map(|tls| ServerTls::load(tls, SystemTime::now()));
         let tls = tls.transpose().map_err(|error| StartError::failed(format!("tls: {error}")))?;
-        let mut registry = Registry::default();
+        let mut registry = chassis::metrics::registry();
         let admin_http = HttpMetrics::register(&mut registry);
         let process = Arc::new(Process::new(&mut registry));
         let shared = Arc::new(Shared::new(config, process, None)?);

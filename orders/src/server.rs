@@ -11,7 +11,6 @@ use chassis::{
     metrics::HttpMetrics,
     server,
 };
-use prometheus_client::registry::Registry;
 
 use crate::{config::Settings, http, store::OrdersRepo};
 
@@ -39,7 +38,7 @@ impl Server {
         // The port first: a second process on it stops here, before it looks at the database.
         let listener = server::bind("ORDERS_LISTEN", listen)?;
         let addr = server::addr_of(&listener)?;
-        let mut registry = Registry::default();
+        let mut registry = chassis::metrics::registry();
         let http = HttpMetrics::register(&mut registry);
         let repo = OrdersRepo::open(&database, readers, &mut registry)?;
         let health = health_of(&repo);

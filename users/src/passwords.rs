@@ -9,7 +9,11 @@ use std::{hint::black_box, sync::Arc, time::Instant};
 
 use chassis::metrics::seconds_histogram;
 use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
+    metrics::{
+        counter::Counter,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
     registry::Registry,
 };
 use tokio::{sync::Semaphore, task::spawn_blocking};
@@ -45,21 +49,31 @@ pub(crate) struct Passwords {
 struct Metrics {
     waiting: Gauge,
     rounds: Counter,
+    wait_seconds: Histogram,
     seconds: Histogram,
 }
 
 impl Passwords {
     /// A pool of `cores` for new hashes of `cost`, where the dearest known hash has `cost_known_max`.
     pub(crate) fn new(cost: u32, cost_known_max: u32, cores: usize, registry: &mut Registry) -> Self {
-        let metrics = Metrics { waiting: Gauge::default(), rounds: Counter::default(), seconds: seconds_histogram() };
-        let Metrics { waiting, rounds, seconds } = metrics.clone();
+        let metrics = Metrics {
+            waiting: Gauge::default(),
+            rounds: Counter::default(),
+            wait_seconds: seconds_histogram(),
+            seconds: seconds_histogram(),
+        };
+        let Metrics { waiting, rounds, wait_seconds, seconds } = metrics.clone();
+        let places = cores * (1 + WAITING_PER_CORE_MAX);
+        let places_max = ConstGauge::new(i64::try_from(places).unwrap_or(i64::MAX));
         registry.register("users_bcrypt_waiting", "Passwords that wait for a core or are on one", waiting);
+        registry.register("users_bcrypt_waiting_max", "Passwords that there is room for", places_max);
         registry.register("users_bcrypt_rounds", "Rounds of bcrypt computed, 2^cost for a hash", rounds);
+        registry.register("users_bcrypt_wait_seconds", "Seconds that a password waited for a core", wait_seconds);
         registry.register("users_bcrypt_seconds", "Seconds to hash or verify one password, without waiting", seconds);
         Self {
             cost,
             cost_of_failure: cost.max(cost_known_max),
-            places: Arc::new(Semaphore::new(cores * (1 + WAITING_PER_CORE_MAX))),
+            places: Arc::new(Semaphore::new(places)),
             running: Arc::new(Semaphore::new(cores)),
             metrics,
         }
@@ -108,7 +122,9 @@ impl Passwords {
     async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordsError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| PasswordsError::Overloaded)?;
         let waiting = Waiting::start(self.metrics.waiting.clone());
+        let start = Instant::now();
         let core = Arc::clone(&self.running).acquire_owned().await;
+        self.metrics.wait_seconds.observe(start.elapsed().as_secs_f64());
         let core = core.map_err(|error| PasswordsError::Failed(error.to_string()))?;
         let seconds = self.metrics.seconds.clone();
         let computed = spawn_blocking(move || {

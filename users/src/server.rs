@@ -46,7 +46,7 @@ impl Server {
         let addr = chassis::server::addr_of(&listener)?;
         let verifier = AssertionVerifier::new(AUDIENCE, &settings.internal_key)
             .map_err(|error| StartError::Config(vec![format!("INTERNAL_KEY: {error}")]))?;
-        let mut registry = Registry::default();
+        let mut registry = chassis::metrics::registry();
         let http_metrics = HttpMetrics::register(&mut registry);
         let opened = open_store(&settings, &mut registry)?;
         let cost_known_max = opened.cost_max().unwrap_or(settings.bcrypt_cost);

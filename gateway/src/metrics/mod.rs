@@ -1,7 +1,6 @@
 //! What the gateway counts, and how Prometheus gets to see it. Labels are names of the configuration, never of clients.
 
 pub mod histogram;
-pub mod process;
 pub mod route;
 
 use std::{
@@ -79,7 +78,7 @@ pub struct GatewayMetrics {
 }
 
 impl GatewayMetrics {
-    /// Registers them, the build and the process.
+    /// Registers them and the build.
     pub fn register(registry: &mut Registry) -> Self {
         let token_cache = TokenCacheMetrics::register(registry);
         let metrics = Self { shown: Arc::default(), problems: Family::default(), token_cache };
@@ -87,7 +86,6 @@ impl GatewayMetrics {
         registry.register("gateway_problems", help, metrics.problems.clone());
         registry.register("gateway_build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         registry.register_collector(Box::new(metrics.clone()));
-        registry.register_collector(Box::new(process::ProcessCollector));
         metrics
     }
 

@@ -109,11 +109,14 @@ impl Committer {
         let outcome = self.transaction(&writes);
         self.metrics.batch_size.observe(count_as_f64(writes.len()));
         self.metrics.commit_seconds.observe(start.elapsed().as_secs_f64());
+        // Before the answers: whoever has one does not find it counted as waiting.
+        self.metrics.writes_waiting.dec_by(i64::try_from(writes.len()).unwrap_or(i64::MAX));
         self.orders_since_checkpoint += writes.len();
         match outcome {
             Ok(answers) => writes.into_iter().zip(answers).for_each(|(write, answer)| write.answer(answer)),
             Err(error) => {
                 self.connection = None;
+                self.metrics.failed_commits.inc();
                 if matches!(error, StoreError::OutcomeUnknown(_)) {
                     // Before the answers: whoever sees one, finds the store failed.
                     self.failed.send_replace(true);

@@ -50,8 +50,17 @@ impl Reader {
         self.pool.get().map_err(|error| StoreError::failed("take a connection", error))
     }
 
-    fn waited(&self, since: Instant) {
-        self.metrics.read_wait_seconds.observe(since.elapsed().as_secs_f64());
+    /// Reads, and measures how long the message has waited `since` it was sent and how long the reading takes.
+    fn measured<T>(
+        &self,
+        since: Instant,
+        read: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let start = Instant::now();
+        self.metrics.read_wait_seconds.observe((start - since).as_secs_f64());
+        let found = read(&mut *self.connection()?);
+        self.metrics.read_seconds.observe(start.elapsed().as_secs_f64());
+        found
     }
 }
 
@@ -71,8 +80,7 @@ impl Handler<List> for Reader {
     type Result = Result<Listed, StoreError>;
 
     fn handle(&mut self, message: List, _: &mut Self::Context) -> Self::Result {
-        self.waited(message.since);
-        let listed = list(&mut *self.connection()?, message.owner, message.page);
+        let listed = self.measured(message.since, |connection| list(connection, message.owner, message.page));
         drop(message.permit);
         listed
     }
@@ -93,8 +101,7 @@ impl Handler<Get> for Reader {
     type Result = Result<Order, StoreError>;
 
     fn handle(&mut self, message: Get, _: &mut Self::Context) -> Self::Result {
-        self.waited(message.since);
-        let order = get(&mut *self.connection()?, message.id);
+        let order = self.measured(message.since, |connection| get(connection, message.id));
         drop(message.permit);
         order
     }

@@ -71,7 +71,7 @@ fn an_order_that_the_database_refuses_fails_alone_in_its_batch() {
         let others =
             join_all([store.repo.create(order("good")), store.repo.create(bad), store.repo.create(order("fine"))]);
         let release = async {
-            while store.metric("orders_writes_waiting ") != "3" {
+            while store.metric("orders_writes_waiting ") != "4" {
                 tokio::task::yield_now().await;
             }
             drop(lock);
@@ -163,7 +163,7 @@ fn pages_tell_orders_of_one_moment_apart_by_their_ids() {
         let names: Vec<String> = (0..8).map(|n| n.to_string()).collect();
         let waiting = join_all(names.iter().map(|name| store.repo.create(order(name))));
         let release = async {
-            while store.metric("orders_writes_waiting ") != "7" {
+            while store.metric("orders_writes_waiting ") != "8" {
                 tokio::task::yield_now().await;
             }
             drop(lock);

@@ -76,7 +76,6 @@ impl Writer {
             let writes = take_batch(&mut self.gathered);
             if writes.is_empty() { self.close_if_asked(context) } else { self.commit(writes, context) }
         }
-        self.metrics.writes_waiting.set(i64::try_from(self.gathered.len()).unwrap_or(i64::MAX));
     }
 
     fn commit(&mut self, writes: Vec<Write>, context: &mut Context<Self>) {
@@ -141,6 +140,7 @@ impl Handler<Create> for Writer {
     fn handle(&mut self, message: Create, context: &mut Self::Context) -> Self::Result {
         let (answer, answered) = oneshot::channel();
         if self.closing.is_none() {
+            self.metrics.writes_waiting.inc();
             self.gathered.push_back(Write { order: message.order, answer, permit: message.permit });
             self.go_on(context);
         }

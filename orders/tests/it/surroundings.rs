@@ -21,8 +21,11 @@ fn metrics_tell_of_batches_commits_and_reads() {
     for line in [
         "orders_batch_size_count 1",
         "orders_commit_duration_seconds_count 1",
+        "orders_failed_commits_total 0",
         "orders_writes_waiting 0",
+        "orders_writes_waiting_max 1024",
         "orders_read_wait_seconds_count 1",
+        "orders_read_duration_seconds_count 1",
         "http_requests_total{method=\"POST\",route=\"/api/orders\",status=\"201\"} 1",
     ] {
         assert!(metrics.lines().any(|found| found == line), "`{line}` is not in\n{metrics}");

@@ -2,9 +2,15 @@
 
 use chassis::metrics::seconds_histogram;
 use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
+    metrics::{
+        counter::Counter,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
     registry::Registry,
 };
+
+use super::WRITES_MAX;
 
 /// Powers of two up to a full batch.
 const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
@@ -33,6 +39,8 @@ impl StoreMetrics {
         registry.register("users_store_write_seconds", "Seconds to make one batch durable", write_seconds);
         registry.register("users_store_fsync_seconds", "Seconds of one fsync of a file or folder", fsync_seconds);
         registry.register("users_store_waiting_changes", "Changes not durable yet", waiting_changes);
+        let waiting_max = ConstGauge::new(i64::try_from(WRITES_MAX).unwrap_or(i64::MAX));
+        registry.register("users_store_waiting_changes_max", "Changes that there is room for", waiting_max);
         registry.register("users_store_failed_writes", "Writes that failed", failed_writes);
         metrics
     }

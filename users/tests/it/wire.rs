@@ -118,6 +118,10 @@ fn health_and_metrics_need_no_caller() {
     assert!(users.metric("users_store_fsync_seconds_count") >= 4.0);
     assert!(users.metric("users_bcrypt_seconds_count") >= 2.0);
     assert_eq!(users.metric("users_store_waiting_changes"), 0.0);
+    assert_eq!(users.metric("users_store_waiting_changes_max"), 1024.0);
+    assert_eq!(users.metric("users_bcrypt_wait_seconds_count"), users.metric("users_bcrypt_seconds_count"));
+    assert!(users.metric("users_bcrypt_waiting_max") >= 33.0);
+    assert!(users.metric("process_start_time_seconds") > 1_700_000_000.0);
     let text = users.send(&get("/metrics")).text();
     assert!(text.contains("route=\"/api/users\""), "{text}");
     assert_eq!(users.send(&signed(post("/metrics", &json!({})), None)).status, 405);

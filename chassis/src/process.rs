@@ -1,6 +1,9 @@
-//! The process in numbers, read from /proc when they are asked for: memory, CPU, open files. Knows nothing of requests.
+//! The process in numbers, read from /proc when they are asked for: memory, CPU, open files, its age. Knows no requests.
 
-use std::{fmt, fs};
+use std::{
+    fmt, fs,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType, registry::Unit};
 
@@ -9,7 +12,17 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Shows the process itself, by the names that Prometheus clients share.
 #[derive(Debug)]
-pub struct ProcessCollector;
+pub struct ProcessCollector {
+    since: SystemTime,
+}
+
+impl ProcessCollector {
+    /// Made as the process starts, which it takes for the moment of its start: the kernel knows it only in ticks since
+    /// the machine was started.
+    pub fn of_this_process() -> Self {
+        Self { since: SystemTime::now() }
+    }
+}
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -30,7 +43,13 @@ impl Collector for ProcessCollector {
             let help = "Open files and sockets";
             encoder.encode_descriptor("process_open_fds", help, None, MetricType::Gauge)?.encode_gauge(&files)?;
         }
-        Ok(())
+        if let Some(files) = open_files_max() {
+            let help = "Open files and sockets that the system allows";
+            encoder.encode_descriptor("process_max_fds", help, None, MetricType::Gauge)?.encode_gauge(&files)?;
+        }
+        let seconds = self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let (help, unit) = ("When the process started, in Unix time", Some(&Unit::Seconds));
+        encoder.encode_descriptor("process_start_time", help, unit, MetricType::Gauge)?.encode_gauge(&seconds)
     }
 }
 
@@ -55,6 +74,13 @@ fn open_files() -> Option<i64> {
     i64::try_from(fs::read_dir("/proc/self/fd").ok()?.count()).ok()
 }
 
+fn open_files_max() -> Option<i64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    // The soft limit; `unlimited` is no number, and then there is nothing to show.
+    line.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +90,6 @@ mod tests {
         assert!(resident_bytes().unwrap() > 1024 * 1024);
         assert!(cpu_seconds().unwrap() >= 0.0);
         assert!(open_files().unwrap() >= 3);
+        assert!(open_files_max().unwrap() >= open_files().unwrap());
     }
 }
