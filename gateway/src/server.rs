@@ -193,7 +193,7 @@ fn serve_public(
             let worker = Rc::new(ThreadLocalWorker::new(Arc::clone(&live)));
             worker.refresh();
             let (expecting, upgrading, serving) = (Rc::clone(&worker), Rc::clone(&worker), Rc::clone(&worker));
-            let tls = tls.clone();
+            let (tls, limits) = (tls.clone(), limits.clone());
             let http = HttpService::build()
                 .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(limits.head_timeout)
@@ -216,9 +216,10 @@ fn serve_public(
                     async move { Ok::<_, Infallible>(proxy::expect::handle(worker, http2::received(request)).await) }
                 }));
             fn_factory(move || {
-                let (http, worker, tls) = (http.new_service(()), Rc::clone(&serving), tls.clone());
+                let (http, worker) = (http.new_service(()), Rc::clone(&serving));
+                let (tls, limits) = (tls.clone(), limits.clone());
                 async move {
-                    let connections = Rc::new(Connections::new(http.await?, worker, tls, limits.head_timeout));
+                    let connections = Rc::new(Connections::new(http.await?, worker, tls, limits));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
                         let connections = Rc::clone(&connections);
                         async move { connections.serve(stream).await }

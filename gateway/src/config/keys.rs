@@ -115,6 +115,12 @@ pub(super) const SERVER_LIMITS: Section = Section {
             DURATION,
             "a client that needs longer for a head is cut off. A change needs a restart",
         ),
+        optional(
+            "write_timeout",
+            "`60s`",
+            DURATION,
+            "a client that reads nothing of its answer for longer is cut off. A change needs a restart",
+        ),
     ],
 };
 

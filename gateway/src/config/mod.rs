@@ -192,6 +192,8 @@ pub struct ServerLimits {
     pub head_bytes_max: usize,
     /// A client that needs longer for a head is cut off.
     pub head_timeout: Duration,
+    /// A client that reads nothing of its answer for longer is cut off.
+    pub write_timeout: Duration,
 }
 
 /// A service behind the gateway.

@@ -111,13 +111,14 @@ pub(super) fn retry(node: &Node, default: &RetrySettings, mistakes: &mut Mistake
 /// What actix-http reads of a head before it gives up (its `MAX_BUFFER_SIZE`).
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 
-/// `{connections: 10000, head_bytes: 64KiB, head_timeout: 10s}`.
+/// `{connections: 10000, head_bytes: 64KiB, head_timeout: 10s, write_timeout: 60s}`.
 pub(super) fn server_limits(node: Option<&Node>, mistakes: &mut Mistakes) -> ServerLimits {
     let mut limits = ServerLimits {
         // With a head of 64 KiB each, 640 MB at worst; idle ones take a few KiB.
         connections: 10_000,
         head_bytes_max: 64 * 1024,
         head_timeout: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(60),
     };
     let Some(node) = node else { return limits };
     let mut table = node.table(&keys::SERVER_LIMITS, mistakes);
@@ -132,6 +133,8 @@ pub(super) fn server_limits(node: Option<&Node>, mistakes: &mut Mistakes) -> Ser
     limits.head_bytes_max = head_bytes.unwrap_or(limits.head_bytes_max);
     let head_timeout = table.optional("head_timeout").and_then(|node| node.parse(mistakes, values::duration));
     limits.head_timeout = head_timeout.unwrap_or(limits.head_timeout);
+    let write_timeout = table.optional("write_timeout").and_then(|node| node.parse(mistakes, values::duration));
+    limits.write_timeout = write_timeout.unwrap_or(limits.write_timeout);
     table.finish(mistakes);
     limits
 }

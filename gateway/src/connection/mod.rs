@@ -6,7 +6,7 @@ mod peer;
 mod phase;
 mod watched;
 
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{net::SocketAddr, rc::Rc};
 
 use actix_http::{ConnectionType, Protocol, error::DispatchError, header::HeaderMap};
 use actix_rt::net::TcpStream;
@@ -27,6 +27,7 @@ use watched::{Look, Served};
 pub use watched::{UnderWay, Watched};
 
 use crate::{
+    config::ServerLimits,
     proxy::upgrade,
     reload::ThreadLocalWorker,
     tls::{accept::accept, server::ServerTls, stream::Stream},
@@ -41,7 +42,7 @@ pub struct Connections<H> {
     http: H,
     worker: Rc<ThreadLocalWorker>,
     tls: Option<ServerTls>,
-    head_timeout: Duration,
+    limits: ServerLimits,
     served: Served,
 }
 
@@ -50,8 +51,8 @@ where
     H: Service<(Watched, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
 {
     /// Serves connections with `http`, which is always ready.
-    pub fn new(http: H, worker: Rc<ThreadLocalWorker>, tls: Option<ServerTls>, head_timeout: Duration) -> Self {
-        Self { http, worker, tls, head_timeout, served: Served::default() }
+    pub fn new(http: H, worker: Rc<ThreadLocalWorker>, tls: Option<ServerTls>, limits: ServerLimits) -> Self {
+        Self { http, worker, tls, limits, served: Served::default() }
     }
 
     /// Serves one to its end.
@@ -62,12 +63,12 @@ where
         let (stream, protocol, peer) = accept(stream, self.tls.as_ref()).await.map_err(DispatchError::Io)?;
         // With TLS the first bytes may have come together with the end of the handshake.
         let waits = matches!(stream, Stream::Plain(_));
-        let look = Look::within(self.head_timeout, KEEP_ALIVE);
-        let connection = Watched::new(stream, Peer::at(peer), look, self.served.clone());
-        if waits && timeout(self.head_timeout, connection.readable()).await.is_err() {
+        let look = Look::within(self.limits.head_timeout, KEEP_ALIVE);
+        let connection = Watched::new(stream, Peer::at(peer), look, self.limits.write_timeout, self.served.clone());
+        if waits && timeout(self.limits.head_timeout, connection.readable()).await.is_err() {
             return Ok(());
         }
-        let mut patience = self.head_timeout;
+        let mut patience = self.limits.head_timeout;
         loop {
             if protocol != Protocol::Http2 {
                 connection.watch();

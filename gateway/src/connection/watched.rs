@@ -7,7 +7,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -36,6 +36,9 @@ struct Inner {
     /// `None` where nothing is watched.
     progress: Cell<Option<Progress>>,
     look: Look,
+    write_timeout: Duration,
+    /// Runs while its client takes nothing of what is written.
+    stall: RefCell<Option<Pin<Box<Sleep>>>>,
     /// When it will be looked at.
     timer: RefCell<Option<Pin<Box<Sleep>>>>,
     /// It is not, since its request takes long.
@@ -97,12 +100,14 @@ impl Look {
 
 impl Watched {
     /// A connection that is looked at like this, once it is watched.
-    pub(super) fn new(stream: Stream, peer: Peer, look: Look, served: Served) -> Self {
+    pub(super) fn new(stream: Stream, peer: Peer, look: Look, write_timeout: Duration, served: Served) -> Self {
         Self(Rc::new(Inner {
             stream: RefCell::new(stream),
             peer,
             progress: Cell::new(None),
             look,
+            write_timeout,
+            stall: RefCell::default(),
             timer: RefCell::default(),
             dozes: Cell::new(false),
             mid_write: Cell::new(false),
@@ -174,6 +179,21 @@ impl Watched {
     }
 }
 
+impl Watched {
+    /// Ends the patience with a client that reads nothing: while it does not, nobody asks the body of its answer for more,
+    /// so that no other limit is looked at, and the upstream waits too.
+    fn unless_stalled<T>(&self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let mut stall = self.0.stall.borrow_mut();
+        if polled.is_ready() {
+            *stall = None;
+            return polled;
+        }
+        let timer = stall.get_or_insert_with(|| Box::pin(sleep(self.0.write_timeout)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+    }
+}
+
 /// A request that is under way on a connection.
 #[derive(Debug)]
 pub struct UnderWay(Watched);
@@ -231,11 +251,12 @@ impl AsyncWrite for Watched {
         }
         let polled = Pin::new(&mut *self.0.stream.borrow_mut()).poll_write(cx, bytes);
         self.0.mid_write.set(!matches!(polled, Poll::Ready(Ok(written)) if written == bytes.len()));
-        polled
+        self.unless_stalled(polled, cx)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.stream.borrow_mut()).poll_flush(cx)
+        let polled = Pin::new(&mut *self.0.stream.borrow_mut()).poll_flush(cx);
+        self.unless_stalled(polled, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -91,9 +91,10 @@ fn fixed(before: &Config, after: &Config) -> Result<(), StartError> {
     if before.tls != after.tls {
         mistakes.push("tls: other files or rules need a restart; renewed files do not".to_owned());
     }
-    let sockets = |config: &Config| (config.limits.connections, config.limits.head_timeout);
+    let sockets =
+        |config: &Config| (config.limits.connections, config.limits.head_timeout, config.limits.write_timeout);
     if sockets(before) != sockets(after) {
-        mistakes.push("limits: `connections` and `head_timeout` need a restart".to_owned());
+        mistakes.push("limits: `connections`, `head_timeout` and `write_timeout` need a restart".to_owned());
     }
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Config(mistakes)) }
 }

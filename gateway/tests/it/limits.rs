@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chassis::testing::{exchange, get, post};
@@ -225,6 +225,48 @@ fn clients_that_drip_their_bodies_keep_nobody_waiting() {
     }
     let whole = upstream.received().into_iter().filter(|received| received.line.starts_with("POST")).count();
     assert_eq!(whole, 0, "no upstream got half a request");
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answer_is_cut_off_and_a_slow_one_is_not() {
+    // More than the sockets on the way can hold.
+    const BYTES: usize = 32 * 1024 * 1024;
+    let answer =
+        [format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n").as_bytes(), &vec![b'x'; BYTES]].concat();
+    let upstream = Upstream::start(move |_| answer.clone());
+    let sections = format!(
+        "limits: {{write_timeout: 2s}}\nupstreams: {{u: {{targets: [\"http://{}\"], max_in_flight: 1}}}}\n\
+         routes:\n  - {{route: GET /x, to: u, auth: public}}\n",
+        upstream.addr
+    );
+    let gateway = Gateway::start(&sections, &[]);
+    let ask = || {
+        let mut stream = TcpStream::connect(gateway.addr()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        stream.read_exact(&mut [0; 1]).unwrap();
+        stream
+    };
+
+    let (mut slow, mut piece, begun) = (ask(), vec![0; 1024 * 1024], Instant::now());
+    for _ in 1..BYTES / piece.len() {
+        slow.read_exact(&mut piece).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(3), "it has taken longer than a client that reads nothing may");
+    slow.read_exact(&mut piece).unwrap();
+    drop(slow);
+
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let eventually = |status: u16| {
+        while get("/x").send(gateway.addr()).status != status {
+            assert!(Instant::now() < deadline, "never {status}");
+        }
+    };
+    eventually(200);
+    let _stalled = ask();
+    eventually(503);
+    eventually(200);
 }
 
 #[test]

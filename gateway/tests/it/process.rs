@@ -50,10 +50,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The memory that it has (`VmRSS`).
+    /// The memory that it has (`RssAnon`: without the pages of the program itself, which come and go).
     pub(crate) fn resident_bytes(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
         line.split_ascii_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
 

@@ -55,7 +55,7 @@ fn agree(source: &str, right: bool) {
 #[test]
 fn the_schema_in_the_repository_is_current() {
     let kept: Value = serde_json::from_str(include_str!("../../gateway.schema.json")).unwrap();
-    assert_eq!(kept, config::schema(), "run `gateway schema > gateway/gateway.schema.json`");
+    assert!(kept == config::schema(), "run `gateway schema > gateway/gateway.schema.json`");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn schema_and_decoder_agree_about_sections() {
         ("defaults: {body_rate: 0B/s}", false),
         ("defaults: {body_limit: 1024, response_headers: {remove: server}, cors: {origins: '*'}}", true),
         ("defaults: {request_headers: {set: {a: [b]}}}", false),
-        ("limits: {connections: 10, head_bytes: 8KiB, head_timeout: 1s}", true),
+        ("limits: {connections: 10, head_bytes: 8KiB, head_timeout: 1s, write_timeout: 1s}", true),
         ("limits: {connections: 0}", false),
         ("limits: 10", false),
         ("access_log: on", true),

@@ -23,6 +23,7 @@ fn limits_that_would_not_work_are_mistakes() {
         ("{connections: 0}", "limits.connections"),
         ("{head_bytes: 1MiB}", "limits.head_bytes"),
         ("{head_timeout: 0s}", "limits.head_timeout"),
+        ("{write_timeout: never}", "limits.write_timeout"),
         ("{conections: 1}", "limits.conections"),
     ] {
         let found = mistakes(&format!("{HEAD}{UPSTREAMS}limits: {limits}\nroutes: []\n"));
