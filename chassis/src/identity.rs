@@ -1,4 +1,4 @@
-//! Who calls: the only place where the caller headers are spelled. Signs, verifies and strips them, and extracts the caller.
+//! Who calls: the only place where the caller headers are spelled. Signs, verifies and knows them, and extracts the caller.
 //!
 //! The gateway sends each service a signed assertion of who calls. A service believes nothing else, so that a request
 //! which did not come through the gateway gets nowhere, whatever headers it carries.
@@ -184,7 +184,7 @@ fn agrees(headers: &HeaderMap, name: &HeaderName, asserted: Option<&str>) -> Res
     }
 }
 
-/// The header names that only the gateway may set, and the stripping of all their spellings.
+/// The header names that only the gateway may set, in all their spellings.
 #[derive(Clone, Debug)]
 pub struct IdentityHeaders(Vec<String>);
 
@@ -200,11 +200,6 @@ impl IdentityHeaders {
     /// that `Request_User_Id` would reach such an upstream as `request-user-id`.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|known| known.len() == name.len() && fold(name).eq(known.chars()))
-    }
-
-    /// Removes every identity header, spelled in any way.
-    pub fn strip(&self, headers: &mut HeaderMap) {
-        headers.retain(|name, _| !self.contains(name.as_str()));
     }
 }
 
@@ -322,7 +317,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_spelling_of_an_identity_header_is_stripped(
+        fn every_spelling_of_an_identity_header_is_known(
             upper in proptest::collection::vec(any::<bool>(), 15),
             separators in proptest::collection::vec(prop_oneof![Just('-'), Just('_'), Just('.')], 2),
         ) {

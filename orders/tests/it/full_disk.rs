@@ -1,4 +1,4 @@
-//! A disk that is full, and one that is broken: a small library, compiled here, stands between the program and it.
+//! A disk that is full, and one that is broken: a small shim, compiled here, stands between the program and it.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -20,19 +20,19 @@ impl Disk {
         let source = disk.folder.path().join("full_disk.c");
         fs::write(&source, include_str!("full_disk.c")).unwrap();
         let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-o"]).arg(disk.library()).arg(source).arg("-ldl");
+        compiler.args(["-shared", "-fPIC", "-o"]).arg(disk.shim()).arg(source).arg("-ldl");
         assert!(compiler.status().expect("cc, which building SQLite needs too").success());
         disk
     }
 
-    fn library(&self) -> PathBuf {
+    fn shim(&self) -> PathBuf {
         self.folder.path().join("full_disk.so")
     }
 
     fn start(&self) -> Program {
         let mut command = Program::command(&self.folder);
         command
-            .env("LD_PRELOAD", self.library())
+            .env("LD_PRELOAD", self.shim())
             .env("DISK_FOLDER", self.folder.database().parent().unwrap())
             .env("DISK_FULL", self.folder.path().join("full"))
             .env("DISK_BROKEN", self.folder.path().join("broken"));
