@@ -7,9 +7,8 @@ use chassis::{
     problem::{Code, Problem},
 };
 use gateway::{
-    Builder, Gateway, Server, Settings,
-    auth::{bearer, policy::Claims},
-    hooks::{Answer, Request},
+    Builder, Gateway, Server, Settings, bearer,
+    hooks::{Answer, Claims, Request},
 };
 use serde_json::{Value, json};
 

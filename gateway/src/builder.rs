@@ -14,10 +14,9 @@ use chassis::{
 
 use crate::{
     auth::policy::Claims,
-    config::Config,
+    config::{self, Config},
     hooks::{Answer, Authorizer, Decoder, GeneratesHeaders, HeaderGenerator, Hooks, PostProcessor, Request, register},
-    reload::Source,
-    server,
+    reload::source::Source,
 };
 
 /// The gateway as a library.
@@ -122,7 +121,7 @@ impl Builder {
     /// # Errors
     /// Every mistake, with its line.
     pub fn load(&self, path: &Path, lookup: Lookup<'_>) -> Result<Config, StartError> {
-        server::load_with(path, lookup, &self.hooks)
+        config::load_with(path, lookup, &self.hooks)
     }
 
     /// Reads YAML that is at hand; `name` is what mistakes call it.
@@ -130,6 +129,6 @@ impl Builder {
     /// # Errors
     /// Every mistake, with its line.
     pub fn load_text(&self, name: &str, source: &str, lookup: Lookup<'_>) -> Result<Config, StartError> {
-        server::load_text_with(name, source, lookup, &self.hooks)
+        config::load_text_with(name, source, lookup, &self.hooks)
     }
 }

@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use actix_server::ServerHandle;
 
-use crate::reload::Live;
+use crate::runtime::current::CurrentSnapshot;
 
 /// After accepting has been paused, connections that were just accepted still are on their way to a worker, through the
 /// thread that accepts and a channel; stopping would drop them. Both take microseconds; this is ample.
@@ -15,19 +15,19 @@ const QUIET: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How a gateway ends.
-pub struct Drain {
-    pub live: Arc<Live>,
+pub(crate) struct Drain {
+    pub(crate) live: Arc<CurrentSnapshot>,
     /// How long balancers need to notice that it is not ready.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// Somebody else accepts on the same socket, or will.
-    pub shared: bool,
+    pub(crate) shared: bool,
 }
 
 impl Drain {
     /// From the shutdown on every answer closes its connection, so that clients go elsewhere. New connections are
     /// taken for as long as nobody else takes them; then the requests in flight finish. Resolves when only idle
     /// connections are left; where there are none, the server ends before that.
-    pub async fn after(self, shutdown: impl Future<Output = ()>, handle: ServerHandle) {
+    pub(crate) async fn after(self, shutdown: impl Future<Output = ()>, handle: ServerHandle) {
         shutdown.await;
         self.live.current().process.health.drain();
         if self.shared {
@@ -55,9 +55,9 @@ impl Drain {
 
     /// No request is in flight and no upstream has one, which tunnels have to their end.
     fn is_idle(&self) -> bool {
-        let shared = self.live.current();
-        shared.upstreams.iter().all(|upstream| upstream.status().in_flight == 0)
-            && shared.handles.all().all(|metrics| metrics.in_flight() == 0)
+        let snapshot = self.live.current();
+        snapshot.upstreams.iter().all(|upstream| upstream.status().in_flight == 0)
+            && snapshot.handles.all().all(|metrics| metrics.in_flight() == 0)
     }
 
     /// Requests that have begun and ended so far: one may have done both between two looks.

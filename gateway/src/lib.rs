@@ -1,39 +1,49 @@
 //! The API gateway: signs people in, checks every request and forwards it. One YAML file puts it before any services.
-//!
-//! In the order to read: the life of a request is [`proxy`]; it calls [`routing`], [`auth`], [`limit`] and
-//! [`upstream`], which know nothing of each other; [`config`] makes them all from the YAML; [`server`] serves,
-//! one [`connection`] at a time.
 
-pub mod builder;
-pub mod commands;
-pub mod server;
-pub mod settings;
+mod body;
+mod rules;
+mod tls;
 
-pub mod connection;
-pub mod drain;
+mod auth;
+mod connection;
+mod limit;
+mod routing;
+mod upstream;
 
-pub mod proxy;
-
-pub mod auth;
-pub mod builtin;
-pub mod docs;
 pub mod hooks;
-pub mod limit;
-pub mod routing;
-pub mod tls;
-pub mod upstream;
+mod telemetry;
 
 pub mod config;
-pub mod reload;
-pub mod worker;
+mod route;
+mod runtime;
 
-pub mod access_log;
-pub mod admin;
-pub mod metrics;
+mod admin;
+mod drain;
+mod pages;
+mod reload;
+
+mod builder;
+mod proxy;
+mod server;
+mod settings;
+
+mod commands;
 
 pub use builder::{Builder, Gateway};
+pub use commands::main;
+pub use reload::source::Source;
 pub use server::Server;
 pub use settings::{Args, Settings};
+
+/// Problems for hooks that stand in for the bearer token (RFC 6750).
+pub mod bearer {
+    pub use crate::auth::bearer::{expired, insufficient, invalid};
+}
+
+/// Makes the key files that a gateway and its services start with.
+pub mod keys {
+    pub use crate::auth::keys::files::{create_internal_key, create_private_file, create_signing_key};
+}
 
 /// The routes of this stack.
 pub const STACK_YAML: &str = include_str!("../gateway.yaml");

@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     future::Future,
     net::{SocketAddr, TcpListener},
-    path::Path,
     rc::Rc,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -25,16 +24,18 @@ use prometheus_client::registry::Registry;
 
 use crate::{
     admin,
-    config::{Config, mistake},
-    connection::{Connections, Watched},
+    config::Config,
+    connection::{ClientStream, Connections},
     drain::Drain,
-    hooks::Hooks,
-    proxy::{self, http2},
-    reload::{Live, Source, ThreadLocalWorker, source::Fingerprint, watcher::ConfigWatcher},
+    proxy::{accept::http2, serve},
+    reload::{
+        source::{Fingerprint, Source},
+        watcher::ConfigWatcher,
+    },
+    runtime::{current::CurrentSnapshot, process::Process, snapshot::Snapshot, thread_local::ThreadLocalWorker},
     settings::Settings,
     tls::server::ServerTls,
     upstream::metrics::UpstreamCollector,
-    worker::{Process, Shared},
 };
 
 /// The sockets of a gateway.
@@ -80,7 +81,7 @@ fn bind_admin(config: &Config) -> Result<TcpListener, StartError> {
 pub struct Server {
     listeners: Listeners,
     tls: Option<ServerTls>,
-    live: Arc<Live>,
+    live: Arc<CurrentSnapshot>,
     watcher: Option<ConfigWatcher>,
     registry: Arc<Registry>,
     admin_http: HttpMetrics,
@@ -108,8 +109,8 @@ impl Server {
         let mut registry = chassis::metrics::registry();
         let admin_http = HttpMetrics::register(&mut registry);
         let process = Arc::new(Process::new(&mut registry));
-        let shared = Arc::new(Shared::new(config, process, None)?);
-        let live = Arc::new(Live::new(shared));
+        let shared = Arc::new(Snapshot::new(config, process, None)?);
+        let live = Arc::new(CurrentSnapshot::new(shared));
         let seen = Arc::clone(&live);
         registry.register_collector(Box::new(UpstreamCollector(move || seen.current().upstreams.clone())));
         Ok(Self {
@@ -181,7 +182,7 @@ fn serve_public(
     listener: TcpListener,
     tls: Option<ServerTls>,
     workers: usize,
-    live: Arc<Live>,
+    live: Arc<CurrentSnapshot>,
 ) -> Result<actix_server::Server, StartError> {
     let limits = live.current().config.limits.clone();
     let server = actix_server::Server::build()
@@ -200,26 +201,27 @@ fn serve_public(
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 // A client that has gone stops its request.
                 .h1_allow_half_closed(false)
-                .on_connect_ext(|connection: &Watched, data| {
+                .on_connect_ext(|connection: &ClientStream, data| {
                     data.insert(connection.clone());
                 })
-                .expect(fn_service(move |request: Request| proxy::expect::until_body_is_read(expecting.get(), request)))
+                .expect(fn_service(move |request: Request| serve::expect::until_body_is_read(expecting.get(), request)))
                 .upgrade(fn_service(move |(request, framed): (Request, Framed<_, h1::Codec>)| {
                     let worker = upgrading.get();
                     async move {
-                        proxy::upgrade::serve(worker, request, framed).await;
+                        serve::upgrade::serve(worker, request, framed).await;
                         Ok::<_, Infallible>(())
                     }
                 }))
                 .finish(fn_service(move |request: Request| {
                     let worker = worker.get();
-                    async move { Ok::<_, Infallible>(proxy::expect::handle(worker, http2::received(request)).await) }
+                    async move { Ok::<_, Infallible>(serve::expect::handle(worker, http2::received(request)).await) }
                 }));
             fn_factory(move || {
                 let (http, worker) = (http.new_service(()), Rc::clone(&serving));
                 let (tls, limits) = (tls.clone(), limits.clone());
+                let on_refusal = Rc::new(move |code| worker.get().snapshot.process.metrics.refused(code));
                 async move {
-                    let connections = Rc::new(Connections::new(http.await?, worker, tls, limits));
+                    let connections = Rc::new(Connections::new(http.await?, on_refusal, tls, limits));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
                         let connections = Rc::clone(&connections);
                         async move { connections.serve(stream).await }
@@ -229,53 +231,4 @@ fn serve_public(
         })
         .map_err(StartError::failed)?;
     Ok(server.run())
-}
-
-/// Reads the YAML at `path`.
-///
-/// # Errors
-/// Every mistake, with its line.
-pub fn load(path: &Path, lookup: chassis::config::Lookup<'_>) -> Result<Config, StartError> {
-    load_with(path, lookup, &Hooks::default())
-}
-
-/// Reads the YAML at `path`, which may name these hooks.
-///
-/// # Errors
-/// Every mistake, with its line.
-pub fn load_with(path: &Path, lookup: chassis::config::Lookup<'_>, hooks: &Hooks) -> Result<Config, StartError> {
-    load_text_with(&path.display().to_string(), &read(path)?, lookup, hooks)
-}
-
-/// Reads the text of the YAML at `path`.
-///
-/// # Errors
-/// Names the file and the reason.
-pub fn read(path: &Path) -> Result<String, StartError> {
-    std::fs::read_to_string(path).map_err(|error| {
-        StartError::Config(vec![format!("cannot read the configuration {}: {error} (GATEWAY_CONFIG)", path.display())])
-    })
-}
-
-/// Reads YAML that is at hand; `name` is what mistakes call it.
-///
-/// # Errors
-/// Every mistake, with its line.
-pub fn load_text(name: &str, source: &str, lookup: chassis::config::Lookup<'_>) -> Result<Config, StartError> {
-    load_text_with(name, source, lookup, &Hooks::default())
-}
-
-/// Reads YAML that is at hand and may name these hooks.
-///
-/// # Errors
-/// Every mistake, with its line.
-pub fn load_text_with(
-    name: &str,
-    source: &str,
-    lookup: chassis::config::Lookup<'_>,
-    hooks: &Hooks,
-) -> Result<Config, StartError> {
-    Config::load_with(source, lookup, hooks).map_err(|mistakes| {
-        StartError::Config(mistakes.iter().map(|mistake| mistake::render(mistake, name, source)).collect())
-    })
 }

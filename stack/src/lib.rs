@@ -9,7 +9,7 @@ use std::{
 
 use chassis::config::{Lookup, Secret, StartError};
 use clap::Parser;
-use gateway::auth::keys;
+use gateway::keys;
 use tokio::sync::oneshot;
 
 const DATA_DIR_DEFAULT: &str = "./data";
@@ -173,8 +173,8 @@ fn bind_gateway(
     };
     let settings = gateway::Settings::from_args(&GatewayArgs::parse_from(["gateway"]).args)?;
     let config = match lookup("GATEWAY_CONFIG") {
-        Some(file) => gateway::server::load(Path::new(&file), &environment)?,
-        None => gateway::server::load_text("gateway/gateway.yaml", gateway::STACK_YAML, &environment)?,
+        Some(file) => gateway::Gateway::builder().load(Path::new(&file), &environment)?,
+        None => gateway::Gateway::builder().load_text("gateway/gateway.yaml", gateway::STACK_YAML, &environment)?,
     };
     gateway::Server::bind(config, settings)
 }

@@ -1,6 +1,5 @@
 //! The admin listener: a live page and the JSON behind it. For operators alone; knows no request path.
 
-pub mod errors;
 mod view;
 
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, web};
 use chassis::envelope::other_methods;
 
-use crate::reload::Live;
+use crate::runtime::current::CurrentSnapshot;
 
 /// Everything comes from this listener, nothing from elsewhere, and nobody may frame it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
@@ -20,7 +19,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The endpoints besides `/metrics` and `/health/*`.
-pub fn endpoints(app: &mut web::ServiceConfig, live: &Arc<Live>) {
+pub(crate) fn endpoints(app: &mut web::ServiceConfig, live: &Arc<CurrentSnapshot>) {
     app.app_data(web::Data::from(Arc::clone(live)));
     for (path, media_type, text) in [
         ("/", "text/html; charset=utf-8", PAGE),
@@ -31,7 +30,7 @@ pub fn endpoints(app: &mut web::ServiceConfig, live: &Arc<Live>) {
         let resource = web::resource(path).default_service(other_methods(ALLOW));
         app.service(resource.route(web::get().to(answer)).route(web::head().to(answer)));
     }
-    type View = fn(&Live) -> serde_json::Value;
+    type View = fn(&CurrentSnapshot) -> serde_json::Value;
     let views: [(&str, View); 5] = [
         ("/routes", view::routes),
         ("/upstreams", view::upstreams),
@@ -40,7 +39,7 @@ pub fn endpoints(app: &mut web::ServiceConfig, live: &Arc<Live>) {
         ("/status", view::status),
     ];
     for (path, view) in views {
-        let answer = move |live: web::Data<Live>| async move { json(&view(&live)) };
+        let answer = move |live: web::Data<CurrentSnapshot>| async move { json(&view(&live)) };
         let resource = web::resource(path).default_service(other_methods(ALLOW));
         app.service(resource.route(web::get().to(answer)).route(web::head().to(answer)));
     }

@@ -7,22 +7,24 @@ use chassis::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    access_log::AccessLog,
-    auth::policy::Policy,
-    config::{JwksSource, KeySource, RouteSettings},
-    metrics::RouteMetrics,
-    reload::Live,
-    routing::table::Methods,
+    auth::{
+        policy::Policy,
+        settings::{JwksSource, KeySource},
+    },
+    route::RouteSettings,
+    routing::entry::Methods,
+    runtime::current::CurrentSnapshot,
+    telemetry::{access_log::AccessLog, route::RouteMetrics},
 };
 
 /// Everything that the page shows, in one answer, so that its numbers are of one moment.
-pub(super) fn status(live: &Live) -> Value {
-    let shared = live.current();
+pub(crate) fn status(live: &CurrentSnapshot) -> Value {
+    let snapshot = live.current();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "now": now.as_secs_f64(),
-        "draining": shared.process.health.is_draining(),
+        "draining": snapshot.process.health.is_draining(),
         "reload": reload(live),
         "routes": routes(live)["routes"],
         "upstreams": upstreams(live)["upstreams"],
@@ -31,18 +33,18 @@ pub(super) fn status(live: &Live) -> Value {
 }
 
 /// The routes and what was counted of each.
-pub(super) fn routes(live: &Live) -> Value {
-    let shared = live.current();
-    let upstream = |route: &RouteSettings| shared.config.upstreams[route.upstream].name.as_str();
-    let mut routes: Vec<Value> = shared
+pub(crate) fn routes(live: &CurrentSnapshot) -> Value {
+    let snapshot = live.current();
+    let upstream = |route: &RouteSettings| snapshot.config.upstreams[route.upstream].name.as_str();
+    let mut routes: Vec<Value> = snapshot
         .config
         .routes
         .iter()
-        .zip(&shared.handles.routes)
+        .zip(&snapshot.handles.routes)
         .map(|(route, metrics)| counted(&route.name, upstream(route), &auth(&route.policy), metrics))
         .collect();
-    routes.push(counted("builtin", "none", "public", &shared.handles.builtin));
-    routes.push(counted("unmatched", "none", "public", &shared.handles.unmatched));
+    routes.push(counted("builtin", "none", "public", &snapshot.handles.builtin));
+    routes.push(counted("unmatched", "none", "public", &snapshot.handles.unmatched));
     json!({"routes": routes})
 }
 
@@ -63,16 +65,15 @@ fn counted(name: &str, upstream: &str, auth: &str, metrics: &RouteMetrics) -> Va
 }
 
 /// The upstreams, their targets, and what failed.
-pub(super) fn upstreams(live: &Live) -> Value {
-    let shared = live.current();
-    let upstreams: Vec<Value> = shared
+pub(crate) fn upstreams(live: &CurrentSnapshot) -> Value {
+    let snapshot = live.current();
+    let upstreams: Vec<Value> = snapshot
         .upstreams
         .iter()
-        .zip(&shared.handles.upstreams)
-        .map(|(upstream, metrics)| {
+        .map(|upstream| {
             let status = upstream.status();
             let failures: serde_json::Map<String, Value> =
-                metrics.failures().map(|(kind, count)| (kind.to_owned(), json!(count))).collect();
+                status.failures.iter().map(|(kind, count)| ((*kind).to_owned(), json!(count))).collect();
             json!({
                 "upstream": status.name, "state": status.summary(), "in_flight": status.in_flight,
                 "max_in_flight": status.in_flight_max, "refused": status.refused, "retries": status.retries,
@@ -84,11 +85,11 @@ pub(super) fn upstreams(live: &Live) -> Value {
 }
 
 /// The last requests that failed.
-pub(super) fn errors(live: &Live) -> Value {
+pub(crate) fn errors(live: &CurrentSnapshot) -> Value {
     json!({"errors": live.current().process.errors.all()})
 }
 
-fn reload(live: &Live) -> Value {
+fn reload(live: &CurrentSnapshot) -> Value {
     let state = live.current().process.reload.state();
     json!({
         "config_hash": state.hash,
@@ -100,14 +101,14 @@ fn reload(live: &Live) -> Value {
 }
 
 /// The configuration in force, with every default filled in, and without a secret.
-pub(super) fn config(live: &Live) -> Value {
-    let shared = live.current();
-    let config = &shared.config;
+pub(crate) fn config(live: &CurrentSnapshot) -> Value {
+    let snapshot = live.current();
+    let config = &snapshot.config;
     let tokens = config.tokens.as_ref().map(|tokens| {
         let own = tokens.own.as_ref().map(|own| {
             let keys = match &own.keys {
                 KeySource::Folder(folder) => format!("Ed25519, in {}", folder.display()),
-                KeySource::Secret(_) => "HS256, a shared secret".to_owned(),
+                KeySource::Secret(_) => "HS256, a snapshot secret".to_owned(),
             };
             let publish_for = text(own.publish_for);
             json!({"issuer": own.issuer, "audience": own.audience, "ttl": text(own.ttl), "keys": keys, "publish_for": publish_for})

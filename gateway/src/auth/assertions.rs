@@ -9,7 +9,7 @@ const FRESH: Duration = Duration::from_secs(30);
 
 /// Signed statements about one caller, or about nobody in particular.
 #[derive(Debug)]
-pub struct Assertions {
+pub(crate) struct AssertionCache {
     kept: HashMap<(u64, IpAddr), Signed>,
     entries_max: usize,
 }
@@ -20,15 +20,15 @@ struct Signed {
     value: HeaderValue,
 }
 
-impl Assertions {
+impl AssertionCache {
     /// About one verified caller, who rarely has more than an address or two: with 4,096 callers to a worker, four
     /// statements of 0.4 KiB make 7 MiB.
-    pub fn of_caller() -> Self {
+    pub(crate) fn of_caller() -> Self {
         Self::with_room_for(4)
     }
 
     /// About anonymous clients of one worker: 1,024 statements of 0.4 KiB make 0.4 MiB.
-    pub fn of_anonymous() -> Self {
+    pub(crate) fn of_anonymous() -> Self {
         Self::with_room_for(1024)
     }
 
@@ -41,7 +41,7 @@ impl Assertions {
     ///
     /// # Errors
     /// Those of `sign`.
-    pub fn get<E>(
+    pub(crate) fn get<E>(
         &mut self,
         upstream: u64,
         client_ip: IpAddr,
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_statement_is_signed_anew_for_another_upstream_or_address_and_when_it_is_old() {
         let signatures = Cell::new(0);
-        let mut assertions = Assertions::of_caller();
+        let mut assertions = AssertionCache::of_caller();
         let mut get = |upstream, last, seconds| {
             let sign = || {
                 signatures.set(signatures.get() + 1);
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_memory_is_bounded() {
-        let mut assertions = Assertions::of_anonymous();
+        let mut assertions = AssertionCache::of_anonymous();
         for number in 0..5000u32 {
             let sign = || Ok::<_, ()>(HeaderValue::from_static("x"));
             assertions.get(1, Ipv4Addr::from(number).into(), Duration::ZERO, sign).unwrap();

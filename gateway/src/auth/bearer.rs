@@ -11,7 +11,7 @@ const REALM: &str = "api";
 /// # Errors
 /// 401 without an error code where there is no bearer token (section 3.1: "the resource server SHOULD NOT include an
 /// error code"), 400 where there are two `Authorization` fields.
-pub fn token(headers: &HeaderMap) -> Result<&str, Problem> {
+pub(crate) fn token(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut fields = headers.get_all(AUTHORIZATION);
     let field = match (fields.next(), fields.next()) {
         (None, _) => return Err(missing("this needs a bearer token: send `Authorization: Bearer …`")),

@@ -1,18 +1,16 @@
 //! Who calls and whether they may: keys, tokens, policies. Knows no routes, no upstreams and no limits.
 
-pub mod assertions;
-pub mod bearer;
-pub mod policy;
-pub mod verifier;
+pub(crate) mod settings;
 
-pub mod trust;
+pub(crate) mod assertions;
+pub(crate) mod bearer;
+pub(crate) mod caller;
+pub(crate) mod policy;
+pub(crate) mod verifier;
 
-pub mod foreign;
-pub mod issuer;
-pub mod jwks;
-pub mod keyring;
+pub(crate) mod issuers;
+pub(crate) mod keys;
+pub(crate) mod token_issuers;
 
-pub mod key;
-pub mod key_folder;
-pub mod keys;
-pub mod rotation;
+mod generation;
+pub(crate) mod metrics;

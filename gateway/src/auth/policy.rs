@@ -9,7 +9,7 @@ pub type Claims = Map<String, Value>;
 
 /// Who may use a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub(crate) enum Policy {
     /// Everybody; tokens are not looked at.
     Public,
     /// Everybody with a valid token.
@@ -33,7 +33,7 @@ impl fmt::Display for Policy {
 
 /// What a policy says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict<'a> {
+pub(crate) enum PolicyDecision<'a> {
     Allowed,
     /// This claim has none of the values that it must have.
     Denied {
@@ -43,12 +43,12 @@ pub enum Verdict<'a> {
 
 impl Policy {
     /// Whether a request without a token may pass.
-    pub const fn is_public(&self) -> bool {
+    pub(crate) const fn is_public(&self) -> bool {
         matches!(self, Self::Public)
     }
 
     /// Whether everybody who passes this policy passes `other` too.
-    pub fn is_within(&self, other: &Self) -> bool {
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
         match (self, other) {
             (_, Self::Public) | (Self::SignedIn | Self::Claims(_), Self::SignedIn) => true,
             (Self::Public, _) | (Self::SignedIn, Self::Claims(_)) => false,
@@ -59,10 +59,10 @@ impl Policy {
     }
 
     /// The verdict about a caller.
-    pub fn decide(&self, caller: &Claims) -> Verdict<'_> {
-        let Self::Claims(wanted) = self else { return Verdict::Allowed };
+    pub(crate) fn decide(&self, caller: &Claims) -> PolicyDecision<'_> {
+        let Self::Claims(wanted) = self else { return PolicyDecision::Allowed };
         let denied = wanted.iter().find(|(claim, values)| !caller.get(claim).is_some_and(|held| holds(held, values)));
-        denied.map_or(Verdict::Allowed, |(claim, _)| Verdict::Denied { claim })
+        denied.map_or(PolicyDecision::Allowed, |(claim, _)| PolicyDecision::Denied { claim })
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
             (policy("none", &["null"]), false),
             (policy("absent", &["x"]), false),
         ] {
-            assert_eq!(policy.decide(caller) == Verdict::Allowed, allowed, "{policy:?}");
+            assert_eq!(policy.decide(caller) == PolicyDecision::Allowed, allowed, "{policy:?}");
         }
     }
 
@@ -123,6 +123,6 @@ mod tests {
             ("tenant".to_owned(), vec!["7".to_owned()]),
         ]);
         let caller = json!({"user_type": "admin"});
-        assert_eq!(both.decide(caller.as_object().unwrap()), Verdict::Denied { claim: "tenant" });
+        assert_eq!(both.decide(caller.as_object().unwrap()), PolicyDecision::Denied { claim: "tenant" });
     }
 }

@@ -1,12 +1,7 @@
 //! Verifies access tokens, strictly: algorithm pinned by the key, type, issuer, audience and expiry
 //! required. The verified are remembered, so that a caller's second request costs no signature.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    rc::Rc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, rc::Rc, time::SystemTime};
 
 use chassis::{identity::unix_seconds, problem::Problem};
 use foldhash::fast::RandomState;
@@ -14,50 +9,23 @@ use jsonwebtoken::{Header, errors::ErrorKind};
 use serde::Deserialize;
 
 use super::{
-    assertions::Assertions,
     bearer,
-    issuer::TYP,
-    jwks::VerifyingKey,
+    caller::Caller,
+    issuers::{jwks::VerifyingKey, own::TYP},
+    metrics::TokenCacheMetrics,
     policy::Claims,
-    trust::{Believed, Trust},
+    settings::{LEEWAY, TypRule},
+    token_issuers::{IssuerKeys, TokenIssuers},
 };
-use crate::{config::TypRule, metrics::TokenCacheMetrics};
 
-/// Clocks of two machines may differ by this much; the default of the library, 60 s, is a gift to thieves.
-pub const LEEWAY: Duration = Duration::from_secs(5);
 /// A token of ours has about 400 bytes. A longer one is not ours, and not worth hashing.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// 4,096 tokens of 0.5 KiB with their claims of about 1.5 KiB: 8 MiB for each worker at most.
 const CACHE_ENTRIES_MAX: usize = 4096;
 
-/// A caller whose token was verified.
-#[derive(Debug)]
-pub struct Caller {
-    pub claims: Claims,
-    /// What was signed about this caller.
-    pub assertions: RefCell<Assertions>,
-    expires: u64,
-}
-
-impl Caller {
-    /// A caller that something else than a token told of; it is not remembered, and so does not expire.
-    pub fn of(claims: Claims) -> Self {
-        Self::until(claims, u64::MAX)
-    }
-
-    fn until(claims: Claims, expires: u64) -> Self {
-        Self { claims, assertions: RefCell::new(Assertions::of_caller()), expires }
-    }
-
-    /// A claim that is a text.
-    pub fn text(&self, claim: &str) -> Option<&str> {
-        self.claims.get(claim).and_then(serde_json::Value::as_str)
-    }
-}
-
 /// Why a token is not believed.
 #[derive(Debug)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// 401.
     Problem(Problem),
     /// It names a key that this issuer elsewhere may have by now: fetched anew, it may turn out to be good.
@@ -72,7 +40,7 @@ impl From<Problem> for Refusal {
 
 impl Refusal {
     /// What the client is told.
-    pub fn into_problem(self) -> Problem {
+    pub(crate) fn into_problem(self) -> Problem {
         match self {
             Self::Problem(problem) => problem,
             Self::UnknownKey { .. } => unknown_key(),
@@ -82,11 +50,11 @@ impl Refusal {
 
 /// Verifies tokens. One for each worker, since it remembers.
 #[derive(Debug)]
-pub struct Verifier {
-    trust: Trust,
-    /// Of the trust, when it was asked last.
+pub(crate) struct Verifier {
+    issuers: TokenIssuers,
+    /// Of the issuers, when it was asked last.
     generation: u64,
-    believed: Vec<Believed>,
+    believed: Vec<IssuerKeys>,
     /// By a quick hash, keyed at random: only who can have tokens signed could fill it.
     verified: HashMap<Box<str>, Rc<Caller>, RandomState>,
     lookups: TokenCacheMetrics,
@@ -94,16 +62,16 @@ pub struct Verifier {
 
 impl Verifier {
     /// A verifier for the tokens of every issuer that is believed.
-    pub fn new(trust: Trust) -> Self {
+    pub(crate) fn new(issuers: TokenIssuers) -> Self {
         // Before the keys, so that a change in between is seen the next time.
-        let generation = trust.generation();
-        let believed = trust.believed();
-        Self { trust, generation, believed, verified: HashMap::default(), lookups: TokenCacheMetrics::default() }
+        let generation = issuers.generation();
+        let believed = issuers.believed();
+        Self { issuers, generation, believed, verified: HashMap::default(), lookups: TokenCacheMetrics::default() }
     }
 
     /// Counts with these whether tokens were remembered.
     #[must_use]
-    pub fn counting(self, lookups: TokenCacheMetrics) -> Self {
+    pub(crate) fn counting(self, lookups: TokenCacheMetrics) -> Self {
         Self { lookups, ..self }
     }
 
@@ -111,10 +79,10 @@ impl Verifier {
     ///
     /// # Errors
     /// 401 `token_invalid` or `token_expired`, or a key that is not known yet.
-    pub fn verify(&mut self, token: &str, now: SystemTime) -> Result<Rc<Caller>, Refusal> {
-        if self.trust.generation() != self.generation {
+    pub(crate) fn verify(&mut self, token: &str, now: SystemTime) -> Result<Rc<Caller>, Refusal> {
+        if self.issuers.generation() != self.generation {
             // What was verified with a key that is believed no more must not stay.
-            *self = Self::new(self.trust.clone()).counting(self.lookups.clone());
+            *self = Self::new(self.issuers.clone()).counting(self.lookups.clone());
         }
         let now = unix_seconds(now);
         if let Some(caller) = self.verified.get(token) {
@@ -156,7 +124,7 @@ impl Verifier {
 
     /// Whose token it says it is. Only that issuer's keys are tried then, and `iss` is verified with the rest: keys of
     /// one issuer never vouch for another, whatever they call themselves.
-    fn issuer_of(&self, token: &str) -> Result<&Believed, Problem> {
+    fn issuer_of(&self, token: &str) -> Result<&IssuerKeys, Problem> {
         if let [only] = self.believed.as_slice() {
             return Ok(only);
         }
@@ -182,7 +150,7 @@ struct Issued {
 }
 
 /// The key that a token names. Where an issuer elsewhere has only one, its tokens need not name it.
-fn key_of<'a>(issuer: &'a Believed, header: &Header) -> Result<&'a VerifyingKey, Refusal> {
+fn key_of<'a>(issuer: &'a IssuerKeys, header: &Header) -> Result<&'a VerifyingKey, Refusal> {
     let found = match (&header.kid, issuer.foreign, issuer.keys.as_slice()) {
         (Some(kid), _, keys) => keys.iter().find(|key| key.kid.as_ref() == Some(kid)),
         (None, Some(_), [only]) => Some(only),

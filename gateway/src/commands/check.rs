@@ -6,12 +6,9 @@ use chassis::config::{EXIT_USAGE, StartError, environment};
 use serde::Serialize;
 
 use super::{paint::Paint, print_json};
-use crate::{
-    config::{
-        Config,
-        mistake::{Mistake, render},
-    },
-    server,
+use crate::config::{
+    self, Config,
+    yaml::mistake::{Mistake, render},
 };
 
 #[derive(Serialize)]
@@ -34,8 +31,8 @@ struct Wrong<'a> {
     help: Option<&'a str>,
 }
 
-pub(super) fn run(path: &Path, json: bool) -> Result<ExitCode, StartError> {
-    let source = server::read(path)?;
+pub(crate) fn run(path: &Path, json: bool) -> Result<ExitCode, StartError> {
+    let source = config::read(path)?;
     let (config, mistakes) = match Config::load(&source, &environment) {
         Ok(config) => (Some(config), Vec::new()),
         Err(mistakes) => (None, mistakes),

@@ -8,7 +8,7 @@ use crate::auth::policy::Claims;
 ///
 /// # Errors
 /// Says what form is wanted.
-pub(super) fn parse(text: &str) -> Result<Claims, String> {
+pub(crate) fn parse(text: &str) -> Result<Claims, String> {
     let mut claims = Claims::new();
     for part in text.split(',').map(str::trim) {
         let (name, value) = part

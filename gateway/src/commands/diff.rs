@@ -7,13 +7,17 @@ use serde::Serialize;
 
 use super::route_diff::{self, Served};
 use crate::{
-    config::{Config, Destination, TokenSettings, UpstreamSettings},
+    auth::settings::TokenSettings,
+    config::Config,
+    route::Destination,
     routing::{
-        condition::{Asked, Conditions, HostPattern},
+        condition::{Conditions, HostPattern, RouteQuery},
+        entry::Entry,
         pattern::{Pattern, Segment},
         probe,
-        table::{Entry, Lookup},
+        table::Lookup,
     },
+    upstream::settings::UpstreamSettings,
 };
 
 /// The methods that a route can name, and one that stands for all that only `*` has.
@@ -21,16 +25,16 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OT
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct Change {
+pub(crate) struct Change {
     /// Whom it concerns: `GET,POST /api/users`, or a part of the file.
-    pub(super) of: String,
-    pub(super) change: String,
+    pub(crate) of: String,
+    pub(crate) change: String,
     /// Whether more may pass than before.
-    pub(super) wider: bool,
+    pub(crate) wider: bool,
 }
 
 /// All differences; `None` where the routes can match in too many ways to look at each.
-pub(super) fn changes(old: &Config, new: &Config) -> Option<Vec<Change>> {
+pub(crate) fn changes(old: &Config, new: &Config) -> Option<Vec<Change>> {
     let patterns: Vec<Pattern> = [old, new].into_iter().flat_map(patterns).collect();
     let paths = probe::paths(patterns.iter())?;
     let mut changes = general(old, new);
@@ -116,7 +120,7 @@ fn find(
     (host, headers): &(String, Vec<(String, String)>),
 ) -> Option<Destination> {
     let has_header = |name: &str, value: &str| headers.iter().any(|(n, v)| n == name && v == value);
-    match config.table.find(&Asked { method, path, host, has_header: &has_header }) {
+    match config.table.find(&RouteQuery { method, path, host, has_header: &has_header }) {
         Lookup::Found(found) => Some(found),
         Lookup::OtherMethods(_) | Lookup::Unknown => None,
     }

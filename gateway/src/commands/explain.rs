@@ -20,21 +20,22 @@ use super::{
 use crate::{
     auth::{
         bearer,
+        caller::Caller,
         policy::Claims,
-        trust::Trust,
-        verifier::{Caller, Refusal, Verifier},
+        token_issuers::TokenIssuers,
+        verifier::{Refusal, Verifier},
     },
-    config::{Config, Destination},
+    config::{self, Config},
     proxy::rehearse::{self, Forwarded, Outcome, Rehearsal, Rehearsed},
+    route::Destination,
     routing::{
+        entry::Entry,
         pattern::{Pattern, Segment},
-        table::Entry,
     },
-    server,
 };
 
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     method: String,
     /// Path and query, as in /api/users/7
     path: String,
@@ -64,9 +65,9 @@ enum Who {
     Token(String),
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let (rehearsal, who) = parse(args)?;
-    let config = server::load(&args.file.config, &environment)?;
+    let config = config::load(&args.file.config, &environment)?;
     let explanation = explain(&config, rehearsal, &who)?;
     if args.json {
         print_json(&explanation)?
@@ -121,8 +122,10 @@ fn explain(config: &Config, mut rehearsal: Rehearsal, who: &Who) -> Result<Expla
 /// Verifies with the key of the configuration, which must be there: a key made now would have signed nothing.
 fn verifier(config: &Config) -> Result<impl Fn(&str) -> Result<Rc<Caller>, Problem>, StartError> {
     let settings = config.tokens.as_ref().ok_or_else(|| StartError::failed("the file has no `tokens` section"))?;
-    let trust = Trust::existing(settings, SystemTime::now()).map_err(StartError::failed)?;
-    Ok(move |token: &str| Verifier::new(trust.clone()).verify(token, SystemTime::now()).map_err(Refusal::into_problem))
+    let issuers = TokenIssuers::existing(settings, SystemTime::now()).map_err(StartError::failed)?;
+    Ok(move |token: &str| {
+        Verifier::new(issuers.clone()).verify(token, SystemTime::now()).map_err(Refusal::into_problem)
+    })
 }
 
 fn told(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Explanation {
@@ -148,8 +151,11 @@ fn verdicts(policy: &crate::auth::policy::Policy, caller: &Caller) -> Vec<String
     let Policy::Claims(wanted) = policy else { return vec!["the caller is signed in: allowed".to_owned()] };
     let verdict = |(claim, values): &(String, Vec<String>)| {
         let one = Policy::Claims(vec![(claim.clone(), values.clone())]);
-        let allowed =
-            if one.decide(&caller.claims) == crate::auth::policy::Verdict::Allowed { "allowed" } else { "denied" };
+        let allowed = if one.decide(&caller.claims) == crate::auth::policy::PolicyDecision::Allowed {
+            "allowed"
+        } else {
+            "denied"
+        };
         let held = caller.claims.get(claim).map_or_else(|| "absent".to_owned(), Value::to_string);
         format!("{claim} must be {}, and is {held}: {allowed}", values.join(" or "))
     };

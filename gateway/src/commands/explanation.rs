@@ -7,31 +7,31 @@ use super::paint::Paint;
 
 /// What is told about a request.
 #[derive(Serialize)]
-pub(super) struct Explanation {
-    pub(super) method: String,
-    pub(super) target: String,
+pub(crate) struct Explanation {
+    pub(crate) method: String,
+    pub(crate) target: String,
     /// In normal form, after aliases.
-    pub(super) path: String,
-    pub(super) candidates: Vec<Candidate>,
-    pub(super) route: Option<String>,
-    pub(super) auth: Option<String>,
+    pub(crate) path: String,
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) route: Option<String>,
+    pub(crate) auth: Option<String>,
     /// What the caller's claims are to the policy.
-    pub(super) claims: Vec<String>,
-    pub(super) limits: Vec<String>,
-    pub(super) outcome: Told,
+    pub(crate) claims: Vec<String>,
+    pub(crate) limits: Vec<String>,
+    pub(crate) outcome: Told,
 }
 
 /// A route whose pattern has the path.
 #[derive(Serialize)]
-pub(super) struct Candidate {
-    pub(super) route: String,
-    pub(super) chosen: bool,
-    pub(super) why: String,
+pub(crate) struct Candidate {
+    pub(crate) route: String,
+    pub(crate) chosen: bool,
+    pub(crate) why: String,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum Told {
+pub(crate) enum Told {
     Refused {
         status: u16,
         code: &'static str,
@@ -57,7 +57,7 @@ pub(super) enum Told {
     },
 }
 
-pub(super) fn print(explanation: &Explanation) {
+pub(crate) fn print(explanation: &Explanation) {
     let paint = Paint::stdout();
     println!("{} {}", explanation.method, paint.bold(&explanation.target));
     if explanation.path != explanation.target {

@@ -8,20 +8,20 @@ use chassis::{
 };
 
 use super::File;
-use crate::{config::Config, server};
+use crate::config::{self, Config};
 
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     file: File,
     /// What to ask, as in http://127.0.0.1:8001/health/ready [default: the listener of the configuration]
     url: Option<String>,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let url = match &args.url {
         Some(url) => url.clone(),
-        None => ready_url(&server::load(&args.file.config, &environment)?),
+        None => ready_url(&config::load(&args.file.config, &environment)?),
     };
     probe::ready(&url).map_err(StartError::failed)?;
     Ok(ExitCode::SUCCESS)

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::test::Outcome;
+use super::outcome::Outcome;
 
 /// One suite, named after the file.
-pub(super) fn xml(file: &str, outcomes: &[Outcome]) -> String {
+pub(crate) fn xml(file: &str, outcomes: &[Outcome]) -> String {
     let failures = outcomes.iter().filter(|outcome| !outcome.differences.is_empty()).count();
     let file = escaped(file);
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");

@@ -9,10 +9,10 @@ use std::{
 use chassis::config::{Mistakes, StartError};
 use clap::Subcommand;
 
-use crate::auth::keys;
+use crate::auth::keys::files;
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Make the next signing key. A running gateway publishes it at once and signs with it after `tokens.publish_for`.
     New {
         /// The folder of the gateway (GATEWAY_KEY_DIR).
@@ -30,7 +30,7 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(command: Command) -> Result<ExitCode, StartError> {
+pub(crate) fn run(command: Command) -> Result<ExitCode, StartError> {
     match command {
         Command::New { dir } => new(&dir)?,
         Command::Init { dir, shares } => init(&dir, &shares)?,
@@ -39,7 +39,7 @@ pub(super) fn run(command: Command) -> Result<ExitCode, StartError> {
 }
 
 fn new(dir: &Path) -> Result<(), StartError> {
-    let file = keys::create_next_signing_key(dir, SystemTime::now()).map_err(StartError::failed)?;
+    let file = files::create_next_signing_key(dir, SystemTime::now()).map_err(StartError::failed)?;
     println!("{}", file.display());
     Ok(())
 }
@@ -51,9 +51,9 @@ fn init(dir: &Path, shares: &[String]) -> Result<(), StartError> {
         .map(|share| mistakes.take("--share", share.split_once('=').ok_or(format!("`{share}` is not NAME=FILE"))))
         .collect();
     let shares: Vec<(&str, &str)> = mistakes.finish(parsed.into_iter().collect())?;
-    keys::create_signing_key(dir).map_err(StartError::failed)?;
+    files::create_signing_key(dir).map_err(StartError::failed)?;
     for (name, file) in shares {
-        keys::share_internal_key(&dir.join(format!("{name}.key")), Path::new(file)).map_err(StartError::failed)?;
+        files::share_internal_key(&dir.join(format!("{name}.key")), Path::new(file)).map_err(StartError::failed)?;
     }
     println!("the keys are in {}", dir.display());
     Ok(())

@@ -11,6 +11,7 @@ mod explanation;
 mod health;
 mod junit;
 mod keys;
+mod outcome;
 mod paint;
 mod plan;
 mod route_diff;

@@ -4,30 +4,30 @@ use std::io::{IsTerminal, stderr, stdout};
 
 /// Paints, or leaves the text as it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paint(bool);
+pub(crate) struct Paint(bool);
 
 impl Paint {
-    pub(super) fn stdout() -> Self {
+    pub(crate) fn stdout() -> Self {
         Self(stdout().is_terminal() && wanted())
     }
 
-    pub(super) fn stderr() -> Self {
+    pub(crate) fn stderr() -> Self {
         Self(stderr().is_terminal() && wanted())
     }
 
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
 
-    pub(super) fn good(self, text: &str) -> String {
+    pub(crate) fn good(self, text: &str) -> String {
         self.with("32", text)
     }
 
-    pub(super) fn bad(self, text: &str) -> String {
+    pub(crate) fn bad(self, text: &str) -> String {
         self.with("31", text)
     }
 
-    pub(super) fn faint(self, text: &str) -> String {
+    pub(crate) fn faint(self, text: &str) -> String {
         self.with("2", text)
     }
 

@@ -10,13 +10,13 @@ use super::{
     paint::Paint,
     print_json,
 };
-use crate::server;
+use crate::config;
 
 /// More may pass than before.
 const EXIT_WIDER: u8 = 2;
 
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// The YAML file that is served now.
     old: PathBuf,
     /// The YAML file that shall be served.
@@ -32,9 +32,9 @@ struct Plan {
     changes: Vec<Change>,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     // Both, so that the mistakes of both are told.
-    let (old, new) = match (server::load(&args.old, &environment), server::load(&args.new, &environment)) {
+    let (old, new) = match (config::load(&args.old, &environment), config::load(&args.new, &environment)) {
         (Ok(old), Ok(new)) => (old, new),
         (Err(StartError::Config(mut mistakes)), Err(StartError::Config(more))) => {
             mistakes.extend(more);

@@ -1,21 +1,23 @@
 //! What a changed route means for a request that it serves. Pure; knows no tables.
 
 use crate::{
-    config::{Builtin, Config, Destination, RouteSettings, UpstreamSettings},
-    limit::Rate,
-    proxy::cors::{Cors, Origins},
+    config::Config,
+    limit::rate::Rate,
+    route::{Builtin, Destination, RouteSettings},
+    rules::cors::{Cors, Origins},
+    upstream::settings::UpstreamSettings,
 };
 
 /// What serves a request.
 #[derive(Clone, Copy)]
-pub(super) enum Served<'a> {
+pub(crate) enum Served<'a> {
     Nothing,
     Page(Builtin),
     Route(&'a RouteSettings, &'a UpstreamSettings),
 }
 
 impl<'a> Served<'a> {
-    pub(super) fn of(config: &'a Config, destination: Option<Destination>) -> Self {
+    pub(crate) fn of(config: &'a Config, destination: Option<Destination>) -> Self {
         match destination {
             None => Self::Nothing,
             Some(Destination::Builtin(page)) => Self::Page(page),
@@ -28,7 +30,7 @@ impl<'a> Served<'a> {
 }
 
 /// Each change in words, and whether more may pass by it than before.
-pub(super) fn changes(was: Served<'_>, is: Served<'_>) -> Vec<(String, bool)> {
+pub(crate) fn changes(was: Served<'_>, is: Served<'_>) -> Vec<(String, bool)> {
     match (was, is) {
         (Served::Nothing, Served::Nothing) => Vec::new(),
         (Served::Nothing, Served::Route(route, upstream)) => {

@@ -6,7 +6,10 @@ use chassis::config::{StartError, environment};
 use serde::Serialize;
 
 use super::{paint::Paint, print_json};
-use crate::{config::Config, routing::table::Methods, server};
+use crate::{
+    config::{self, Config},
+    routing::entry::Methods,
+};
 
 #[derive(Serialize)]
 struct Row {
@@ -18,8 +21,8 @@ struct Row {
     limit: String,
 }
 
-pub(super) fn run(path: &Path, json: bool) -> Result<ExitCode, StartError> {
-    let config = server::load(path, &environment)?;
+pub(crate) fn run(path: &Path, json: bool) -> Result<ExitCode, StartError> {
+    let config = config::load(path, &environment)?;
     let rows = rows(&config);
     if json {
         print_json(&rows)?;
@@ -30,7 +33,7 @@ pub(super) fn run(path: &Path, json: bool) -> Result<ExitCode, StartError> {
 }
 
 fn rows(config: &Config) -> Vec<Row> {
-    let row = |route: &crate::config::RouteSettings| Row {
+    let row = |route: &crate::route::RouteSettings| Row {
         methods: match &route.methods {
             Methods::Any => "*".to_owned(),
             Methods::Only(methods) => methods.join(","),

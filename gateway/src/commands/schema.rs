@@ -8,13 +8,13 @@ use super::print_json;
 use crate::config;
 
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Print the tables of keys of docs/configuration.md instead.
     #[arg(long)]
     markdown: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     if args.markdown {
         print!("{}", config::reference());
     } else {

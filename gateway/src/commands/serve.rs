@@ -7,9 +7,9 @@ use chassis::{
     logging,
 };
 
-use crate::{Args, Server, Settings, reload::Source, server::Listeners};
+use crate::{Args, Server, Settings, reload::source::Source, server::Listeners};
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let settings = Settings::from_args(args)?;
     logging::init(settings.log_format);
     let source = Source::new(args.config.clone(), environment);

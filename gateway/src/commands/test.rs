@@ -4,15 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use chassis::config::{EXIT_FAILED, StartError, environment};
 
-use super::{
-    File, junit,
-    paint::Paint,
-    trial::{self, Difference},
-};
-use crate::{config::cases::Case, server};
+use super::{File, junit, outcome::Outcome, paint::Paint, trial};
+use crate::config::{self, decode::cases::Case};
 
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     file: File,
     /// Write the results as JUnit XML, for Jenkins.
@@ -20,15 +16,8 @@ pub(super) struct Args {
     junit: Option<PathBuf>,
 }
 
-/// One test and what became of it.
-pub(super) struct Outcome {
-    pub(super) name: String,
-    pub(super) line: usize,
-    pub(super) differences: Vec<Difference>,
-}
-
-pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
-    let config = server::load(&args.file.config, &environment)?;
+pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
+    let config = config::load(&args.file.config, &environment)?;
     let outcomes: Vec<Outcome> = config
         .tests
         .iter()

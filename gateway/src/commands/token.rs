@@ -5,10 +5,10 @@ use std::{process::ExitCode, time::SystemTime};
 use chassis::config::{StartError, environment};
 
 use super::{File, claims};
-use crate::{auth::trust::Trust, server};
+use crate::{auth::token_issuers::TokenIssuers, config};
 
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     file: File,
     /// The claims of the caller, as in user_type=admin,sub=1
@@ -16,17 +16,17 @@ pub(super) struct Args {
     claims: String,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, StartError> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let claims = claims::parse(&args.claims).map_err(|message| StartError::Config(vec![format!("--as: {message}")]))?;
-    let config = server::load(&args.file.config, &environment)?;
+    let config = config::load(&args.file.config, &environment)?;
     let tokens = config.tokens.ok_or_else(|| {
         StartError::Config(vec![
             "the configuration has no `tokens` section, so that there is nothing to sign with".to_owned(),
         ])
     })?;
     let now = SystemTime::now();
-    let trust = Trust::existing(&tokens, now).map_err(StartError::failed)?;
-    let (token, ttl) = trust.issue_any(claims, now).map_err(StartError::failed)?;
+    let issuers = TokenIssuers::existing(&tokens, now).map_err(StartError::failed)?;
+    let (token, ttl) = issuers.issue_any(claims, now).map_err(StartError::failed)?;
     eprintln!("gateway: WARNING: this token is for development; whoever has it is who it says, for {ttl:?}");
     println!("{token}");
     Ok(ExitCode::SUCCESS)

@@ -5,21 +5,21 @@ use std::rc::Rc;
 use actix_http::header::HeaderMap;
 
 use crate::{
-    auth::{bearer, verifier::Caller},
-    config::{Config, cases::Case},
+    auth::{bearer, caller::Caller},
+    config::{Config, decode::cases::Case},
     proxy::rehearse::{self, Outcome, Rehearsal, Rehearsed},
 };
 
 /// Something that was not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Difference {
-    pub(super) what: String,
-    pub(super) expected: String,
-    pub(super) actual: String,
+pub(crate) struct Difference {
+    pub(crate) what: String,
+    pub(crate) expected: String,
+    pub(crate) actual: String,
 }
 
 /// The differences of a test; none where it passes.
-pub(super) fn run(config: &Config, case: &Case) -> Vec<Difference> {
+pub(crate) fn run(config: &Config, case: &Case) -> Vec<Difference> {
     // Checked when the file was read.
     let Ok(target) = case.target.parse() else { return vec![difference("request", "a path", &case.target)] };
     let mut rehearsal = Rehearsal {

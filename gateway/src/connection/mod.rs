@@ -4,7 +4,9 @@
 
 mod peer;
 mod phase;
+pub(crate) mod settings;
 mod watched;
+pub(crate) mod write;
 
 use std::{net::SocketAddr, rc::Rc};
 
@@ -21,26 +23,23 @@ use tokio::{
     time::timeout,
 };
 
-pub use peer::Peer;
+use crate::tls::{accept::accept, server::ServerTls, stream::Stream};
 use phase::End;
+use settings::ServerLimits;
 use watched::{Look, Served};
-pub use watched::{UnderWay, Watched};
 
-use crate::{
-    config::ServerLimits,
-    proxy::upgrade,
-    reload::ThreadLocalWorker,
-    tls::{accept::accept, server::ServerTls, stream::Stream},
-};
+pub(crate) use self::peer::Peer;
+pub(crate) use self::watched::{ActiveRequest, ClientStream};
 
 /// What a client that was refused may still send, so that it gets to read why before the connection is reset.
 const UNREAD_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The connections of one worker.
-pub struct Connections<H> {
+pub(crate) struct Connections<H> {
     /// The server: HTTP of both versions on one stream.
     http: H,
-    worker: Rc<ThreadLocalWorker>,
+    /// Counts an answer that is written here and never reaches `http`.
+    on_refusal: Rc<dyn Fn(Code)>,
     tls: Option<ServerTls>,
     limits: ServerLimits,
     served: Served,
@@ -48,23 +47,24 @@ pub struct Connections<H> {
 
 impl<H> Connections<H>
 where
-    H: Service<(Watched, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
+    H: Service<(ClientStream, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
 {
     /// Serves connections with `http`, which is always ready.
-    pub fn new(http: H, worker: Rc<ThreadLocalWorker>, tls: Option<ServerTls>, limits: ServerLimits) -> Self {
-        Self { http, worker, tls, limits, served: Served::default() }
+    pub(crate) fn new(http: H, on_refusal: Rc<dyn Fn(Code)>, tls: Option<ServerTls>, limits: ServerLimits) -> Self {
+        Self { http, on_refusal, tls, limits, served: Served::default() }
     }
 
     /// Serves one to its end.
     ///
     /// # Errors
     /// It was not ended in peace.
-    pub async fn serve(&self, stream: TcpStream) -> Result<(), DispatchError> {
+    pub(crate) async fn serve(&self, stream: TcpStream) -> Result<(), DispatchError> {
         let (stream, protocol, peer) = accept(stream, self.tls.as_ref()).await.map_err(DispatchError::Io)?;
         // With TLS the first bytes may have come together with the end of the handshake.
         let waits = matches!(stream, Stream::Plain(_));
         let look = Look::within(self.limits.head_timeout, KEEP_ALIVE);
-        let connection = Watched::new(stream, Peer::at(peer), look, self.limits.write_timeout, self.served.clone());
+        let connection =
+            ClientStream::new(stream, Peer::at(peer), look, self.limits.write_timeout, self.served.clone());
         if waits && timeout(self.limits.head_timeout, connection.readable()).await.is_err() {
             return Ok(());
         }
@@ -100,24 +100,24 @@ where
     }
 
     /// Says why a request could not even be read.
-    async fn refuse(&self, mut connection: Watched, status: u16) -> Result<(), DispatchError> {
+    async fn refuse(&self, mut connection: ClientStream, status: u16) -> Result<(), DispatchError> {
         let problem = match status {
             408 => Problem::new(Code::RequestTimeout, "the head of the request came too slowly"),
             431 => Problem::new(Code::HeadTooLarge, "the head of the request is larger than any server reads"),
             _ => Problem::new(Code::BadRequest, "this is no request of HTTP/1.1"),
         };
-        self.worker.get().shared.process.metrics.refused(problem.code());
+        (self.on_refusal)(problem.code());
         let context = RequestContext::from_headers(&HeaderMap::new());
         let mut response = problem.within(&context, "").to_response();
         response.head_mut().set_connection_type(ConnectionType::Close);
         connection.let_pass();
-        upgrade::respond(&mut connection, response, false).await?;
+        write::respond(&mut connection, response, false).await?;
         self.close(connection).await
     }
 
     /// Says that nothing will follow, and reads on for a moment: to close while something is unread resets the connection,
     /// and takes from the client what it has not yet read (RFC 9112, section 9.6).
-    async fn close(&self, mut connection: Watched) -> Result<(), DispatchError> {
+    async fn close(&self, mut connection: ClientStream) -> Result<(), DispatchError> {
         connection.let_pass();
         let closing = async {
             connection.shutdown().await?;

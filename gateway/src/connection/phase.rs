@@ -15,7 +15,7 @@ enum Phase {
 
 /// Why the server shall let go of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// It is idle. When its client sends something, it is served again.
     Parked,
     /// The head came too slowly.
@@ -26,9 +26,9 @@ pub(super) enum End {
 
 /// What is known of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     phase: Phase,
-    /// Looks at which it was in the same phase.
+    /// TickLimits at which it was in the same phase.
     looks: u32,
     /// What came last ended with an empty line.
     ends_with_head: bool,
@@ -36,26 +36,26 @@ pub(super) struct Progress {
     had_body: bool,
     /// There has been a request.
     used: bool,
-    looks_max: Looks,
+    looks_max: TickLimits,
 }
 
 /// How often somebody looks in vain.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Looks {
+pub(crate) struct TickLimits {
     /// While a head comes.
-    pub(super) head: u32,
+    pub(crate) head: u32,
     /// While nothing does.
-    pub(super) idle: u32,
+    pub(crate) idle: u32,
 }
 
 impl Progress {
     /// A connection on which nothing has come.
-    pub(super) const fn new(looks_max: Looks) -> Self {
+    pub(crate) const fn new(looks_max: TickLimits) -> Self {
         Self { phase: Phase::Idle, looks: 0, ends_with_head: true, had_body: false, used: false, looks_max }
     }
 
     /// Bytes have come.
-    pub(super) fn came(&mut self, bytes: &[u8]) {
+    pub(crate) fn came(&mut self, bytes: &[u8]) {
         self.ends_with_head = bytes.ends_with(b"\r\n\r\n");
         if self.phase == Phase::Idle {
             self.enter(Phase::Head);
@@ -63,19 +63,19 @@ impl Progress {
     }
 
     /// A head is whole.
-    pub(super) fn begun(&mut self, has_body: bool) {
+    pub(crate) fn begun(&mut self, has_body: bool) {
         self.had_body = has_body;
         self.used = true;
         self.enter(Phase::Request);
     }
 
     /// Its answer has been given whole, or not at all.
-    pub(super) fn ended(&mut self) {
+    pub(crate) fn ended(&mut self) {
         self.enter(Phase::Idle);
     }
 
     /// The server writes something. A refusal where no request has begun is its own.
-    pub(super) fn wrote(&mut self, bytes: &[u8]) {
+    pub(crate) fn wrote(&mut self, bytes: &[u8]) {
         let is_before_request = self.phase == Phase::Head || (self.phase == Phase::Idle && !self.used);
         if is_before_request && let Some(status) = refusal(bytes) {
             self.enter(Phase::Over(End::Refused(status)));
@@ -87,13 +87,13 @@ impl Progress {
     }
 
     /// Whether there is anything to look after.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.phase, Phase::Idle | Phase::Head)
     }
 
     /// Some time has passed. The first look may come at once, and is not counted on. `is_writing`: the last answer is still
     /// on its way.
-    pub(super) fn look(&mut self, is_writing: bool) {
+    pub(crate) fn look(&mut self, is_writing: bool) {
         self.looks += 1;
         let end = match self.phase {
             Phase::Idle if self.looks > 1 && !is_writing && self.is_between_requests() => End::Parked,
@@ -113,7 +113,7 @@ impl Progress {
     }
 
     /// Why the server shall let go of it, if it shall.
-    pub(super) fn over(&self) -> Option<End> {
+    pub(crate) fn over(&self) -> Option<End> {
         match self.phase {
             Phase::Over(end) => Some(end),
             Phase::Idle | Phase::Head | Phase::Request => None,
@@ -121,12 +121,12 @@ impl Progress {
     }
 
     /// Whether an answer to what came last can be meant for nothing else.
-    pub(super) fn may_answer(&self) -> bool {
+    pub(crate) fn may_answer(&self) -> bool {
         !self.had_body
     }
 
     /// Whether there has been a request since the server has it in hand.
-    pub(super) fn is_used(&self) -> bool {
+    pub(crate) fn is_used(&self) -> bool {
         self.used
     }
 
@@ -147,7 +147,7 @@ fn refusal(bytes: &[u8]) -> Option<u16> {
 mod tests {
     use super::*;
 
-    const LOOKS: Looks = Looks { head: 8, idle: 80 };
+    const LOOKS: TickLimits = TickLimits { head: 8, idle: 80 };
     const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
     fn looked(mut progress: Progress, times: u32) -> Option<End> {

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     Peer,
-    phase::{End, Looks, Progress},
+    phase::{End, Progress, TickLimits},
 };
 use crate::tls::stream::Stream;
 
@@ -27,7 +27,7 @@ const DOZE: Duration = Duration::from_secs(60 * 60);
 
 /// A connection. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Watched(Rc<Inner>);
+pub(crate) struct ClientStream(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -51,14 +51,14 @@ struct Inner {
 /// How many connections of this worker the server has in hand. Each holds about 20 KiB: two buffers of 8 KiB, and the
 /// largest state that a request can be in.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Served(Rc<Cell<usize>>);
+pub(crate) struct Served(Rc<Cell<usize>>);
 
 impl Served {
     /// Up to this many idle ones stay there for a while; in 5 MiB.
     const MANY: usize = 256;
 
     /// One more, until what this gives is dropped.
-    pub(super) fn one(&self) -> InHand {
+    pub(crate) fn one(&self) -> InHand {
         self.0.set(self.0.get() + 1);
         InHand(self.clone())
     }
@@ -69,7 +69,7 @@ impl Served {
 }
 
 /// A connection that the server has in hand.
-pub(super) struct InHand(Served);
+pub(crate) struct InHand(Served);
 
 impl Drop for InHand {
     fn drop(&mut self) {
@@ -79,9 +79,9 @@ impl Drop for InHand {
 
 /// How often a connection is looked at while its client takes its time, and how often until it has taken too much.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(crate) struct Look {
     every: Duration,
-    times_max: Looks,
+    times_max: TickLimits,
 }
 
 impl Look {
@@ -90,17 +90,17 @@ impl Look {
     const EVERY_MAX: Duration = Duration::from_secs(1);
 
     /// For heads that may take so long, on connections that may be idle for so long.
-    pub(super) fn within(head_timeout: Duration, keep_alive: Duration) -> Self {
+    pub(crate) fn within(head_timeout: Duration, keep_alive: Duration) -> Self {
         let every = (head_timeout / 8).min(Self::EVERY_MAX).max(Duration::from_millis(1));
         let times = |time: Duration| u32::try_from(time.as_millis().div_ceil(every.as_millis().max(1)));
         let times = |time| times(time).unwrap_or(u32::MAX);
-        Self { every, times_max: Looks { head: times(head_timeout), idle: times(keep_alive + head_timeout) } }
+        Self { every, times_max: TickLimits { head: times(head_timeout), idle: times(keep_alive + head_timeout) } }
     }
 }
 
-impl Watched {
+impl ClientStream {
     /// A connection that is looked at like this, once it is watched.
-    pub(super) fn new(stream: Stream, peer: Peer, look: Look, write_timeout: Duration, served: Served) -> Self {
+    pub(crate) fn new(stream: Stream, peer: Peer, look: Look, write_timeout: Duration, served: Served) -> Self {
         Self(Rc::new(Inner {
             stream: RefCell::new(stream),
             peer,
@@ -116,33 +116,33 @@ impl Watched {
     }
 
     /// Nothing has come, and the next request is waited for.
-    pub(super) fn watch(&self) {
+    pub(crate) fn watch(&self) {
         self.0.progress.set(Some(Progress::new(self.0.look.times_max)));
     }
 
     /// From now on bytes only pass.
-    pub(super) fn let_pass(&self) {
+    pub(crate) fn let_pass(&self) {
         self.0.progress.set(None);
     }
 
     /// Where its client is.
-    pub fn peer(&self) -> &Peer {
+    pub(crate) fn peer(&self) -> &Peer {
         &self.0.peer
     }
 
     /// A request has begun; it is under way until what this gives is dropped.
-    pub fn begin(&self, has_body: bool) -> UnderWay {
+    pub(crate) fn begin(&self, has_body: bool) -> ActiveRequest {
         self.update(|progress| progress.begun(has_body));
-        UnderWay(self.clone())
+        ActiveRequest(self.clone())
     }
 
     /// Why the server was to let go, and what was known then.
-    pub(super) fn over(&self) -> Option<(End, Progress)> {
+    pub(crate) fn over(&self) -> Option<(End, Progress)> {
         self.0.progress.get().and_then(|progress| progress.over().map(|end| (end, progress)))
     }
 
     /// Resolves when there is something to read, or when its client has gone. Its timer is not kept meanwhile.
-    pub(super) async fn readable(&self) {
+    pub(crate) async fn readable(&self) {
         self.0.timer.take();
         let ready = poll_fn(|cx| self.0.stream.borrow().poll_readable(cx));
         // What is wrong with it, reading will tell.
@@ -179,7 +179,7 @@ impl Watched {
     }
 }
 
-impl Watched {
+impl ClientStream {
     /// Ends the patience with a client that reads nothing: while it does not, nobody asks the body of its answer for more,
     /// so that no other limit is looked at, and the upstream waits too.
     fn unless_stalled<T>(&self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
@@ -196,9 +196,9 @@ impl Watched {
 
 /// A request that is under way on a connection.
 #[derive(Debug)]
-pub struct UnderWay(Watched);
+pub(crate) struct ActiveRequest(ClientStream);
 
-impl Drop for UnderWay {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let inner = &*self.0.0;
         self.0.update(Progress::ended);
@@ -217,7 +217,7 @@ impl Drop for UnderWay {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.is_over() {
             return Poll::Ready(Ok(()));
@@ -240,7 +240,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !self.0.mid_write.get() {
             self.update(|progress| progress.wrote(bytes));

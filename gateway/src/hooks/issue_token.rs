@@ -1,7 +1,5 @@
 //! `then: issue-token`: the upstream has checked name and password and answers the user; the client gets a token.
 
-use std::time::SystemTime;
-
 use actix_http::{
     StatusCode,
     header::{self, HeaderMap, HeaderValue},
@@ -10,10 +8,9 @@ use chassis::problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Request};
-use crate::auth::issuer::Subject;
 
 /// The name of this hook.
-pub const NAME: &str = "issue-token";
+pub(crate) const NAME: &str = "issue-token";
 
 /// What the upstream must say about a user.
 #[derive(Deserialize)]
@@ -34,12 +31,10 @@ struct Token {
 ///
 /// # Errors
 /// 502 where the upstream answered no user, 500 where no token can be signed.
-pub fn run(request: &Request, answer: &Answer) -> Result<Answer, Problem> {
+pub(crate) fn run(request: &Request, answer: &Answer) -> Result<Answer, Problem> {
     let user: User = serde_json::from_slice(&answer.body)
         .map_err(|error| Problem::new(Code::UpstreamInvalid, "the login service answered no user").because(error))?;
-    let trust = request.trust.as_ref().ok_or_else(|| Problem::internal("a route issues tokens, but there are none"))?;
-    let subject = Subject { id: user.id, user_type: &user.user_type };
-    let (access_token, ttl) = trust.issue(&subject, SystemTime::now())?;
+    let (access_token, ttl) = request.issue_token(user.id, &user.user_type)?;
     let token = Token { access_token, token_type: "bearer", expires_in: ttl.as_secs() };
     let body = serde_json::to_vec(&token).map_err(Problem::internal)?.into();
     let mut headers = HeaderMap::new();

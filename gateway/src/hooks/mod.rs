@@ -1,9 +1,17 @@
 //! Named functions that a route may call: to read a token, to authorise, to make headers, to change an answer. Whoever
 //! embeds the gateway registers them in Rust (see [`Builder`](crate::Builder)); the YAML refers to them by name.
 
-pub mod issue_token;
+pub(crate) mod issue_token;
 
-use std::{fmt, future::Future, net::IpAddr, pin::Pin, rc::Rc, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use actix_http::{
     Method, StatusCode,
@@ -12,30 +20,33 @@ use actix_http::{
 use bytes::Bytes;
 use chassis::{problem::Problem, trace::RequestContext};
 
-use crate::auth::{policy::Claims, trust::Trust, verifier::Caller};
+use crate::auth::{caller::Caller, issuers::own::Subject, token_issuers::TokenIssuers};
+
+pub use crate::auth::policy::Claims;
 
 /// What a hook returns: it may wait, on the thread of the request. Its problem is the answer; its panic is a 500.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
 /// Finds out who calls, in the place of the bearer token.
-pub type Decoder = Hook<dyn Fn(Request) -> Pending<Claims> + Send + Sync>;
+pub(crate) type Decoder = Hook<dyn Fn(Request) -> Pending<Claims> + Send + Sync>;
 /// Decides whether the caller may, after the claims that the route wants.
-pub type Authorizer = Hook<dyn Fn(Request) -> Pending<()> + Send + Sync>;
+pub(crate) type Authorizer = Hook<dyn Fn(Request) -> Pending<()> + Send + Sync>;
 /// Makes headers for the upstream.
-pub type HeaderGenerator = Hook<GeneratesHeaders>;
+pub(crate) type HeaderGenerator = Hook<GeneratesHeaders>;
 /// Makes the answer for the client from the successful one of the upstream.
-pub type PostProcessor = Hook<dyn Fn(Request, Answer) -> Pending<Answer> + Send + Sync>;
+pub(crate) type PostProcessor = Hook<dyn Fn(Request, Answer) -> Pending<Answer> + Send + Sync>;
 
 /// What a header generator does, and which headers it may set: those are removed from what the client sends.
-pub struct GeneratesHeaders<F: ?Sized = dyn Fn(Request) -> Pending<Vec<(HeaderName, HeaderValue)>> + Send + Sync> {
-    pub sets: Vec<HeaderName>,
-    pub run: F,
+pub(crate) struct GeneratesHeaders<F: ?Sized = dyn Fn(Request) -> Pending<Vec<(HeaderName, HeaderValue)>> + Send + Sync>
+{
+    pub(crate) sets: Vec<HeaderName>,
+    pub(crate) run: F,
 }
 
 /// A function with the name that the YAML knows it by.
-pub struct Hook<F: ?Sized> {
-    pub name: Arc<str>,
-    pub run: Arc<F>,
+pub(crate) struct Hook<F: ?Sized> {
+    pub(crate) name: Arc<str>,
+    pub(crate) run: Arc<F>,
 }
 
 impl<F: ?Sized> Clone for Hook<F> {
@@ -59,16 +70,16 @@ impl<F: ?Sized> PartialEq for Hook<F> {
 
 /// The hooks of one route.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RouteHooks {
-    pub decoder: Option<Decoder>,
-    pub authorizer: Option<Authorizer>,
-    pub headers: Vec<HeaderGenerator>,
-    pub then: Option<PostProcessor>,
+pub(crate) struct RouteHooks {
+    pub(crate) decoder: Option<Decoder>,
+    pub(crate) authorizer: Option<Authorizer>,
+    pub(crate) headers: Vec<HeaderGenerator>,
+    pub(crate) then: Option<PostProcessor>,
 }
 
 impl RouteHooks {
     /// Whether there is none, so that nothing has to be prepared for them.
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.decoder.is_none() && self.authorizer.is_none() && self.headers.is_empty() && self.then.is_none()
     }
 }
@@ -92,24 +103,34 @@ pub struct Parts {
     /// As the client sent them: nothing in them is proven.
     pub headers: HeaderMap,
     pub client_ip: IpAddr,
-    pub trust: Option<Trust>,
+    pub(crate) issuers: Option<TokenIssuers>,
 }
 
 impl Request {
     /// A request before its caller is known.
-    pub fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         Self { parts: Rc::new(parts), caller: None }
     }
 
     /// The same request, of this caller.
     #[must_use]
-    pub fn of_caller(self, caller: Option<Rc<Caller>>) -> Self {
+    pub(crate) fn of_caller(self, caller: Option<Rc<Caller>>) -> Self {
         Self { caller, ..self }
     }
 
     /// The claims of the caller, once known; nobody's on public routes.
     pub fn claims(&self) -> Option<&Claims> {
         self.caller.as_ref().map(|caller| &caller.claims)
+    }
+
+    /// Signs an access token for a user, and says for how long it is valid.
+    ///
+    /// # Errors
+    /// 500 where the configuration gives the gateway no key to sign with, or the system gives no randomness.
+    pub fn issue_token(&self, user_id: i64, user_type: &str) -> Result<(String, Duration), Problem> {
+        let issuer =
+            self.issuers.as_ref().ok_or_else(|| Problem::internal("a hook issues tokens, but none are configured"))?;
+        issuer.issue(&Subject { id: user_id, user_type }, SystemTime::now())
     }
 
     /// The value of a header that came exactly once, and is text.
@@ -141,7 +162,7 @@ pub struct Answer {
 
 /// Every hook that there is, by kind and name.
 #[derive(Clone, Debug)]
-pub struct Hooks {
+pub(crate) struct Hooks {
     pub(crate) decoders: Vec<Decoder>,
     pub(crate) authorizers: Vec<Authorizer>,
     pub(crate) headers: Vec<HeaderGenerator>,

@@ -1,7 +1,5 @@
 //! Decides whether a request may go on: who calls, whether they may, whether there is room, whether its body fits.
 
-use std::{rc::Rc, time::SystemTime};
-
 use actix_http::{
     HttpMessage, Payload,
     header::{self, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
@@ -11,66 +9,32 @@ use chassis::{
     problem::{Code, Problem},
 };
 
-use super::{
-    Incoming,
-    body::{Upload, UploadLimits},
-    hooked::Hooked,
-};
+use super::incoming::Incoming;
 use crate::{
-    auth::{bearer, policy::Verdict, verifier::Caller},
-    config::RouteSettings,
-    limit::{Asker, LimitKey, Limiter},
-    worker::Worker,
+    auth::caller::Caller,
+    body::upload::{Upload, UploadLimits},
+    limit::rate::{LimitKey, Limiter, RateKey},
+    route::RouteSettings,
 };
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-pub(super) async fn identify(
-    worker: &Worker,
-    route: &RouteSettings,
-    incoming: &Incoming,
-    hooked: &Hooked<'_>,
-) -> Result<Option<Rc<Caller>>, Problem> {
-    if !route.policy.is_public()
-        && let Some(caller) = hooked.identify().await?
-    {
-        return Ok(Some(caller));
-    }
-    match wanted_token(route, incoming.request.headers())? {
-        Some(token) => worker.verify(token, SystemTime::now()).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-/// The token that says who calls, where the route wants to know.
-pub(super) fn wanted_token<'h>(route: &RouteSettings, headers: &'h HeaderMap) -> Result<Option<&'h str>, Problem> {
-    if route.policy.is_public() { Ok(None) } else { bearer::token(headers).map(Some) }
-}
-
-pub(super) fn authorize(route: &RouteSettings, caller: Option<&Caller>) -> Result<(), Problem> {
-    let Some(caller) = caller else { return Ok(()) };
-    match route.policy.decide(&caller.claims) {
-        Verdict::Allowed => Ok(()),
-        Verdict::Denied { claim } => Err(bearer::insufficient(claim)),
-    }
-}
-
 /// What a limit leaves, as clients are told (draft-ietf-httpapi-ratelimit-headers).
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     policy: HeaderValue,
     state: HeaderValue,
 }
 
 impl Allowance {
     /// Adds it to an answer, behind what a service says of limits of its own.
-    pub(super) fn tell(self, headers: &mut HeaderMap) {
+    pub(crate) fn tell(self, headers: &mut HeaderMap) {
         headers.append(RATELIMIT_POLICY, self.policy);
         headers.append(RATELIMIT, self.state);
     }
 }
 
-pub(super) fn admit(limiter: &Limiter, caller: Option<&Caller>, incoming: &Incoming) -> Result<Allowance, Problem> {
+pub(crate) fn admit(limiter: &Limiter, caller: Option<&Caller>, incoming: &Incoming) -> Result<Allowance, Problem> {
     let headers = incoming.request.headers();
     let verdict = limiter.admit(|key| {
         let text = match key {
@@ -78,7 +42,7 @@ pub(super) fn admit(limiter: &Limiter, caller: Option<&Caller>, incoming: &Incom
             LimitKey::Caller => caller.and_then(|caller| caller.text("sub")).map(str::as_bytes),
             LimitKey::Header(name) => headers.get(name).map(HeaderValue::as_bytes),
         };
-        text.map_or(Asker::Address(incoming.client_ip), Asker::Text)
+        text.map_or(RateKey::Address(incoming.client_ip), RateKey::Text)
     });
     let policy = HeaderValue::try_from(limiter.policy()).map_err(Problem::internal)?;
     let state = HeaderValue::try_from(verdict.state).map_err(Problem::internal)?;
@@ -91,7 +55,7 @@ pub(super) fn admit(limiter: &Limiter, caller: Option<&Caller>, incoming: &Incom
 }
 
 /// The body, where there is one. One that declares too much is refused before anybody connects anywhere.
-pub(super) fn upload(route: &RouteSettings, headers: &HeaderMap, payload: Payload) -> Result<Option<Upload>, Problem> {
+pub(crate) fn upload(route: &RouteSettings, headers: &HeaderMap, payload: Payload) -> Result<Option<Upload>, Problem> {
     if matches!(payload, Payload::None) {
         return Ok(None);
     }
@@ -102,7 +66,7 @@ pub(super) fn upload(route: &RouteSettings, headers: &HeaderMap, payload: Payloa
 }
 
 /// The length that is declared, if it is not too much.
-pub(super) fn fits(route: &RouteSettings, headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+pub(crate) fn fits(route: &RouteSettings, headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let length = content_length(headers);
     if length.is_some_and(|length| length > route.body_bytes_max) {
         return Err(too_large(usize::try_from(route.body_bytes_max).unwrap_or(usize::MAX)));
@@ -110,6 +74,6 @@ pub(super) fn fits(route: &RouteSettings, headers: &HeaderMap) -> Result<Option<
     Ok(length)
 }
 
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

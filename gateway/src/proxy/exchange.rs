@@ -20,16 +20,17 @@ use actix_http::{
 use bytes::Bytes;
 use chassis::{problem::Problem, trace::RequestContext};
 
-use super::cors::Cors;
 use crate::{
-    access_log::{self, AccessLog, Line, Phases},
-    admin::errors::Failed,
-    auth::verifier::Caller,
-    config::observe::ServerTiming,
-    connection::{UnderWay, Watched},
-    metrics::{Answered, RouteMetrics},
-    upstream::failure::FailureKind,
-    worker::Worker,
+    auth::caller::Caller,
+    connection::{ActiveRequest, ClientStream},
+    rules::cors::Cors,
+    runtime::worker::Worker,
+    telemetry::{
+        access_log::{self, AccessLog, Line, Phases},
+        recent_errors::Failed,
+        route::{Answered, RouteMetrics},
+        settings::ServerTiming,
+    },
 };
 
 /// The client went before it was answered. Not a status of HTTP, but what nginx made the usual name for it.
@@ -37,11 +38,11 @@ const CLIENT_GONE: u16 = 499;
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// A request that is under way.
-pub struct Exchange {
+pub(crate) struct Exchange {
     worker: Rc<Worker>,
-    pub context: RequestContext,
+    pub(crate) context: RequestContext,
     method: Method,
-    pub path: String,
+    pub(crate) path: String,
     start: Instant,
     /// Whether the phases are taken down: somebody wants to see them.
     timed: bool,
@@ -53,23 +54,23 @@ pub struct Exchange {
     upstream: Option<usize>,
     target: String,
     /// The page of another origin that asks.
-    pub origin: Option<HeaderValue>,
-    pub caller: Option<Rc<Caller>>,
-    pub client_ip: Option<IpAddr>,
+    pub(crate) origin: Option<HeaderValue>,
+    pub(crate) caller: Option<Rc<Caller>>,
+    pub(crate) client_ip: Option<IpAddr>,
     /// Counted by the body of the request as it is read.
-    pub bytes_in: Option<Rc<Cell<u64>>>,
+    pub(crate) bytes_in: Option<Rc<Cell<u64>>>,
     bytes_out: u64,
     status: u16,
     code: Option<&'static str>,
     whole: bool,
     /// Its connection is busy with it.
-    _under_way: Option<UnderWay>,
+    _under_way: Option<ActiveRequest>,
 }
 
 impl Exchange {
-    pub(super) fn begin(worker: &Rc<Worker>, request: &Request, has_body: bool) -> Self {
+    pub(crate) fn begin(worker: &Rc<Worker>, request: &Request, has_body: bool) -> Self {
         let start = Instant::now();
-        let observe = &worker.shared.config.observe;
+        let observe = &worker.snapshot.config.observe;
         Self {
             context: RequestContext::from_headers(request.headers()),
             method: request.method().clone(),
@@ -91,26 +92,26 @@ impl Exchange {
             status: CLIENT_GONE,
             code: None,
             whole: false,
-            _under_way: request.conn_data::<Watched>().map(|connection| connection.begin(has_body)),
+            _under_way: request.conn_data::<ClientStream>().map(|connection| connection.begin(has_body)),
             worker: Rc::clone(worker),
         }
     }
 
     /// It belongs to the route at this index.
-    pub(super) fn routed(&mut self, route: usize, upstream: usize) {
+    pub(crate) fn routed(&mut self, route: usize, upstream: usize) {
         self.route = Some(route);
         self.upstream = Some(upstream);
-        self.count_as(Arc::clone(&self.worker.shared.handles.routes[route]));
+        self.count_as(Arc::clone(&self.worker.snapshot.handles.routes[route]));
     }
 
     /// Which pages of other origins may read the answer, where its route says something about that.
-    pub(super) fn cors(&self) -> Option<&Cors> {
-        self.route.and_then(|route| self.worker.shared.config.routes[route].cors.as_ref())
+    pub(crate) fn cors(&self) -> Option<&Cors> {
+        self.route.and_then(|route| self.worker.snapshot.config.routes[route].cors.as_ref())
     }
 
     /// It is for one of our own pages.
-    pub(super) fn builtin(&mut self) {
-        self.count_as(Arc::clone(&self.worker.shared.handles.builtin));
+    pub(crate) fn builtin(&mut self) {
+        self.count_as(Arc::clone(&self.worker.snapshot.handles.builtin));
     }
 
     fn count_as(&mut self, metrics: Arc<RouteMetrics>) {
@@ -119,12 +120,12 @@ impl Exchange {
     }
 
     /// When the whole of it has to be done, where that is limited.
-    pub(super) fn deadline(&self, total: Option<Duration>) -> Option<Instant> {
+    pub(crate) fn deadline(&self, total: Option<Duration>) -> Option<Instant> {
         total.map(|total| self.start + total)
     }
 
     /// A phase has ended.
-    pub(super) fn mark(&mut self) {
+    pub(crate) fn mark(&mut self) {
         if self.timed {
             let took = self.lap();
             self.phases.next(took);
@@ -137,34 +138,27 @@ impl Exchange {
     }
 
     /// An attempt goes to this target.
-    pub(super) fn sends_to(&mut self, target: &str) {
+    pub(crate) fn sends_to(&mut self, target: &str) {
         if self.timed {
             self.target.clear();
             self.target.push_str(target);
         }
     }
 
-    /// An attempt got no answer.
-    pub(super) fn attempt_failed(&self, kind: FailureKind) {
-        if let Some(upstream) = self.upstream {
-            self.worker.shared.handles.upstreams[upstream].failed(kind);
-        }
-    }
-
     /// The gateway itself refused or failed it.
-    pub(super) fn refused(&mut self, problem: &Problem) {
+    pub(crate) fn refused(&mut self, problem: &Problem) {
         self.code = Some(problem.code().name());
         if self.timed {
             let took = self.lap();
             self.phases.skip_to_body(took);
         }
-        self.worker.shared.process.metrics.refused(problem.code());
+        self.worker.snapshot.process.metrics.refused(problem.code());
     }
 
     /// The head is ready: from here on the body tells how it goes on.
-    pub(super) fn answered(mut self, mut response: Response<BoxBody>) -> Response<Measured> {
+    pub(crate) fn answered(mut self, mut response: Response<BoxBody>) -> Response<CountedBody> {
         self.status = response.status().as_u16();
-        if self.worker.shared.config.observe.server_timing.shows(self.caller.as_deref())
+        if self.worker.snapshot.config.observe.server_timing.shows(self.caller.as_deref())
             && let Ok(value) = HeaderValue::try_from(self.phases.server_timing())
         {
             response.headers_mut().insert(SERVER_TIMING, value);
@@ -177,7 +171,7 @@ impl Exchange {
             };
             // Bodies of no bytes are never asked for any.
             self.whole = left == Some(0);
-            Measured { body, exchange: self }
+            CountedBody { body, exchange: self }
         })
     }
 
@@ -214,7 +208,7 @@ impl Exchange {
     }
 
     fn remember(&self, metrics: &RouteMetrics) {
-        self.worker.shared.process.errors.push(Failed::now(
+        self.worker.snapshot.process.errors.push(Failed::now(
             self.status,
             self.code,
             self.context.request_id(),
@@ -227,7 +221,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let metrics = self.metrics.take().unwrap_or_else(|| {
-            let unmatched = Arc::clone(&self.worker.shared.handles.unmatched);
+            let unmatched = Arc::clone(&self.worker.snapshot.handles.unmatched);
             unmatched.begin();
             unmatched
         });
@@ -237,7 +231,7 @@ impl Drop for Exchange {
         if failed || self.code.is_some() {
             self.remember(&metrics);
         }
-        let sampled = matches!(self.worker.shared.config.observe.access_log, AccessLog::Sample { .. });
+        let sampled = matches!(self.worker.snapshot.config.observe.access_log, AccessLog::Sample { .. });
         if self.logged || (failed && sampled) {
             self.log(&answered, &metrics);
         }
@@ -245,12 +239,12 @@ impl Drop for Exchange {
 }
 
 /// The body of an answer, which ends the exchange when it is dropped.
-pub struct Measured {
+pub(crate) struct CountedBody {
     body: BoxBody,
     exchange: Exchange,
 }
 
-impl MessageBody for Measured {
+impl MessageBody for CountedBody {
     type Error = Box<dyn Error>;
 
     fn size(&self) -> BodySize {

@@ -1,125 +1,18 @@
-//! One request, in order. Each step is a call that fits on a line; what a step does stands in the module it calls.
-//!
-//! ```text
-//! accept      request id, trace, client address
-//! match       path and method  → route            400 404 405
-//! identify    bearer token     → caller           400 401
-//! authorize   policy × caller                     403
-//! admit       rate limit, room at the upstream    429 413 503
-//! send        headers, body, target, retry        502 504 408
-//! answer      post-process, or stream untouched
-//! ```
+//! One request, from its head to the last byte of its answer. [`forward`] has the steps in order; each step has a folder
+//! or a file of its own.
 
-mod accept;
-mod admit;
-mod assertion;
-pub mod body;
-pub mod cors;
-pub mod edit;
-mod exchange;
-pub mod expect;
-pub mod headers;
-mod hooked;
-pub mod http2;
-mod kept;
-mod outgoing;
-pub mod rehearse;
-mod relay;
-mod respond;
-mod send;
-mod target;
-mod total;
-pub mod upgrade;
-pub mod via;
+pub(crate) mod forward;
 
-use std::rc::Rc;
+pub(crate) mod exchange;
+pub(crate) mod incoming;
 
-use actix_http::{ConnectionType, HttpMessage, Payload, Request, Response, body::BoxBody};
-use chassis::{envelope::catch_panic, problem::Problem, trace::REQUEST_ID};
+pub(crate) mod accept;
+pub(crate) mod admit;
+pub(crate) mod answer;
+pub(crate) mod find;
+pub(crate) mod identify;
+pub(crate) mod send;
 
-pub use accept::Incoming;
-use accept::{Found, accept, find};
-use admit::{admit, authorize, identify, upload};
-use body::Upload;
-pub use exchange::{Exchange, Measured};
-use hooked::Hooked;
-use outgoing::outgoing;
-use respond::respond;
-use send::{Sender, send};
-
-use crate::{builtin, worker::Worker};
-
-/// Answers a request, whatever happens.
-pub async fn handle(worker: Rc<Worker>, mut request: Request) -> Response<Measured> {
-    let payload = request.take_payload();
-    let mut exchange = Exchange::begin(&worker, &request, !matches!(payload, Payload::None));
-    let outcome = catch_panic(forward(&worker, request, payload, &mut exchange)).await;
-    let mut response = match outcome.and_then(|answered| answered) {
-        Ok(response) => response,
-        Err(problem) => {
-            problem.log(&exchange.context);
-            exchange.refused(&problem);
-            problem.within(&exchange.context, &exchange.path).to_response()
-        }
-    };
-    if let Some(cors) = exchange.cors() {
-        // Refusals too, so that a page can read why.
-        cors.mark(response.headers_mut(), exchange.origin.as_ref());
-    }
-    response.headers_mut().insert(REQUEST_ID, exchange.context.request_id_header().clone());
-    if worker.shared.process.health.is_draining() {
-        // So that clients go elsewhere before their connection is closed, and not because it was (RFC 9112, section 9.6).
-        response.head_mut().set_connection_type(ConnectionType::Close);
-    }
-    exchange.answered(response)
-}
-
-async fn forward(
-    worker: &Worker,
-    request: Request,
-    payload: Payload,
-    exchange: &mut Exchange,
-) -> Result<Response<BoxBody>, Problem> {
-    let mut incoming = accept(&worker.shared.config, &worker.shared.process.via, request, &exchange.context)?;
-    exchange.client_ip = Some(incoming.client_ip);
-    let route = match find(&worker.shared.config, &incoming)? {
-        Found::Route(index) => index,
-        Found::Answer(response) => return Ok(response),
-        Found::Builtin(page) => {
-            exchange.builtin();
-            // Boxed, like the upgrade below, so that the future of the usual request stays small: it is moved.
-            return Box::pin(builtin::answer(worker, page, &incoming)).await;
-        }
-    };
-    let (index, route) = (route, &worker.shared.config.routes[route]);
-    let upstream = &worker.shared.upstreams[route.upstream];
-    exchange.routed(index, route.upstream);
-    exchange.mark();
-
-    let mut hooked = Hooked::of(worker, route, &incoming);
-    let caller = identify(worker, route, &incoming, &hooked).await?;
-    exchange.caller.clone_from(&caller);
-    authorize(route, caller.as_deref())?;
-    hooked.authorize(caller.as_ref()).await?;
-    exchange.mark();
-    let limiter = worker.shared.limiters[index].as_deref();
-    let allowance = limiter.map(|limiter| admit(limiter, caller.as_deref(), &incoming)).transpose()?;
-    let upload = upload(route, incoming.request.headers(), payload)?;
-    exchange.bytes_in = upload.as_ref().map(Upload::bytes_read);
-    let mut permit = upstream.admit().ok_or_else(|| Problem::overloaded(1))?;
-    exchange.mark();
-    let mut outgoing = outgoing(worker, route, upstream, caller.as_deref(), &mut incoming, upload)?;
-    hooked.headers(&mut outgoing.headers).await?;
-    let deadline = exchange.deadline(route.timeouts.total);
-    let from = Sender { caller: caller.as_deref(), client_ip: incoming.client_ip, deadline };
-    if route.websocket && incoming.asks_for_websocket {
-        return Box::pin(upgrade::open(worker, route, upstream, outgoing, from, permit, exchange)).await;
-    }
-    let answer = send(worker, route, upstream, outgoing, from, &mut permit, exchange).await?;
-    exchange.mark();
-    let mut response = respond(worker, route, upstream, &incoming, &hooked, answer, permit).await?;
-    if let Some(allowance) = allowance {
-        allowance.tell(response.headers_mut());
-    }
-    Ok(total::limit(response, deadline))
-}
+mod hook_calls;
+pub(crate) mod rehearse;
+pub(crate) mod serve;

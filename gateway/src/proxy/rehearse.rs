@@ -1,4 +1,4 @@
-//! What would become of a request: the same steps as in [`super::handle`], up to the moment at which something would be
+//! What would become of a request: the same steps as in [`super::forward::handle`], up to the moment at which something would be
 //! sent. Opens no socket, makes no key, counts nothing, and runs no hooks, which may do anything.
 
 use std::{net::SocketAddr, rc::Rc};
@@ -14,11 +14,20 @@ use chassis::{
     trace::RequestContext,
 };
 
-use super::{Found, Incoming, accept, admit, assertion::statement, find, outgoing::compose, via::Pseudonym};
 use crate::{
-    auth::verifier::Caller,
-    config::{Builtin, Config, RouteSettings},
-    routing::condition::Asked,
+    auth::caller::Caller,
+    config::Config,
+    route::{Builtin, RouteSettings},
+    routing::condition::RouteQuery,
+    rules::via::Pseudonym,
+};
+
+pub(crate) use super::{
+    accept, admit, find,
+    find::Found,
+    identify,
+    incoming::Incoming,
+    send::{assertion::statement, compose::compose},
 };
 
 /// Where a rehearsed request seems to come from.
@@ -26,30 +35,30 @@ const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr
 
 /// A request that is not sent.
 #[derive(Clone, Debug)]
-pub struct Rehearsal {
-    pub method: Method,
-    pub target: Uri,
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    pub body_bytes: Option<u64>,
+pub(crate) struct Rehearsal {
+    pub(crate) method: Method,
+    pub(crate) target: Uri,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body_bytes: Option<u64>,
 }
 
 /// Verifies the token of a rehearsed request.
-pub type Verify<'a> = &'a dyn Fn(&str) -> Result<Rc<Caller>, Problem>;
+pub(crate) type Verify<'a> = &'a dyn Fn(&str) -> Result<Rc<Caller>, Problem>;
 
 /// What became of it.
 #[derive(Debug)]
-pub struct Rehearsed {
+pub(crate) struct Rehearsed {
     /// In normal form, after aliases; the path as it came where it has no normal form.
-    pub path: String,
+    pub(crate) path: String,
     /// The index of the route.
-    pub route: Option<usize>,
-    pub caller: Option<Rc<Caller>>,
-    pub outcome: Outcome,
+    pub(crate) route: Option<usize>,
+    pub(crate) caller: Option<Rc<Caller>>,
+    pub(crate) outcome: Outcome,
 }
 
 /// How it ends.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The gateway refuses it.
     Refused(Problem),
     /// The gateway answers `OPTIONS` itself.
@@ -62,30 +71,30 @@ pub enum Outcome {
 
 /// A request as its upstream would get it.
 #[derive(Debug)]
-pub struct Forwarded {
+pub(crate) struct Forwarded {
     /// The index of the upstream.
-    pub upstream: usize,
-    pub path_and_query: String,
+    pub(crate) upstream: usize,
+    pub(crate) path_and_query: String,
     /// With a stand-in for the assertion: a real one would be a credential.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// What the upstream would be told about the caller, if it asks for that.
-    pub assertion: Option<Assertion>,
+    pub(crate) assertion: Option<Assertion>,
 }
 
 /// Rehearses a request.
-pub fn rehearse(config: &Config, rehearsal: &Rehearsal, verify: Verify<'_>) -> Rehearsed {
+pub(crate) fn rehearse(config: &Config, rehearsal: &Rehearsal, verify: Verify<'_>) -> Rehearsed {
     let request = request(rehearsal);
     let path = request.path().to_owned();
     let context = RequestContext::from_headers(request.headers());
     // One of its own: no loop leads through a request that is not sent.
     let via = Pseudonym::new();
-    let mut incoming = match accept(config, &via, request, &context) {
+    let mut incoming = match accept::accept(config, &via, request, &context) {
         Ok(incoming) => incoming,
         Err(problem) => return Rehearsed { path, route: None, caller: None, outcome: Outcome::Refused(problem) },
     };
     let mut rehearsed =
         Rehearsed { path: incoming.path.clone(), route: None, caller: None, outcome: Outcome::Page(Builtin::Live) };
-    rehearsed.outcome = match find(config, &incoming) {
+    rehearsed.outcome = match find::find(config, &incoming) {
         Ok(Found::Answer(response)) => Outcome::Answered(response),
         Ok(Found::Builtin(page)) => Outcome::Page(page),
         Ok(Found::Route(index)) => {
@@ -107,9 +116,9 @@ fn forward(
     verify: Verify<'_>,
     caller: &mut Option<Rc<Caller>>,
 ) -> Result<Forwarded, Problem> {
-    let token = admit::wanted_token(route, incoming.request.headers())?;
+    let token = identify::wanted_token(route, incoming.request.headers())?;
     *caller = token.map(verify).transpose()?;
-    admit::authorize(route, caller.as_deref())?;
+    identify::authorize(route, caller.as_deref())?;
     admit::fits(route, incoming.request.headers())?;
     let identity = IdentityHeaders::new(config.identity_headers.iter().map(|(name, _)| name));
     let asks = config.upstreams[route.upstream].assertion.is_some();
@@ -125,7 +134,7 @@ fn forward(
 }
 
 /// The headers of the gateway's own answer; `None` where it does not answer itself.
-pub fn answered(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Option<(u16, HeaderMap)> {
+pub(crate) fn answered(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Option<(u16, HeaderMap)> {
     let mut fields = HeaderMap::new();
     let status = match &rehearsed.outcome {
         Outcome::Forwarded(_) => return None,
@@ -149,12 +158,12 @@ pub fn answered(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -
     Some((status, fields))
 }
 
-/// Looks at a rehearsed request as the table does.
-pub fn with_asked<T>(rehearsal: &Rehearsal, path: &str, look: impl FnOnce(&Asked<'_>) -> T) -> T {
+/// TickLimits at a rehearsed request as the table does.
+pub(crate) fn with_asked<T>(rehearsal: &Rehearsal, path: &str, look: impl FnOnce(&RouteQuery<'_>) -> T) -> T {
     let request = request(rehearsal);
-    let has_header = |name: &str, value: &str| accept::has_once(request.headers(), name, value);
-    let host = accept::host(&request);
-    look(&Asked { method: rehearsal.method.as_str(), path, host, has_header: &has_header })
+    let has_header = |name: &str, value: &str| find::has_once(request.headers(), name, value);
+    let host = find::host(&request);
+    look(&RouteQuery { method: rehearsal.method.as_str(), path, host, has_header: &has_header })
 }
 
 fn request(rehearsal: &Rehearsal) -> Request {
@@ -176,7 +185,7 @@ fn request(rehearsal: &Rehearsal) -> Request {
 }
 
 /// The header of a caller who is only supposed.
-pub fn supposed_token() -> (HeaderName, HeaderValue) {
+pub(crate) fn supposed_token() -> (HeaderName, HeaderValue) {
     (AUTHORIZATION, HeaderValue::from_static("Bearer supposed"))
 }
 
@@ -184,7 +193,7 @@ pub fn supposed_token() -> (HeaderName, HeaderValue) {
 ///
 /// # Errors
 /// No header can have this text.
-pub fn token(token: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(crate) fn token(token: &str) -> Result<(HeaderName, HeaderValue), String> {
     let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| "this is no token".to_owned())?;
     Ok((AUTHORIZATION, value))
 }

@@ -10,10 +10,13 @@ use std::{
 use chassis::config::StartError;
 use sha2::{Digest, Sha256};
 
-use crate::{config::Config, hooks::Hooks, server};
+use crate::{
+    config::{self, Config},
+    hooks::Hooks,
+};
 
 /// Gives the environment.
-pub type Environment = dyn Fn(&str) -> Option<String> + Send + Sync;
+pub(crate) type Environment = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// The hash of a file; `None` where it cannot be read.
 type Hash = Option<[u8; 32]>;
@@ -32,13 +35,13 @@ pub struct Fingerprint(Vec<(PathBuf, Hash)>);
 
 impl Source {
     /// The YAML at `path`.
-    pub fn new(path: PathBuf, environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(path: PathBuf, environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self { path, environment: Arc::new(environment), hooks: Hooks::default() }
     }
 
     /// The YAML may name these hooks.
     #[must_use]
-    pub fn naming(self, hooks: Hooks) -> Self {
+    pub(crate) fn naming(self, hooks: Hooks) -> Self {
         Self { hooks, ..self }
     }
 
@@ -54,19 +57,19 @@ impl Source {
             }
             value
         };
-        let config = server::load_with(&self.path, &lookup, &self.hooks);
+        let config = config::load_with(&self.path, &lookup, &self.hooks);
         (Fingerprint(files.into_inner().unwrap_or_else(PoisonError::into_inner)), config)
     }
 }
 
 impl Fingerprint {
     /// The same files as they are now. Follows symbolic links, which is how Kubernetes swaps a whole folder.
-    pub fn now(&self) -> Self {
+    pub(crate) fn now(&self) -> Self {
         Self(self.0.iter().map(|(path, _)| (path.clone(), hash_of(path))).collect())
     }
 
     /// The beginning of the hash over all of it, for people and metrics.
-    pub fn short(&self) -> String {
+    pub(crate) fn short(&self) -> String {
         let all = self.0.iter().fold(Sha256::new(), |all, (_, hash)| all.chain_update(hash.unwrap_or_default()));
         all.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }

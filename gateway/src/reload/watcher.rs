@@ -11,18 +11,16 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{
-    Live,
-    source::{Fingerprint, Source},
-};
+use super::source::{Fingerprint, Source};
+use crate::runtime::current::CurrentSnapshot;
 
 /// A change is in force after one or two of these; reading a file this often costs nothing.
 const POLL: Duration = Duration::from_millis(500);
 
 /// Watches one source for one gateway.
-pub struct ConfigWatcher {
+pub(crate) struct ConfigWatcher {
     source: Source,
-    live: Arc<Live>,
+    live: Arc<CurrentSnapshot>,
     /// What was read last, right or wrong: a mistake is reported once.
     read: Fingerprint,
     /// What was seen at the last look, where it differs from what was read.
@@ -33,13 +31,13 @@ pub struct ConfigWatcher {
 impl ConfigWatcher {
     /// A watcher for a gateway that began with what has this fingerprint. SIGHUP is listened for from now on: nobody who
     /// sees a gateway that is ready shall end it by asking for a reload. Runs inside a tokio runtime.
-    pub fn new(source: Source, live: Arc<Live>, read: Fingerprint) -> Self {
+    pub(crate) fn new(source: Source, live: Arc<CurrentSnapshot>, read: Fingerprint) -> Self {
         live.current().process.reload.began(read.short());
         Self { source, live, read, seen: None, hangup: hangup() }
     }
 
     /// Watches for as long as it is polled.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut ticks = interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 /// Which host a route is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostPattern {
+pub(crate) enum HostPattern {
     /// This host.
     Exact(String),
     /// Every host that has one label before this one: `*.example.com` is for `a.example.com`, but neither for
@@ -14,7 +14,7 @@ pub enum HostPattern {
 
 impl HostPattern {
     /// Whether a request for this host is meant.
-    pub fn is_for(&self, host: &str) -> bool {
+    pub(crate) fn is_for(&self, host: &str) -> bool {
         let host = comparable(host);
         match self {
             Self::Exact(known) => *known == *host,
@@ -23,7 +23,7 @@ impl HostPattern {
     }
 
     /// A host that this is for.
-    pub fn sample(&self) -> String {
+    pub(crate) fn sample(&self) -> String {
         match self {
             Self::Exact(host) => host.clone(),
             Self::Below(parent) => format!("any.{parent}"),
@@ -61,15 +61,15 @@ impl fmt::Display for HostPattern {
 
 /// The host and the headers that a route is for. Nothing is for every request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Conditions {
-    pub host: Option<HostPattern>,
+pub(crate) struct Conditions {
+    pub(crate) host: Option<HostPattern>,
     /// Names in lower case, each once, with the value that the request must have.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Conditions {
     /// Whether one request could have the headers of both.
-    pub(super) fn headers_agree(&self, other: &Self) -> bool {
+    pub(crate) fn headers_agree(&self, other: &Self) -> bool {
         let differs = |(name, value): &(String, String)| other.headers.iter().any(|(n, v)| n == name && v != value);
         !self.headers.iter().any(differs)
     }
@@ -85,26 +85,27 @@ impl fmt::Display for Conditions {
 
 /// A request, as far as routes look at it.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
-    pub method: &'a str,
+pub(crate) struct RouteQuery<'a> {
+    pub(crate) method: &'a str,
     /// In normal form, after aliases.
-    pub path: &'a str,
+    pub(crate) path: &'a str,
     /// As in the `Host` field, with or without a port; empty where there is none.
-    pub host: &'a str,
+    pub(crate) host: &'a str,
     /// Whether the request has this header exactly once and with exactly this value. A repeated header is ambiguous.
-    pub has_header: &'a dyn Fn(&str, &str) -> bool,
+    pub(crate) has_header: &'a dyn Fn(&str, &str) -> bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RouteQuery<'a> {
     /// A request without a host and without headers.
-    pub fn plain(method: &'a str, path: &'a str) -> Self {
+    #[cfg(test)]
+    pub(crate) fn plain(method: &'a str, path: &'a str) -> Self {
         Self { method, path, host: "", has_header: &|_, _| false }
     }
 }
 
 /// A host in the form in which hosts are compared: lower case, without the port and the dot of the root. Hosts that are
 /// in this form already cost no allocation.
-pub(super) fn comparable(host: &str) -> Cow<'_, str> {
+pub(crate) fn comparable(host: &str) -> Cow<'_, str> {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) | None => host,

@@ -5,32 +5,12 @@
 use std::collections::HashMap;
 
 use super::{
-    condition::{Asked, Conditions, HostPattern, comparable},
-    table::{Conflict, Methods},
+    condition::{HostPattern, RouteQuery, comparable},
+    entry::{Conflict, Entry},
 };
 
-/// One route at its place in the table.
-#[derive(Clone, Debug)]
-pub struct Entry<T> {
-    pub methods: Methods,
-    pub conditions: Conditions,
-    pub route: T,
-}
-
-impl<T> Entry<T> {
-    /// Whether the request is for the host that this route is for.
-    pub fn host_holds(&self, asked: &Asked<'_>) -> bool {
-        self.conditions.host.as_ref().is_none_or(|host| host.is_for(asked.host))
-    }
-
-    /// Whether the request has the headers that this route is for.
-    pub fn headers_hold(&self, asked: &Asked<'_>) -> bool {
-        self.conditions.headers.iter().all(|(name, value)| (asked.has_header)(name, value))
-    }
-}
-
 #[derive(Debug)]
-pub(super) struct Leaf<T> {
+pub(crate) struct Leaf<T> {
     exact: HashMap<String, Vec<Entry<T>>>,
     below: HashMap<String, Vec<Entry<T>>>,
     any: Vec<Entry<T>>,
@@ -44,7 +24,7 @@ impl<T> Default for Leaf<T> {
 
 impl<T: Copy> Leaf<T> {
     /// Adds a route; those with more headers stand first.
-    pub(super) fn insert(&mut self, entry: Entry<T>) -> Result<(), Conflict<T>> {
+    pub(crate) fn insert(&mut self, entry: Entry<T>) -> Result<(), Conflict<T>> {
         let routes = match &entry.conditions.host {
             Some(HostPattern::Exact(host)) => self.exact.entry(host.clone()).or_default(),
             Some(HostPattern::Below(parent)) => self.below.entry(parent.clone()).or_default(),
@@ -60,7 +40,7 @@ impl<T: Copy> Leaf<T> {
     }
 
     /// The routes for the host of a request, the most specific first.
-    pub(super) fn for_host(&self, asked: &Asked<'_>) -> impl Iterator<Item = &Entry<T>> {
+    pub(crate) fn for_host(&self, asked: &RouteQuery<'_>) -> impl Iterator<Item = &Entry<T>> {
         let (mut exact, mut below): (&[Entry<T>], &[Entry<T>]) = (&[], &[]);
         if !self.exact.is_empty() || !self.below.is_empty() {
             let host = comparable(asked.host);
@@ -71,14 +51,14 @@ impl<T: Copy> Leaf<T> {
     }
 
     /// The first route that a request meets.
-    pub(super) fn find(&self, asked: &Asked<'_>) -> Option<T> {
+    pub(crate) fn find(&self, asked: &RouteQuery<'_>) -> Option<T> {
         self.for_host(asked)
             .find(|entry| entry.methods.allow(asked.method) && entry.headers_hold(asked))
             .map(|entry| entry.route)
     }
 
     /// Every route, for whatever host.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Entry<T>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Entry<T>> {
         self.exact.values().chain(self.below.values()).flatten().chain(&self.any)
     }
 }
@@ -99,7 +79,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::routing::table::{Lookup, Table};
+    use crate::routing::{
+        condition::Conditions,
+        entry::Methods,
+        table::{Lookup, Table},
+    };
 
     fn entry(host: &str, headers: &[(&str, &str)], route: usize) -> Entry<usize> {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -142,7 +126,7 @@ mod tests {
             ("a.example.com", &[("v", "2"), ("w", "1")], 4),
         ] {
             let has_header = |name: &str, value: &str| headers.contains(&(name, value));
-            let asked = Asked { method: "GET", path: "/x", host, has_header: &has_header };
+            let asked = RouteQuery { method: "GET", path: "/x", host, has_header: &has_header };
             assert_eq!(table.find(&asked), Lookup::Found(expected), "{host} {headers:?}");
         }
     }
@@ -150,7 +134,7 @@ mod tests {
     #[test]
     fn a_route_for_another_host_has_no_methods_to_offer() {
         let table = conditional(&[("a.example.com", &[])]).unwrap();
-        let asked = |host| Asked { host, ..Asked::plain("POST", "/x") };
+        let asked = |host| RouteQuery { host, ..RouteQuery::plain("POST", "/x") };
         assert_eq!(table.find(&asked("b.example.com")), Lookup::Unknown);
         assert_eq!(table.find(&asked("a.example.com")), Lookup::OtherMethods("GET, HEAD, OPTIONS".to_owned()));
     }
@@ -192,7 +176,7 @@ mod tests {
                 }
             }
             let has_header = |name: &str, value: &str| sent.get(name).is_some_and(|held| held == value);
-            let asked = Asked { method: "GET", path: "/x", host: HOSTS[host], has_header: &has_header };
+            let asked = RouteQuery { method: "GET", path: "/x", host: HOSTS[host], has_header: &has_header };
             let rank = |entry: &Entry<usize>| {
                 let host = match &entry.conditions.host {
                     None => 0,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Why a path has no normal form. All of them are answered 400: guessing is how filters are passed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathError {
+pub(crate) enum PathError {
     /// It does not begin with `/`.
     Relative,
     /// `%` without two hexadecimal digits.
@@ -19,7 +19,7 @@ pub enum PathError {
 
 impl PathError {
     /// What the client is told.
-    pub const fn detail(self) -> &'static str {
+    pub(crate) const fn detail(self) -> &'static str {
         match self {
             Self::Relative => "the path must begin with `/`",
             Self::BadEscape => "the path has a `%` that is not followed by two hexadecimal digits",
@@ -32,15 +32,15 @@ impl PathError {
 
 /// What slashes in a path mean. Package registries and object stores have names with slashes in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PathOptions {
-    pub encoded_slash: EncodedSlash,
+pub(crate) struct PathOptions {
+    pub(crate) encoded_slash: EncodedSlash,
     /// Whether `//` is `/`.
-    pub merge_slashes: bool,
+    pub(crate) merge_slashes: bool,
 }
 
 /// What becomes of `%2F`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EncodedSlash {
+pub(crate) enum EncodedSlash {
     Refuse,
     /// It stays as it is, part of a segment.
     Keep,
@@ -50,7 +50,7 @@ pub enum EncodedSlash {
 
 impl PathOptions {
     /// All that a route can have beside the default.
-    pub const LENIENT: [Self; 3] = [
+    pub(crate) const LENIENT: [Self; 3] = [
         Self { encoded_slash: EncodedSlash::Keep, merge_slashes: false },
         Self { encoded_slash: EncodedSlash::Keep, merge_slashes: true },
         Self { encoded_slash: EncodedSlash::Refuse, merge_slashes: false },
@@ -64,7 +64,7 @@ impl Default for PathOptions {
 }
 
 /// Whether options would make a difference.
-pub fn has_disputed_slashes(path: &str) -> bool {
+pub(crate) fn has_disputed_slashes(path: &str) -> bool {
     path.contains("//") || path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f"))
 }
 
@@ -72,7 +72,7 @@ pub fn has_disputed_slashes(path: &str) -> bool {
 ///
 /// # Errors
 /// See [`PathError`].
-pub fn normalize(path: &str) -> Result<Cow<'_, str>, PathError> {
+pub(crate) fn normalize(path: &str) -> Result<Cow<'_, str>, PathError> {
     normalize_with(path, PathOptions::default())
 }
 
@@ -81,7 +81,7 @@ pub fn normalize(path: &str) -> Result<Cow<'_, str>, PathError> {
 ///
 /// # Errors
 /// See [`PathError`].
-pub fn normalize_with(path: &str, options: PathOptions) -> Result<Cow<'_, str>, PathError> {
+pub(crate) fn normalize_with(path: &str, options: PathOptions) -> Result<Cow<'_, str>, PathError> {
     if !path.starts_with('/') {
         return Err(PathError::Relative);
     }

@@ -6,7 +6,7 @@ use super::path;
 
 /// One segment of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Segment {
+pub(crate) enum Segment {
     /// This text.
     Literal(String),
     /// One segment, not empty, by this name.
@@ -17,19 +17,19 @@ pub enum Segment {
 
 /// A path with places to fill.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     text: String,
     segments: Vec<Segment>,
 }
 
 impl Pattern {
     /// The segments between the slashes.
-    pub fn segments(&self) -> &[Segment] {
+    pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
     /// The names that it gives to parts of a path.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
             Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
@@ -37,12 +37,12 @@ impl Pattern {
     }
 
     /// As it was written.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The parts of a path that this pattern matches, in the order of [`names`](Self::names).
-    pub fn captures<'p>(&self, path: &'p str) -> Vec<&'p str> {
+    pub(crate) fn captures<'p>(&self, path: &'p str) -> Vec<&'p str> {
         let mut captured = Vec::new();
         let mut rest = path.strip_prefix('/').unwrap_or(path);
         for segment in &self.segments {
@@ -58,7 +58,7 @@ impl Pattern {
     }
 
     /// This pattern with its places filled, in order.
-    pub fn fill(&self, mut value_of: impl FnMut(&str) -> String) -> String {
+    pub(crate) fn fill(&self, mut value_of: impl FnMut(&str) -> String) -> String {
         self.segments.iter().fold(String::new(), |mut path, segment| {
             path.push('/');
             match segment {
@@ -133,8 +133,9 @@ mod tests {
 
     use super::*;
     use crate::routing::{
-        condition::{Asked, Conditions},
-        table::{Entry, Lookup, Methods, Table},
+        condition::{Conditions, RouteQuery},
+        entry::{Entry, Methods},
+        table::{Lookup, Table},
     };
 
     #[test]
@@ -171,7 +172,7 @@ mod tests {
             let mut table = Table::default();
             let entry = Entry { methods: Methods::Any, conditions: Conditions::default(), route: () };
             table.insert(&pattern, entry).unwrap();
-            if table.find(&Asked::plain("GET", &path)) == Lookup::Found(()) {
+            if table.find(&RouteQuery::plain("GET", &path)) == Lookup::Found(()) {
                 let mut captured = pattern.captures(&path).into_iter();
                 let filled = pattern.fill(|_| captured.next().unwrap_or_default().to_owned());
                 prop_assert_eq!(filled, if path.is_empty() { "/".to_owned() } else { path });

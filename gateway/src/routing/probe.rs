@@ -9,7 +9,7 @@ use super::pattern::{Pattern, Segment};
 const PATHS_MAX: usize = 100_000;
 
 /// One path for each set of these patterns that some path matches together; `None` where there would be too many.
-pub fn paths<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Option<Vec<String>> {
+pub(crate) fn paths<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Option<Vec<String>> {
     let alive: Vec<&[Segment]> = patterns.map(Pattern::segments).collect();
     let mut walk = Walk { fresh: fresh(&alive), paths: Vec::new() };
     walk.step(&alive, "").then_some(walk.paths)
@@ -84,8 +84,9 @@ mod tests {
 
     use super::*;
     use crate::routing::{
-        condition::{Asked, Conditions},
-        table::{Entry, Lookup, Methods, Table},
+        condition::{Conditions, RouteQuery},
+        entry::{Entry, Methods},
+        table::{Lookup, Table},
     };
 
     fn parsed(texts: &[String]) -> Vec<Pattern> {
@@ -113,7 +114,7 @@ mod tests {
                 let entry = Entry { methods: Methods::Any, conditions: Conditions::default(), route };
                 let _ = table.insert(pattern, entry);
             }
-            let reached = |path: &str| table.find(&Asked::plain("GET", path));
+            let reached = |path: &str| table.find(&RouteQuery::plain("GET", path));
             let probes = paths(patterns.iter()).unwrap();
             let found = reached(&path);
             prop_assert!(found == Lookup::Unknown || probes.iter().any(|probe| reached(probe) == found), "{:?}", probes);

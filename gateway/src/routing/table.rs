@@ -6,65 +6,16 @@
 
 use std::collections::HashMap;
 
-pub use super::leaf::Entry;
 use super::{
-    condition::Asked,
+    condition::RouteQuery,
+    entry::{Conflict, Entry},
     leaf::Leaf,
     pattern::{Pattern, Segment},
 };
 
-/// The methods of a route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Methods {
-    Any,
-    /// In the order they were written. GET brings HEAD with it.
-    Only(Vec<String>),
-}
-
-impl Methods {
-    /// Whether a request of this method is meant. GET implies HEAD (RFC 9110, section 9.3.2).
-    pub fn allow(&self, method: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Only(methods) => methods.iter().any(|m| m == method || (m == "GET" && method == "HEAD")),
-        }
-    }
-
-    /// Gives each method that is named, HEAD after GET.
-    fn each<'a>(&'a self, mut give: impl FnMut(&'a str)) {
-        let Self::Only(methods) = self else { return };
-        for method in methods {
-            give(method);
-            if method == "GET" {
-                give("HEAD");
-            }
-        }
-    }
-
-    /// A method that both have.
-    pub(super) fn overlap(&self, other: &Self) -> Option<String> {
-        match (self, other) {
-            (Self::Any, Self::Any) => Some("every method".to_owned()),
-            (Self::Any, Self::Only(methods)) | (Self::Only(methods), Self::Any) => methods.first().cloned(),
-            (Self::Only(methods), Self::Only(_)) => methods.iter().find(|method| other.allow(method)).cloned(),
-        }
-    }
-}
-
-/// Two routes that could match the same request.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Conflict<T> {
-    /// The route that was there first.
-    pub other: T,
-    /// A method that both have.
-    pub method: String,
-    /// A header that only the other names, where a request that has the headers of both is what both could match.
-    pub by_headers: Option<String>,
-}
-
 /// What a table says about a request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Lookup<T> {
+pub(crate) enum Lookup<T> {
     /// This route.
     Found(T),
     /// The path is known, but not with this method; these are (`GET, HEAD, …`).
@@ -75,7 +26,7 @@ pub enum Lookup<T> {
 
 /// Routes by path, host, headers and method. `T` names a route; the table knows nothing else of it.
 #[derive(Debug)]
-pub struct Table<T> {
+pub(crate) struct Table<T> {
     root: Branch<T>,
 }
 
@@ -104,7 +55,7 @@ impl<T: Copy> Table<T> {
     ///
     /// # Errors
     /// A route that is already there could match the same request.
-    pub fn insert(&mut self, pattern: &Pattern, entry: Entry<T>) -> Result<(), Conflict<T>> {
+    pub(crate) fn insert(&mut self, pattern: &Pattern, entry: Entry<T>) -> Result<(), Conflict<T>> {
         let mut branch = &mut self.root;
         let mut ends_in_rest = false;
         for segment in pattern.segments() {
@@ -119,7 +70,7 @@ impl<T: Copy> Table<T> {
     }
 
     /// Finds the most specific route for a request: by path first, then by host, then by the number of headers.
-    pub fn find(&self, asked: &Asked<'_>) -> Lookup<T> {
+    pub(crate) fn find(&self, asked: &RouteQuery<'_>) -> Lookup<T> {
         let mut found = None;
         self.visit(asked.path, &mut |leaf| {
             found = leaf.find(asked);
@@ -131,7 +82,7 @@ impl<T: Copy> Table<T> {
         }
     }
 
-    fn other_methods(&self, asked: &Asked<'_>) -> Lookup<T> {
+    fn other_methods(&self, asked: &RouteQuery<'_>) -> Lookup<T> {
         let mut allowed: Vec<&str> = Vec::new();
         self.visit(asked.path, &mut |leaf| {
             for entry in leaf.for_host(asked).filter(|entry| entry.headers_hold(asked)) {
@@ -151,7 +102,7 @@ impl<T: Copy> Table<T> {
     }
 
     /// Every route whose pattern has this path, the most specific pattern first, whatever else it asks for.
-    pub fn at(&self, path: &str) -> Vec<&Entry<T>> {
+    pub(crate) fn at(&self, path: &str) -> Vec<&Entry<T>> {
         let mut entries = Vec::new();
         self.visit(path, &mut |leaf| {
             entries.extend(leaf.all());
@@ -185,7 +136,7 @@ impl<T> Branch<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::condition::Conditions;
+    use crate::routing::{condition::Conditions, entry::Methods};
 
     fn only(methods: &[&str]) -> Methods {
         Methods::Only(methods.iter().map(|method| (*method).to_owned()).collect())
@@ -232,7 +183,7 @@ mod tests {
             ("GET", "/nothing", Lookup::Unknown),
             ("GET", "/api", Lookup::Unknown),
         ] {
-            assert_eq!(table().find(&Asked::plain(method, path)), expected, "{method} {path}");
+            assert_eq!(table().find(&RouteQuery::plain(method, path)), expected, "{method} {path}");
         }
     }
 

@@ -16,7 +16,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The client speaks no TLS that we do, not in time, or has no certificate where one is asked for.
-pub async fn accept(stream: TcpStream, tls: Option<&ServerTls>) -> io::Result<(Stream, Protocol, Option<SocketAddr>)> {
+pub(crate) async fn accept(
+    stream: TcpStream,
+    tls: Option<&ServerTls>,
+) -> io::Result<(Stream, Protocol, Option<SocketAddr>)> {
     let peer = stream.peer_addr().ok();
     // The head of an answer and its body often come apart: without this the second would wait, up to 40 ms, until the client
     // has acknowledged the first.

@@ -10,28 +10,28 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
 
 use super::{
     pem,
-    renewed::{Contents, Files, Renewed},
+    renewed::{Contents, FileBacked, Files},
 };
 
 /// The certificate with which the gateway shows who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientIdentity {
-    pub cert: PathBuf,
-    pub key: PathBuf,
+pub(crate) struct ClientIdentity {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// How an upstream is spoken to. Whether its certificate is verified cannot be chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpstreamTlsSettings {
+pub(crate) struct UpstreamTlsSettings {
     /// File of the authority that vouches for it, where that is none that the world knows.
-    pub ca: Option<PathBuf>,
-    pub identity: Option<ClientIdentity>,
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) identity: Option<ClientIdentity>,
     /// The name in its certificate, where that is not the host of the target.
-    pub server_name: Option<ServerName<'static>>,
+    pub(crate) server_name: Option<ServerName<'static>>,
 }
 
 /// What the next connection is made with.
-pub type ClientTls = Renewed<UpstreamTlsSettings>;
+pub(crate) type ClientTls = FileBacked<UpstreamTlsSettings>;
 
 impl Files for UpstreamTlsSettings {
     type Made = ClientConfig;
@@ -72,7 +72,7 @@ impl Files for UpstreamTlsSettings {
 ///
 /// # Errors
 /// Names the file and the reason.
-pub fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let settings = UpstreamTlsSettings { ca: ca.map(Path::to_owned), ..UpstreamTlsSettings::default() };
     Ok(ClientTls::load(&settings, SystemTime::now())?.current())
 }

@@ -1,11 +1,11 @@
 //! TLS in both directions, with rustls: certificates, keys and authorities from PEM files. Knows no HTTP.
 
-pub mod accept;
-pub mod server;
+pub(crate) mod accept;
+pub(crate) mod server;
 
-pub mod client;
+pub(crate) mod client;
 
-pub mod stream;
+pub(crate) mod stream;
 
-pub mod pem;
-pub mod renewed;
+pub(crate) mod pem;
+pub(crate) mod renewed;

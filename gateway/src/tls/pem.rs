@@ -14,7 +14,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 ///
 /// # Errors
 /// Names the file and the reason.
-pub fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let describe = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     if fs::metadata(path).map_err(describe)?.len() > FILE_BYTES_MAX {
         return Err(format!("{} is too large for a PEM file", path.display()));
@@ -26,7 +26,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// Names the file and the reason; none at all is one.
-pub fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = certificates.map_err(|error| format!("{} is no PEM file: {error}", path.display()))?;
     if certificates.is_empty() {
@@ -39,7 +39,7 @@ pub fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'stati
 ///
 /// # Errors
 /// Names the file; never shows what is in it.
-pub fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+pub(crate) fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem)
         .map_err(|_| format!("{} holds no private key (BEGIN PRIVATE KEY)", path.display()))
 }
@@ -48,7 +48,7 @@ pub fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, St
 ///
 /// # Errors
 /// Names the file and the reason.
-pub fn authorities(path: &Path, pem: &[u8]) -> Result<RootCertStore, String> {
+pub(crate) fn authorities(path: &Path, pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path, pem)? {
         roots

@@ -19,7 +19,7 @@ use x509_cert::der::Decode;
 
 use super::{
     pem,
-    renewed::{Contents, Files, Renewed},
+    renewed::{Contents, FileBacked, Files},
 };
 
 /// A certificate that will expire so soon should have been renewed: Let's Encrypt's are renewed 30 days before.
@@ -27,30 +27,30 @@ const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// What the public listener shows and asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsSettings {
+pub(crate) struct TlsSettings {
     /// The first is for clients that name no server, or one that no certificate is for.
-    pub certificates: Vec<CertificateFiles>,
-    pub min_version: MinVersion,
+    pub(crate) certificates: Vec<CertificateFiles>,
+    pub(crate) min_version: MinVersion,
     /// Clients must have a certificate of this authority.
-    pub client_ca: Option<PathBuf>,
+    pub(crate) client_ca: Option<PathBuf>,
 }
 
 /// A certificate, with its chain, and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFiles {
-    pub cert: PathBuf,
-    pub key: PathBuf,
+pub(crate) struct CertificateFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// The oldest TLS that is spoken. Older ones than these are broken (RFC 8996).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MinVersion {
+pub(crate) enum MinVersion {
     Tls12,
     Tls13,
 }
 
 /// What the next connection is accepted with.
-pub type ServerTls = Renewed<TlsSettings>;
+pub(crate) type ServerTls = FileBacked<TlsSettings>;
 
 impl Files for TlsSettings {
     type Made = ServerConfig;

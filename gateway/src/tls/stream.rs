@@ -12,7 +12,7 @@ use tokio_rustls::TlsStream;
 
 /// What the bytes to a peer go through.
 #[derive(Debug)]
-pub enum Stream {
+pub(crate) enum Stream {
     Plain(TcpStream),
     /// Boxed, since it is thirty times as large.
     Tls(Box<TlsStream<TcpStream>>),
@@ -20,12 +20,12 @@ pub enum Stream {
 
 impl Stream {
     /// A handshake has ended well.
-    pub fn tls(stream: impl Into<TlsStream<TcpStream>>) -> Self {
+    pub(crate) fn tls(stream: impl Into<TlsStream<TcpStream>>) -> Self {
         Self::Tls(Box::new(stream.into()))
     }
 
     /// Whether bytes have come, or the end; of TLS, only once nothing is left of what came before.
-    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tcp().poll_read_ready(cx)
     }
 

@@ -1,57 +1,34 @@
 //! Checks the targets of the upstreams: an actor, one for the process, that asks each target how it is and publishes
 //! what it learnt. Knows no requests of clients.
 
-use std::{
-    sync::{Arc, Weak, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::{Arc, Weak, atomic::Ordering};
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use actix_http::{Method, header::HeaderMap};
 use tokio::time::timeout;
 
 use super::{
-    Inner, Upstream,
-    client::{Client, Outgoing},
+    handle::{Inner, Upstream},
+    settings::HealthSettings,
     target::Health,
+    wire::client::{Client, Outgoing},
 };
 
 /// The body of a health page is not looked at; a longer one closes the connection.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// How targets are asked for their health.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthSettings {
-    /// Answers 2xx where the target is well.
-    pub path: String,
-    /// From the end of one check to the next.
-    pub interval: Duration,
-    pub timeout: Duration,
-    /// So many good answers in a row bring a target back.
-    pub healthy: u32,
-    /// So many bad ones take it out.
-    pub unhealthy: u32,
-}
-
-impl HealthSettings {
-    /// The usual for this path.
-    pub fn at(path: String) -> Self {
-        Self { path, interval: Duration::from_secs(2), timeout: Duration::from_secs(1), healthy: 1, unhealthy: 3 }
-    }
-}
-
 /// Checks the health of upstreams as long as they live.
 #[derive(Clone, Debug)]
-pub struct HealthMonitor(Addr<Monitor>);
+pub(crate) struct HealthMonitor(Addr<Monitor>);
 
 impl HealthMonitor {
     /// Starts the monitor in this thread.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Monitor.start())
     }
 
     /// Checks the targets of an upstream from now on, until the last handle to it is gone. Asking twice does nothing.
-    pub fn watch(&self, upstream: &Upstream) {
+    pub(crate) fn watch(&self, upstream: &Upstream) {
         if upstream.settings().health.is_some() && !upstream.0.watched.swap(true, Ordering::Relaxed) {
             self.0.do_send(Watch(Arc::downgrade(&upstream.0)));
         }

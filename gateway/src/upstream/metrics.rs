@@ -5,13 +5,16 @@ use std::fmt;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use super::{Status, Upstream, target::TargetStatus};
+use super::{
+    handle::{Status, Upstream},
+    target::TargetStatus,
+};
 
 /// Tells the state of the upstreams that `current` gives.
-pub struct UpstreamCollector<F>(pub F);
+pub(crate) struct UpstreamCollector<F>(pub(crate) F);
 
 impl<F> fmt::Debug for UpstreamCollector<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,6 +26,7 @@ impl<F: Fn() -> Vec<Upstream> + Send + Sync + 'static> Collector for UpstreamCol
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let all: Vec<Status> = (self.0)().iter().map(Upstream::status).collect();
         let encoder = &mut encoder;
+        failures(encoder, &all)?;
         upstreams(encoder, &all, "gateway_upstream_in_flight", "Requests under way", |s| gauge(s.in_flight))?;
         upstreams(encoder, &all, "gateway_upstream_in_flight_max", "Requests that there is room for", |s| {
             gauge(s.in_flight_max)
@@ -44,6 +48,18 @@ fn gauge(value: usize) -> ConstGauge<i64> {
 
 fn counter(value: u64) -> ConstCounter<u64> {
     ConstCounter::new(value)
+}
+
+fn failures(encoder: &mut DescriptorEncoder<'_>, all: &[Status]) -> fmt::Result {
+    let help = "Attempts that got no answer, by upstream and kind";
+    let mut family = encoder.encode_descriptor("gateway_upstream_failures", help, None, MetricType::Counter)?;
+    for status in all {
+        for (kind, count) in &status.failures {
+            let labels = [("upstream", status.name.as_str()), ("kind", kind)];
+            counter(*count).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
 }
 
 fn upstreams<M: EncodeMetric>(

@@ -11,15 +11,18 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    balance,
-    breaker::{Breaker, BreakerSettings, Entry, Gate, Outcome},
+    decide::{
+        balance,
+        breaker::{Admission, Breaker, BreakerSettings, Gate},
+        outcome::Outcome,
+    },
+    settings::TargetSettings,
 };
-use crate::config::TargetSettings;
 
 /// What the active checks say of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Health {
+pub(crate) enum Health {
     /// Not checked (yet); it counts as well.
     Unknown,
     Healthy,
@@ -29,7 +32,7 @@ pub enum Health {
 /// What passive observation says of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum BreakerState {
+pub(crate) enum BreakerState {
     Closed,
     Open,
     /// Its time is over: one request tries.
@@ -38,23 +41,23 @@ pub enum BreakerState {
 
 /// A target as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TargetStatus {
-    pub address: String,
-    pub weight: u32,
-    pub in_flight: usize,
-    pub health: Health,
-    pub breaker: BreakerState,
+pub(crate) struct TargetStatus {
+    pub(crate) address: String,
+    pub(crate) weight: u32,
+    pub(crate) in_flight: usize,
+    pub(crate) health: Health,
+    pub(crate) breaker: BreakerState,
     /// Requests sent to it so far.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Those among them that failed by its fault.
-    pub failures: u64,
+    pub(crate) failures: u64,
 }
 
 /// The live state of a target.
 #[derive(Debug)]
-pub(super) struct Target {
-    pub(super) settings: TargetSettings,
-    pub(super) hash: u64,
+pub(crate) struct Target {
+    pub(crate) settings: TargetSettings,
+    pub(crate) hash: u64,
     in_flight: AtomicUsize,
     requests: AtomicU64,
     failures: AtomicU64,
@@ -75,7 +78,7 @@ impl Published {
 }
 
 impl Target {
-    pub(super) fn new(settings: TargetSettings, breaker: Option<&BreakerSettings>) -> Self {
+    pub(crate) fn new(settings: TargetSettings, breaker: Option<&BreakerSettings>) -> Self {
         Self {
             hash: balance::hash(settings.address.authority.as_str().as_bytes()),
             settings,
@@ -89,7 +92,7 @@ impl Target {
         }
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         match self.health.load(Ordering::Relaxed) {
             0 => Health::Unknown,
             1 => Health::Healthy,
@@ -97,16 +100,16 @@ impl Target {
         }
     }
 
-    pub(super) fn set_health(&self, healthy: bool) {
+    pub(crate) fn set_health(&self, healthy: bool) {
         self.health.store(if healthy { 1 } else { 2 }, Ordering::Relaxed);
     }
 
-    pub(super) fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
 
     /// How long the breaker is shut yet; zero where it lets somebody in.
-    pub(super) fn shut_for(&self, now: Instant) -> Duration {
+    pub(crate) fn shut_for(&self, now: Instant) -> Duration {
         /// A probe is on its way, which will not take much longer.
         const PROBING: Duration = Duration::from_secs(1);
         match self.gate.load(Ordering::Relaxed) {
@@ -116,16 +119,16 @@ impl Target {
     }
 
     /// Lets a request in; `None` where the breaker has let another one try just now. `forced` asks no breaker.
-    pub(super) fn enter(&self, forced: bool, now: Instant) -> Option<Entry> {
+    pub(crate) fn enter(&self, forced: bool, now: Instant) -> Option<Admission> {
         let closed = self.gate.load(Ordering::Relaxed) == Published::CLOSED;
         let entry = match &self.breaker {
             Some(breaker) if !closed => {
                 let mut breaker = breaker.lock().unwrap_or_else(PoisonError::into_inner);
                 let entry = breaker.enter(self.since_epoch(now));
                 self.publish(breaker.gate());
-                entry.or(forced.then_some(Entry::Normal))?
+                entry.or(forced.then_some(Admission::Normal))?
             }
-            Some(_) | None => Entry::Normal,
+            Some(_) | None => Admission::Normal,
         };
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -133,7 +136,7 @@ impl Target {
     }
 
     /// Takes note of an outcome. Whether the target was taken out by it.
-    pub(super) fn judge(&self, entry: Entry, outcome: Outcome, now: Instant) -> bool {
+    pub(crate) fn judge(&self, entry: Admission, outcome: Outcome, now: Instant) -> bool {
         if outcome == Outcome::Failure {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -145,7 +148,7 @@ impl Target {
         before == Gate::Closed && breaker.gate() != Gate::Closed
     }
 
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -166,7 +169,7 @@ impl Target {
         self.gate.store(published, Ordering::Relaxed);
     }
 
-    pub(super) fn status(&self, now: Instant) -> TargetStatus {
+    pub(crate) fn status(&self, now: Instant) -> TargetStatus {
         let breaker = match self.gate.load(Ordering::Relaxed) {
             Published::CLOSED => BreakerState::Closed,
             Published::PROBING => BreakerState::HalfOpen,

@@ -31,6 +31,22 @@ fn check_lists_the_public_routes_of_a_good_file() {
 }
 
 #[test]
+fn only_login_is_public_among_the_routes_of_this_stack() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("g.yaml"), gateway::STACK_YAML).unwrap();
+    let key = "k".repeat(32);
+    let environment = [
+        ("GATEWAY_KEY_DIR", "keys"),
+        ("INTERNAL_KEY", key.as_str()),
+        ("USERS_SERVICE_URL", "http://127.0.0.1:1"),
+        ("ORDERS_SERVICE_URL", "http://127.0.0.1:1"),
+    ];
+    let output = gateway(dir.path(), &["check", "g.yaml", "--json"], &environment);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["ok"], &report["public"]), (&true.into(), &serde_json::json!(["POST /api/login"])), "{report}");
+}
+
+#[test]
 fn check_and_serve_report_every_mistake_and_exit_64() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("g.yaml"), YAML.replace("auth: public", "atuh: public").replace("to: u,", "to: v,"))

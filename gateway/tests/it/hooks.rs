@@ -9,11 +9,8 @@ use chassis::{
     problem::{Code, Problem},
     testing::{Call, get, post},
 };
-use gateway::{
-    Gateway as Embedded,
-    auth::{bearer, issuer::Subject},
-};
-use serde_json::json;
+use gateway::{Gateway as Embedded, bearer};
+use serde_json::{Value, json};
 
 use crate::fixture::{Gateway, SECRET, Upstream};
 
@@ -77,8 +74,7 @@ fn embedded(upstream: &Upstream) -> Gateway {
     let name = HeaderName::from_static("x-fine");
     let builder = Embedded::builder()
         .post("own-login", |request, mut answer| async move {
-            let trust = request.trust.as_ref().ok_or_else(Problem::not_found)?;
-            let (token, _) = trust.issue(&Subject { id: 7, user_type: "own" }, std::time::SystemTime::now())?;
+            let (token, _) = request.issue_token(7, "own")?;
             answer.body = token.into();
             Ok(answer)
         })
@@ -156,7 +152,10 @@ fn an_answer_that_is_too_large_or_cut_short_is_not_post_processed() {
 #[test]
 fn the_example_of_other_services_is_right() {
     let yaml = include_str!("../../examples/other-services.yaml");
-    let config = gateway::config::Config::load(yaml, &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
-    let public: Vec<_> = config.routes.iter().filter(|route| route.policy.is_public()).map(|r| &r.name).collect();
-    assert_eq!(public, ["GET /{path...}", "GET,POST /intranet/login.php"]);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("g.yaml"), yaml).unwrap();
+    let checked = crate::commands::gateway(dir.path(), &["check", "g.yaml", "--json"], &[]);
+    let report: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let public = json!(["GET /{path...}", "GET,POST /intranet/login.php"]);
+    assert_eq!((&report["ok"], &report["public"]), (&true.into(), &public), "{report}");
 }

@@ -8,15 +8,16 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    auth::{issuer::Subject, key::Key, keys},
-    config::{KeySource, OwnTokens, TokenSettings},
+use crate::auth::{
+    issuers::own::Subject,
+    keys::{files as keys, key::Key},
+    settings::{KeySource, OwnTokens, TokenSettings},
 };
 
 const LEEWAY_SECONDS: u64 = LEEWAY.as_secs();
 
 struct Fixture {
-    trust: Trust,
+    issuers: TokenIssuers,
     key: Key,
     now: SystemTime,
 }
@@ -31,18 +32,18 @@ impl Fixture {
             keys: source.clone(),
             publish_for: Duration::from_secs(600),
         };
-        let trust = Trust::load(&TokenSettings { own: Some(own), foreign: Vec::new() }, now).unwrap();
+        let issuers = TokenIssuers::load(&TokenSettings { own: Some(own), foreign: Vec::new() }, now).unwrap();
         let key = match source {
             KeySource::Secret(secret) => Key::hs256(&secret),
             KeySource::Folder(folder) => {
                 Key::ed25519(&Secret::from_file(&folder.join(keys::SIGNING_KEY_FILE)).unwrap())
             }
         };
-        Self { trust, key: key.unwrap(), now }
+        Self { issuers, key: key.unwrap(), now }
     }
 
     fn verifier(&self) -> Verifier {
-        Verifier::new(self.trust.clone())
+        Verifier::new(self.issuers.clone())
     }
 
     fn hs256() -> Self {
@@ -71,7 +72,7 @@ fn an_issued_token_is_valid_until_it_expires() {
     let folder = tempfile::tempdir().unwrap();
     for fixture in [Fixture::hs256(), Fixture::of(KeySource::Folder(folder.path().to_owned()))] {
         let subject = Subject { id: 7, user_type: "admin" };
-        let (token, _) = fixture.trust.issue(&subject, fixture.now).unwrap();
+        let (token, _) = fixture.issuers.issue(&subject, fixture.now).unwrap();
         let mut verifier = fixture.verifier();
         let caller = verifier.verify(&token, fixture.now).unwrap();
         assert_eq!((caller.text("sub"), caller.text("user_type")), (Some("7"), Some("admin")));
@@ -153,7 +154,7 @@ fn unsigned_and_tampered_tokens_are_refused() {
 fn a_public_key_is_no_shared_secret() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = Fixture::of(KeySource::Folder(folder.path().to_owned()));
-    let public = serde_json::to_vec(&fixture.trust.jwks()).unwrap();
+    let public = serde_json::to_vec(&fixture.issuers.jwks()).unwrap();
     let jwks: Value = serde_json::from_slice(&public).unwrap();
     let x = URL_SAFE_NO_PAD.decode(jwks["keys"][0]["x"].as_str().unwrap()).unwrap();
     for secret in [public, x] {
@@ -165,10 +166,10 @@ fn a_public_key_is_no_shared_secret() {
 
 #[test]
 fn only_public_keys_are_published() {
-    assert_eq!(serde_json::to_string(&Fixture::hs256().trust.jwks()).unwrap(), r#"{"keys":[]}"#);
+    assert_eq!(serde_json::to_string(&Fixture::hs256().issuers.jwks()).unwrap(), r#"{"keys":[]}"#);
     let folder = tempfile::tempdir().unwrap();
     let fixture = Fixture::of(KeySource::Folder(folder.path().to_owned()));
-    let jwks = serde_json::to_value(fixture.trust.jwks()).unwrap();
+    let jwks = serde_json::to_value(fixture.issuers.jwks()).unwrap();
     let key = &jwks["keys"][0];
     assert_eq!(key["kty"], "OKP");
     assert_eq!(key["kid"], fixture.key.kid.as_str());

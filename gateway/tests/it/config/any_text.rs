@@ -1,6 +1,6 @@
 //! No text makes `check` panic, and every mistake stands somewhere.
 
-use gateway::config::mistake::render;
+use gateway::config::render;
 use proptest::prelude::*;
 
 use super::mistakes;

@@ -1,7 +1,7 @@
 //! `tokens`, and what needs them; the keys for assertions.
 
 use super::{HEAD, TOKENS, UPSTREAMS, mistakes};
-use gateway::config::{Config, mistake::Mistake};
+use gateway::config::{Config, Mistake};
 
 #[test]
 fn tokens_need_a_section_and_one_key() {

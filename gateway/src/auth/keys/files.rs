@@ -1,0 +1,102 @@
+//! Makes the key files of the gateway. Overwrites none.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use chassis::config::Secret;
+use ed25519_dalek::pkcs8::{EncodePrivateKey, KeypairBytes, spki::der::pem::LineEnding};
+use zeroize::Zeroizing;
+
+use super::{folder::holds_no_key, rotation};
+
+/// The first key of a folder; the next have a date in their names.
+pub(crate) const SIGNING_KEY_FILE: &str = "signing-key.pem";
+
+/// Makes the first signing key of a folder that has none; existing ones are kept.
+///
+/// # Errors
+/// Names the file and the reason.
+pub fn create_signing_key(folder: &Path) -> Result<(), String> {
+    if holds_no_key(folder) { write_signing_key(&folder.join(SIGNING_KEY_FILE)) } else { Ok(()) }
+}
+
+/// Makes the next signing key of a folder, dated `now`: a running gateway publishes it at once and signs with it later.
+///
+/// # Errors
+/// Names the file and the reason; a second key in the same second is one.
+pub(crate) fn create_next_signing_key(folder: &Path, now: SystemTime) -> Result<PathBuf, String> {
+    let file = folder.join(format!("signing-key-{}.pem", rotation::date(now)));
+    if file.exists() {
+        return Err(format!("{} is there already", file.display()));
+    }
+    write_signing_key(&file)?;
+    Ok(file)
+}
+
+fn write_signing_key(file: &Path) -> Result<(), String> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed).map_err(|error| format!("the system gives no randomness: {error}"))?;
+    let pair = KeypairBytes { secret_key: *seed, public_key: None };
+    let pem = pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| error.to_string())?;
+    create_private_file(file, pem.as_bytes())
+}
+
+/// Makes a random shared key for the assertions of one service; an existing one is kept.
+///
+/// # Errors
+/// Names the file and the reason.
+pub fn create_internal_key(file: &Path) -> Result<(), String> {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let mut random = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *random).map_err(|error| format!("the system gives no randomness: {error}"))?;
+    let text = Zeroizing::new(format!("{}\n", URL_SAFE_NO_PAD.encode(*random)));
+    create_private_file(file, text.as_bytes())
+}
+
+/// Makes the key `file` unless it is there, and copies it to `copy` unless that is there.
+///
+/// # Errors
+/// Names the file and the reason; a copy that differs is one.
+pub(crate) fn share_internal_key(file: &Path, copy: &Path) -> Result<(), String> {
+    create_internal_key(file)?;
+    let key = Secret::from_file(file)?;
+    let line = Zeroizing::new(format!("{}\n", key.expose()));
+    create_private_file(copy, line.as_bytes())?;
+    if Secret::from_file(copy)?.expose() == key.expose() {
+        return Ok(());
+    }
+    Err(format!("{} and {} are different keys; remove the one that is wrong", file.display(), copy.display()))
+}
+
+/// Writes a file that only its owner reads, whole or not at all: it is written beside and then linked to its name,
+/// which fails where another process was faster, whose file then stays.
+///
+/// # Errors
+/// Names the file and the reason.
+pub fn create_private_file(file: &Path, content: &[u8]) -> Result<(), String> {
+    if file.exists() {
+        return Ok(());
+    }
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let describe = |error: io::Error| format!("cannot create {}: {error}", file.display());
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(describe)?;
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    let linked = write_private(Path::new(&beside), content).and_then(|()| fs::hard_link(&beside, file));
+    let _ = fs::remove_file(&beside);
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.and_then(|()| fs::File::open(folder)?.sync_all()).map_err(describe),
+    }
+}
+
+fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    file.write_all(content)?;
+    file.sync_all()
+}

@@ -1,0 +1,188 @@
+//! The OpenAPI document of the whole: those of the upstreams, cut to what the routes let through, and our own pages.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use actix_http::{Method, header::HeaderMap};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    auth::policy::Policy,
+    config::Config,
+    route::Destination,
+    runtime::worker::Worker,
+    upstream::{decide::pool::TargetSet, wire::client::Outgoing},
+};
+
+const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
+
+/// The merged document.
+pub(crate) async fn merged(worker: &Worker) -> Value {
+    let documents = match worker.snapshot.documents.fresh() {
+        Some(documents) => documents,
+        None => {
+            let mut documents = Vec::new();
+            for index in 0..worker.snapshot.upstreams.len() {
+                documents.push(fetch(worker, index).await);
+            }
+            worker.snapshot.documents.keep(&documents);
+            documents
+        }
+    };
+    merge(&worker.snapshot.config, &documents)
+}
+
+/// The document of an upstream; `Null` where it has none to offer, `None` where it did not answer.
+async fn fetch(worker: &Worker, index: usize) -> Option<Value> {
+    let upstream = &worker.snapshot.upstreams[index];
+    let Some(path) = upstream.settings().openapi.clone() else { return Some(Value::Null) };
+    let mut outgoing = Outgoing {
+        method: Method::GET,
+        path_and_query: path.parse().ok()?,
+        headers: HeaderMap::new(),
+        body: None,
+        head_timeout: FETCH_TIMEOUT,
+    };
+    let attempt = upstream.pick(None, TargetSet::default(), Instant::now()).ok()?;
+    let mut answer = worker.clients[index].send(attempt.address(), &mut outgoing).await.ok()?;
+    let body = tokio::time::timeout(FETCH_TIMEOUT, answer.body().limit(DOCUMENT_BYTES_MAX)).await.ok()?.ok()?;
+    let document = serde_json::from_slice(&body);
+    if let Err(error) = &document {
+        log::warn!(upstream = upstream.name(); "its OpenAPI document cannot be read: {error}");
+    }
+    document.ok()
+}
+
+fn merge(config: &Config, documents: &[Option<Value>]) -> Value {
+    let mut paths = Map::new();
+    let mut components = Map::new();
+    let mut tags = Vec::new();
+    let mut down = Vec::new();
+    for (index, document) in documents.iter().enumerate() {
+        match document {
+            Some(document) => {
+                copy_operations(config, index, document, &mut paths);
+                copy_components(document, &mut components);
+                tags.extend(document["tags"].as_array().cloned().unwrap_or_default());
+            }
+            None => down.push(config.upstreams[index].name.as_str()),
+        }
+    }
+    describe_other_routes(config, &mut paths);
+    describe_own_pages(config, &mut paths);
+    let mut description = "Every path also exists below `/api/v1`. Sign in with `POST /api/login`, then give \
+                           the access token to *Authorize*."
+        .to_owned();
+    if !config.aliases.iter().any(|(prefix, _)| prefix == "/api/v1") {
+        description.clear();
+    }
+    if !down.is_empty() {
+        description.push_str(&format!("\n\nNot answering, and so not shown here: {}.", down.join(", ")));
+    }
+    let bearer = json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"});
+    components.insert("securitySchemes".to_owned(), json!({"bearer": bearer}));
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "API", "version": env!("CARGO_PKG_VERSION"), "description": description},
+        "tags": tags,
+        "paths": paths,
+        "components": components,
+    })
+}
+
+/// Copies the operations that a route leads to this upstream, with the security of that route.
+fn copy_operations(config: &Config, upstream: usize, document: &Value, paths: &mut Map<String, Value>) {
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        let sample = sample(path);
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            if !METHODS.contains(&method.as_str()) {
+                continue;
+            }
+            let method_name = method.to_uppercase();
+            // Whatever hosts and headers a route is for, its path and method are documented.
+            let found = config.table.at(&sample).into_iter().find(|entry| entry.methods.allow(&method_name));
+            let Some(Destination::Route(route)) = found.map(|entry| entry.route) else { continue };
+            let route = &config.routes[route];
+            if route.upstream != upstream || route.rewrite.is_some() {
+                continue;
+            }
+            let mut operation = operation.clone();
+            operation["security"] = security(&route.policy);
+            insert(paths, path, method, operation);
+        }
+    }
+}
+
+/// A path that this template matches: `/users/{id}` becomes `/users/x`.
+fn sample(template: &str) -> String {
+    template.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
+}
+
+fn security(policy: &Policy) -> Value {
+    if policy.is_public() { json!([]) } else { json!([{"bearer": []}]) }
+}
+
+fn insert(paths: &mut Map<String, Value>, path: &str, method: &str, operation: Value) {
+    let item = paths.entry(path.to_owned()).or_insert_with(|| json!({}));
+    if let Some(item) = item.as_object_mut() {
+        item.entry(method.to_owned()).or_insert(operation);
+    }
+}
+
+fn copy_components(document: &Value, components: &mut Map<String, Value>) {
+    for (kind, entries) in document["components"].as_object().into_iter().flatten() {
+        let all = components.entry(kind.clone()).or_insert_with(|| json!({}));
+        for (name, entry) in entries.as_object().into_iter().flatten() {
+            all[name] = entry.clone();
+        }
+    }
+}
+
+/// A route whose upstream documents nothing is shown with what the route itself says.
+fn describe_other_routes(config: &Config, paths: &mut Map<String, Value>) {
+    use crate::routing::entry::Methods;
+    for route in &config.routes {
+        let upstream = &config.upstreams[route.upstream];
+        if upstream.openapi.is_some() {
+            continue;
+        }
+        let Methods::Only(methods) = &route.methods else { continue };
+        let names: BTreeSet<&str> = route.pattern.names().collect();
+        let parameters: Vec<Value> = names
+            .iter()
+            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+            .collect();
+        for method in methods {
+            let operation = json!({
+                "tags": [upstream.name],
+                "parameters": parameters,
+                "security": security(&route.policy),
+                "responses": {"default": {"description": "As the service answers."}},
+            });
+            insert(paths, &route.pattern.as_str().replace("...}", "}"), &method.to_lowercase(), operation);
+        }
+    }
+}
+
+fn describe_own_pages(config: &Config, paths: &mut Map<String, Value>) {
+    let health = |page: &str| config.builtin.health.as_ref().map(|path| format!("{path}/{page}"));
+    for (path, summary) in [
+        (config.builtin.jwks.clone(), "The public keys that tokens are verified with (RFC 7517)"),
+        (health("live"), "The gateway runs"),
+        (health("ready"), "The gateway takes requests"),
+    ] {
+        if let Some(path) = path {
+            let responses = json!({"200": {"description": summary}});
+            insert(
+                paths,
+                &path,
+                "get",
+                json!({"tags": ["gateway"], "summary": summary, "security": [], "responses": responses}),
+            );
+        }
+    }
+}

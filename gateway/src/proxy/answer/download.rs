@@ -1,0 +1,68 @@
+//! The body of an answer on its way to the client: streamed, with a limit on idleness, cut short where it broke.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use actix_http::{
+    Payload,
+    body::{BodySize, MessageBody},
+    error::PayloadError,
+};
+use bytes::Bytes;
+use futures_core::Stream;
+
+use crate::{body::idle::IdleTimer, upstream::handle::Permit};
+
+/// The body of an answer. It holds the permit of its upstream to the last byte.
+pub(crate) struct Download {
+    payload: Payload,
+    size: BodySize,
+    idle: IdleTimer,
+    /// Told at the next poll.
+    fault: Option<PayloadError>,
+    _permit: Permit,
+}
+
+impl Download {
+    /// A body of the length that the upstream declared, or of unknown length.
+    pub(crate) fn new(payload: Payload, length: Option<u64>, idle: Duration, permit: Permit) -> Self {
+        let size = length.map_or(BodySize::Stream, BodySize::Sized);
+        Self { payload, size, idle: IdleTimer::new(idle), fault: None, _permit: permit }
+    }
+
+    /// All that is left is to cut the answer short, so that the client sees it is not whole. What has come before is
+    /// flushed first: the server drops what it has not yet written when a body fails.
+    fn cut_short<T>(&mut self, fault: PayloadError, cx: &Context<'_>) -> Poll<T> {
+        self.fault = Some(fault);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl MessageBody for Download {
+    type Error = PayloadError;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        if let Some(fault) = self.fault.take() {
+            return Poll::Ready(Some(Err(fault)));
+        }
+        match Pin::new(&mut self.payload).poll_next(cx) {
+            Poll::Ready(Some(Err(fault))) => self.cut_short(fault, cx),
+            Poll::Ready(chunk) => {
+                self.idle.progressed();
+                Poll::Ready(chunk)
+            }
+            Poll::Pending => {
+                ready!(self.idle.poll_expired(cx));
+                self.cut_short(PayloadError::Incomplete(None), cx)
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The headers of an answer on its way to the client (RFC 9110, section 7.6).
+
+use actix_http::{
+    StatusCode,
+    header::{self, CONTENT_LENGTH, HeaderMap, HeaderName},
+};
+
+use crate::{
+    rules::{edits::Edits, fields::HopByHop},
+    upstream::wire::framing::{HIDDEN_CODING, HIDDEN_LENGTH, HIDDEN_UPGRADE},
+};
+
+/// What is between an upstream and us.
+const OURS_ALONE: [HeaderName; 4] = [
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static(HIDDEN_LENGTH),
+    HeaderName::from_static(HIDDEN_CODING),
+    HeaderName::from_static(HIDDEN_UPGRADE),
+];
+
+/// Turns the headers of an answer into those that go to the client. Its framing is written anew; only 304 says in a
+/// field how long the body would be that it does not have (RFC 9110, section 8.6).
+pub(crate) fn returning(headers: &mut HeaderMap, status: StatusCode, edits: &Edits) {
+    let hop_by_hop = HopByHop::of(headers);
+    let mut length = None;
+    headers.retain(|name, value| {
+        if *name == HIDDEN_LENGTH {
+            length = Some(value.clone());
+        }
+        !(hop_by_hop.contains(name) || OURS_ALONE.contains(name))
+    });
+    if let Some(length) = length
+        && status == StatusCode::NOT_MODIFIED
+    {
+        headers.insert(CONTENT_LENGTH, length);
+    }
+    edits.apply(headers);
+}

@@ -1,0 +1,61 @@
+//! The hop-by-hop fields (RFC 9110, section 7.6.1), which no intermediary passes on.
+
+use actix_http::header::{self, CONNECTION, HeaderMap, HeaderName, TRANSFER_ENCODING};
+
+/// Fields that speak about one connection, not about the message (section 7.6.1).
+pub(crate) const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHORIZATION,
+];
+
+/// What is not passed on, in either direction: the hop-by-hop fields and those that `Connection` names.
+pub(crate) struct HopByHop(Vec<HeaderName>);
+
+impl HopByHop {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(CONNECTION).filter_map(|value| value.to_str().ok());
+        Self(values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect())
+    }
+
+    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
+        HOP_BY_HOP.contains(name) || self.0.contains(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_http::header::HeaderValue;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn what_speaks_about_one_connection_is_not_passed_on() {
+        let mut headers = map(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "other"),
+            ("x-secret", "1"),
+            ("other", "2"),
+            ("keep-alive", "3"),
+            ("te", "trailers"),
+            ("kept", "a"),
+            ("kept", "b"),
+        ]);
+        let hop_by_hop = HopByHop::of(&headers);
+        headers.retain(|name, _| !hop_by_hop.contains(name));
+        let kept: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(kept, [("kept", "a"), ("kept", "b")]);
+    }
+}

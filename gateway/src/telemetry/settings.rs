@@ -1,0 +1,38 @@
+//! What is shown of requests: the settings of the access log and of `Server-Timing`.
+
+use super::access_log::AccessLog;
+use crate::auth::{
+    caller::Caller,
+    policy::{Policy, PolicyDecision},
+};
+
+/// What is shown of requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ObserveSettings {
+    pub(crate) access_log: AccessLog,
+    pub(crate) server_timing: ServerTiming,
+}
+
+/// Who sees how long the phases of a request took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ServerTiming {
+    #[default]
+    Off,
+    /// Everybody.
+    On,
+    /// Callers with these claims.
+    Callers(Policy),
+}
+
+impl ServerTiming {
+    /// Whether this caller sees it.
+    pub(crate) fn shows(&self, caller: Option<&Caller>) -> bool {
+        match self {
+            Self::Off => false,
+            Self::On => true,
+            Self::Callers(policy) => {
+                caller.is_some_and(|caller| policy.decide(&caller.claims) == PolicyDecision::Allowed)
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Counts the attempts at an upstream that got no answer, by kind. Counting takes no lock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::decide::failure_kind::FailureKind;
+
+/// The kinds of failure and their names in metrics.
+const NAMES: [(FailureKind, &str); 8] = [
+    (FailureKind::NotConnected, "not_connected"),
+    (FailureKind::ConnectTimeout, "connect_timeout"),
+    (FailureKind::Broken, "broken"),
+    (FailureKind::Stale, "stale"),
+    (FailureKind::HeadTimeout, "head_timeout"),
+    (FailureKind::Invalid, "invalid"),
+    (FailureKind::RequestBody, "request_body"),
+    (FailureKind::Total, "total_timeout"),
+];
+
+/// One counter for each kind of failure.
+#[derive(Debug, Default)]
+pub(crate) struct FailureCounts([AtomicU64; NAMES.len()]);
+
+impl FailureCounts {
+    /// Counts an attempt that got no answer.
+    pub(crate) fn count(&self, kind: FailureKind) {
+        let found = NAMES.iter().position(|(known, _)| *known == kind);
+        if let Some(counter) = found.and_then(|index| self.0.get(index)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The name of each kind, and how often it was counted.
+    pub(crate) fn all(&self) -> Vec<(&'static str, u64)> {
+        NAMES.iter().zip(&self.0).map(|((_, name), count)| (*name, count.load(Ordering::Relaxed))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_failure_has_a_counter() {
+        let counts = FailureCounts::default();
+        for (kind, _) in NAMES {
+            counts.count(kind);
+        }
+        assert!(counts.all().iter().all(|(_, count)| *count == 1));
+    }
+}

@@ -1,0 +1,119 @@
+//! Sends one request to one target with awc. One client for each upstream and worker: `awc::Client` is not shared.
+
+use std::{mem, time::Duration};
+
+use actix_http::{
+    Method, StatusCode, Uri, body,
+    header::{HOST, HeaderMap},
+    uri::{Parts, PathAndQuery, Scheme},
+};
+use awc::{ClientResponse, Connector, FrozenClientRequest};
+use tokio::time::{timeout, timeout_at};
+
+use super::{
+    connect::{self, UpstreamTls},
+    failure::Failure,
+};
+use crate::{
+    body::upload::Upload,
+    upstream::settings::{TargetAddress, UpstreamSettings},
+};
+
+/// Less than the 75 s of our own services, so that we close idle connections before they do.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// The way to one upstream.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: awc::Client,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) tls: Option<UpstreamTls>,
+}
+
+/// A request as it goes out.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) path_and_query: PathAndQuery,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Upload>,
+    pub(crate) head_timeout: Duration,
+}
+
+impl Client {
+    /// A client that does nothing by itself: no redirects, no decompression, no headers, no limit but our own.
+    pub(crate) fn new(settings: &UpstreamSettings, tls: Option<&UpstreamTls>) -> Self {
+        let connector = Connector::new()
+            .connector(connect::connector(tls.cloned()))
+            .timeout(settings.connect_timeout)
+            .conn_keep_alive(KEEP_ALIVE)
+            .limit(0);
+        let client =
+            awc::Client::builder().connector(connector).disable_redirects().disable_timeout().no_default_headers();
+        Self { http: client.finish(), connect_timeout: settings.connect_timeout, tls: tls.cloned() }
+    }
+
+    /// Sends the request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// What went wrong, and whether it was sent.
+    pub(crate) async fn send(
+        &self,
+        target: &TargetAddress,
+        outgoing: &mut Outgoing,
+    ) -> Result<ClientResponse, Failure> {
+        let answer = self.exchange(target, outgoing).await?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::invalid("101, though nothing was to be switched"));
+        }
+        Ok(answer)
+    }
+
+    /// The headers are lent to awc, not copied: only after a failure, when they may be sent again, there is a copy.
+    async fn exchange(&self, target: &TargetAddress, outgoing: &mut Outgoing) -> Result<ClientResponse, Failure> {
+        let uri = uri(target, outgoing.path_and_query.clone())?;
+        let mut request = self.http.request(outgoing.method.clone(), uri).no_decompress();
+        *request.headers_mut() = mem::replace(&mut outgoing.headers, HeaderMap::new());
+        request.headers_mut().insert(HOST, target.host.clone());
+        let request = request.freeze().map_err(|error| Failure::of(&error.into()))?;
+        let answered = match &outgoing.body {
+            None => without_body(&request, outgoing.head_timeout).await,
+            Some(upload) => with_body(&request, upload, outgoing.head_timeout).await,
+        };
+        if answered.is_err() {
+            outgoing.headers = request.headers().clone();
+        }
+        answered
+    }
+}
+
+async fn without_body(request: &FrozenClientRequest, head_timeout: Duration) -> Result<ClientResponse, Failure> {
+    // `send()` would add a `content-length: 0`.
+    let answered = timeout(head_timeout, request.send_body(body::None::new())).await;
+    answered.map_err(|_| Failure::head_timeout())?.map_err(|error| Failure::of(&error))
+}
+
+/// An upload may take long; the answer is waited for from its last chunk on.
+async fn with_body(
+    request: &FrozenClientRequest,
+    upload: &Upload,
+    head_timeout: Duration,
+) -> Result<ClientResponse, Failure> {
+    let mut sending = request.send_body(upload.clone());
+    loop {
+        let deadline = upload.last_progress() + head_timeout;
+        match timeout_at(deadline, &mut sending).await {
+            Ok(answer) => return answer.map_err(|error| Failure::of(&error)),
+            Err(_) if upload.last_progress() + head_timeout > deadline => {}
+            Err(_) => return Err(Failure::head_timeout()),
+        }
+    }
+}
+
+pub(crate) fn uri(target: &TargetAddress, path_and_query: PathAndQuery) -> Result<Uri, Failure> {
+    let mut parts = Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(target.authority.clone());
+    parts.path_and_query = Some(path_and_query);
+    Uri::from_parts(parts).map_err(|error| Failure::invalid(&error.to_string()))
+}
