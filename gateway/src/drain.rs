@@ -1,4 +1,4 @@
-//! Ends the gateway without a request failing: when it stops accepting, and when nothing is left to wait for.
+//! Shuts the gateway down without a request failing: decides when to stop accepting, and when nothing is in flight any more.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -6,62 +6,64 @@ use actix_server::ServerHandle;
 
 use crate::runtime::current::CurrentSnapshot;
 
-/// After accepting has been paused, connections that were just accepted still are on their way to a worker, through the
-/// thread that accepts and a channel; stopping would drop them. Both take microseconds; this is ample.
-const SETTLE: Duration = Duration::from_millis(200);
-/// Connections on which nothing has happened for so long are idle: their clients keep them for later, and would hold up
-/// the end until its deadline. It is also the time in which the last bytes of an answer leave for a slow client.
+/// After accepting has been paused, connections that were just accepted are still on their way to a worker, through the
+/// accepting thread and a channel; stopping would drop them. Both take microseconds; this is ample.
+const HANDOVER: Duration = Duration::from_millis(200);
+/// When nothing has been in flight for this long, only idle connections are left, which would hold up the end until its
+/// deadline. In this time the last bytes of an answer reach a slow client.
 const QUIET: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How a gateway ends.
+/// How a gateway shuts down.
 pub(crate) struct Drain {
-    pub(crate) live: Arc<CurrentSnapshot>,
-    /// How long balancers need to notice that it is not ready.
+    pub(crate) current: Arc<CurrentSnapshot>,
+    /// How long load balancers need to notice that the gateway is not ready.
     pub(crate) delay: Duration,
-    /// Somebody else accepts on the same socket, or will.
+    /// Whether another process accepts on the same socket, or will.
     pub(crate) shared: bool,
 }
 
 impl Drain {
-    /// From the shutdown on every answer closes its connection, so that clients go elsewhere. New connections are
-    /// taken for as long as nobody else takes them; then the requests in flight finish. Resolves when only idle
-    /// connections are left; where there are none, the server ends before that.
+    /// Waits for the shutdown, drains, and resolves when only idle connections are left. Where there are none, the server
+    /// ends before that.
+    ///
+    /// From the shutdown on, every answer closes its connection, so that clients reconnect elsewhere. New connections are
+    /// accepted for `delay`, unless another process accepts them; then the requests in flight finish.
     pub(crate) async fn after(self, shutdown: impl Future<Output = ()>, handle: ServerHandle) {
         shutdown.await;
-        self.live.current().process.health.drain();
+        self.current.get().process.health.drain();
         if self.shared {
             handle.pause().await;
         }
         tokio::time::sleep(self.delay).await;
         handle.pause().await;
-        tokio::time::sleep(SETTLE).await;
+        tokio::time::sleep(HANDOVER).await;
         actix_rt::spawn(handle.stop(true));
         self.quiet().await;
-        log::info!("drained; idle connections are closed");
+        log::info!("drained; closing idle connections");
     }
 
-    /// Resolves when no request has been in flight for a while.
+    /// Resolves when no request has been in flight for [`QUIET`].
     async fn quiet(&self) {
         let mut quiet = Duration::ZERO;
-        let mut before = self.begun();
+        let mut before = self.completed();
         while quiet < QUIET {
-            tokio::time::sleep(LOOK).await;
-            let now = self.begun();
-            quiet = if self.is_idle() && now == before { quiet + LOOK } else { Duration::ZERO };
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let now = self.completed();
+            quiet = if self.is_idle() && now == before { quiet + POLL_INTERVAL } else { Duration::ZERO };
             before = now;
         }
     }
 
-    /// No request is in flight and no upstream has one, which tunnels have to their end.
+    /// Whether no request is in flight. Tunnels are in flight at their upstream until they end.
     fn is_idle(&self) -> bool {
-        let snapshot = self.live.current();
+        let snapshot = self.current.get();
         snapshot.upstreams.iter().all(|upstream| upstream.status().in_flight == 0)
-            && snapshot.handles.all().all(|metrics| metrics.in_flight() == 0)
+            && snapshot.metrics().all(|metrics| metrics.in_flight() == 0)
     }
 
-    /// Requests that have begun and ended so far: one may have done both between two looks.
-    fn begun(&self) -> u64 {
-        self.live.current().handles.all().map(|metrics| metrics.answered()).sum()
+    /// The number of requests that have ended: a request may begin and end between two polls.
+    fn completed(&self) -> u64 {
+        self.current.get().metrics().map(|metrics| metrics.completed()).sum()
     }
 }

@@ -1,17 +1,19 @@
-//! One route: its settings, and the same together with its live parts. Knows no YAML and no requests.
+//! One route: its settings as configured ([`RouteSettings`]), and the same with its live parts ([`LiveRoute`]). Knows no
+//! YAML and no requests.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     auth::policy::Policy,
     hooks::RouteHooks,
-    limit::rate::Rate,
+    limit::rate::{Limiter, Rate},
     routing::{condition::Conditions, entry::Methods, path::PathOptions, pattern::Pattern},
     rules::{cors::Cors, edits::Edits},
-    upstream::decide::retry::RetrySettings,
+    telemetry::route::RouteMetrics,
+    upstream::{decide::retry::RetrySettings, handle::Upstream},
 };
 
-/// Where a path leads.
+/// Where a request leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// The route at this index.
@@ -19,7 +21,7 @@ pub(crate) enum Destination {
     Builtin(Builtin),
 }
 
-/// What the gateway answers itself.
+/// A page that the gateway answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Builtin {
     Docs,
@@ -29,7 +31,7 @@ pub(crate) enum Builtin {
     Ready,
 }
 
-/// Where the pages of the gateway are; `None` is off.
+/// The paths of the gateway's own pages; `None` is off.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BuiltinPaths {
     pub(crate) docs: Option<String>,
@@ -39,7 +41,7 @@ pub(crate) struct BuiltinPaths {
 }
 
 impl BuiltinPaths {
-    /// Each page and the paths that it has.
+    /// Returns the pattern of each path, and the page that it leads to.
     pub(crate) fn pages(&self) -> Vec<(Pattern, Builtin)> {
         let below = |path: &Option<String>, rest: &str| path.as_ref().map(|path| format!("{path}/{rest}"));
         let pages = [
@@ -54,7 +56,17 @@ impl BuiltinPaths {
     }
 }
 
-/// One route.
+/// One route of a snapshot, with all that a request on it needs. A reload keeps those of its live parts whose settings
+/// did not change.
+pub(crate) struct LiveRoute {
+    pub(crate) settings: Arc<RouteSettings>,
+    pub(crate) upstream: Upstream,
+    /// Counts the requests of the route; `None` where it has no limit.
+    pub(crate) limiter: Option<Arc<Limiter>>,
+    pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+/// One route as configured.
 #[derive(Debug)]
 pub(crate) struct RouteSettings {
     /// As it is written: `GET,POST /api/users`. Names the route in metrics and logs.
@@ -62,36 +74,36 @@ pub(crate) struct RouteSettings {
     pub(crate) methods: Methods,
     pub(crate) pattern: Pattern,
     pub(crate) conditions: Conditions,
-    /// The index of the upstream.
+    /// The index of the upstream in the configuration.
     pub(crate) upstream: usize,
     pub(crate) policy: Policy,
-    /// All of them are kept.
+    /// Every one of them must allow a request.
     pub(crate) limits: Vec<Rate>,
     pub(crate) hooks: RouteHooks,
     pub(crate) rewrite: Option<Pattern>,
     pub(crate) body_bytes_max: u64,
-    /// The slowest that a request body may come, in bytes for each second of waiting; `None` is any.
+    /// The minimum rate of a request body, in bytes per second of waiting for the client; `None` is no minimum.
     pub(crate) body_rate_min: Option<u64>,
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: RetrySettings,
     pub(crate) forward_authorization: bool,
     pub(crate) request_edits: Edits,
     pub(crate) response_edits: Edits,
-    /// Which web pages of other origins may call this.
+    /// Which pages of other origins may call the route from a browser.
     pub(crate) cors: Option<Cors>,
-    /// Requests for a WebSocket are relayed.
+    /// Whether requests for a WebSocket are relayed.
     pub(crate) websocket: bool,
-    /// What slashes in its paths mean.
+    /// How slashes in its paths are read.
     pub(crate) path: PathOptions,
 }
 
-/// How long the parts of an exchange with an upstream may take.
+/// The maximum duration of the parts of an exchange with an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeouts {
-    /// Until the response head.
+    /// From the last byte sent to the head of the answer.
     pub(crate) head: Duration,
     /// Between two chunks of a body, in both directions.
     pub(crate) idle: Duration,
-    /// From the request to the last byte of its answer; `None` is as long as something comes.
+    /// From the head of the request to the last byte of its answer; `None` is no maximum.
     pub(crate) total: Option<Duration>,
 }

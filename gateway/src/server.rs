@@ -1,4 +1,4 @@
-//! Serves the gateway: the public listener, without a router before ours, and the admin listener beside it.
+//! Serves the gateway: the public listener, without a router in front of ours, and the admin listener beside it.
 
 use std::{
     convert::Infallible,
@@ -17,6 +17,7 @@ use chassis::{
     config::StartError,
     envelope::Surroundings,
     metrics::HttpMetrics,
+    problem::Code,
     server::{DISCONNECT_TIMEOUT, DRAIN_DEADLINE, KEEP_ALIVE, addr_of, bind},
 };
 use listenfd::ListenFd;
@@ -27,7 +28,7 @@ use crate::{
     config::Config,
     connection::{ClientStream, Connections},
     drain::Drain,
-    proxy::{accept::http2, serve},
+    proxy::serve,
     reload::{
         source::{Fingerprint, Source},
         watcher::ConfigWatcher,
@@ -39,29 +40,22 @@ use crate::{
 };
 
 /// The sockets of a gateway.
-pub struct Listeners {
+struct Listeners {
     public: TcpListener,
     admin: TcpListener,
-    /// Somebody else holds the public socket too: another gateway that takes over, or systemd, which will start one.
+    /// Whether another process holds the public socket too: a gateway that takes over, or systemd, which will start one.
     shared: bool,
 }
 
 impl Listeners {
-    /// Opens both.
-    ///
-    /// # Errors
-    /// A port is in use.
-    pub fn bind(config: &Config) -> Result<Self, StartError> {
+    fn bind(config: &Config) -> Result<Self, StartError> {
         let public = bind("`listen` (GATEWAY_LISTEN)", config.listen)?;
         Ok(Self { public, admin: bind_admin(config)?, shared: false })
     }
 
-    /// Takes the sockets that were opened before this process (`LISTEN_FDS`, as systemd passes them: the public one,
-    /// then the one for admins), and opens those that were not.
-    ///
-    /// # Errors
-    /// What was passed is no socket that listens, or a port is in use.
-    pub fn inherit_or_bind(config: &Config) -> Result<Self, StartError> {
+    /// Takes the sockets that were opened before this process (`LISTEN_FDS`, as systemd passes them: the public one first,
+    /// then the admin one), and opens those that were not.
+    fn inherit_or_bind(config: &Config) -> Result<Self, StartError> {
         let mut inherited = ListenFd::from_env();
         let mut take = |index| {
             let taken = if index < inherited.len() { inherited.take_tcp_listener(index) } else { Ok(None) };
@@ -77,11 +71,19 @@ fn bind_admin(config: &Config) -> Result<TcpListener, StartError> {
     bind("`admin` (GATEWAY_ADMIN_LISTEN)", config.admin)
 }
 
-/// A gateway that is configured and owns its ports, but serves nobody yet.
+/// A gateway that owns its ports and does not serve yet.
+///
+/// ```no_run
+/// # async fn run(config: gateway::config::Config, settings: gateway::Settings) -> Result<(), chassis::config::StartError> {
+/// let server = gateway::Server::bind(config, settings)?;
+/// println!("listening on {}", server.addr()?);
+/// server.run_until(chassis::server::shutdown_signal()).await
+/// # }
+/// ```
 pub struct Server {
     listeners: Listeners,
     tls: Option<ServerTls>,
-    live: Arc<CurrentSnapshot>,
+    current: Arc<CurrentSnapshot>,
     watcher: Option<ConfigWatcher>,
     registry: Arc<Registry>,
     admin_http: HttpMetrics,
@@ -93,30 +95,34 @@ impl Server {
     /// Binds both listeners and makes everything that the configuration names.
     ///
     /// # Errors
-    /// A port is in use, or a key cannot be loaded.
+    /// A port is in use, or a key or a TLS file cannot be loaded.
     pub fn bind(config: Config, settings: Settings) -> Result<Self, StartError> {
-        let listeners = Listeners::bind(&config)?;
-        Self::on(listeners, config, settings)
+        Self::on(Listeners::bind(&config)?, config, settings)
     }
 
-    /// Serves on sockets that are open already.
+    /// As [`bind`](Self::bind), but takes the sockets that systemd or a previous gateway passed in `LISTEN_FDS`, so that a
+    /// restart refuses no connection.
     ///
     /// # Errors
-    /// A key cannot be loaded.
-    pub fn on(listeners: Listeners, config: Config, settings: Settings) -> Result<Self, StartError> {
+    /// As [`bind`](Self::bind), or an inherited socket cannot be used.
+    pub fn inherit_or_bind(config: Config, settings: Settings) -> Result<Self, StartError> {
+        Self::on(Listeners::inherit_or_bind(&config)?, config, settings)
+    }
+
+    fn on(listeners: Listeners, config: Config, settings: Settings) -> Result<Self, StartError> {
         let tls = config.tls.as_ref().map(|tls| ServerTls::load(tls, SystemTime::now()));
         let tls = tls.transpose().map_err(|error| StartError::failed(format!("tls: {error}")))?;
         let mut registry = chassis::metrics::registry();
         let admin_http = HttpMetrics::register(&mut registry);
         let process = Arc::new(Process::new(&mut registry));
-        let shared = Arc::new(Snapshot::new(config, process, None)?);
-        let live = Arc::new(CurrentSnapshot::new(shared));
-        let seen = Arc::clone(&live);
-        registry.register_collector(Box::new(UpstreamCollector(move || seen.current().upstreams.clone())));
+        let snapshot = Arc::new(Snapshot::new(config, process, None)?);
+        let current = Arc::new(CurrentSnapshot::new(snapshot));
+        let collected = Arc::clone(&current);
+        registry.register_collector(Box::new(UpstreamCollector(move || collected.get().upstreams.clone())));
         Ok(Self {
             listeners,
             tls,
-            live,
+            current,
             watcher: None,
             registry: Arc::new(registry),
             admin_http,
@@ -125,14 +131,18 @@ impl Server {
         })
     }
 
-    /// Reloads what `source` gives whenever it changes; `read` is what the configuration came from.
+    /// Reloads the configuration from `source` whenever its files change, or at SIGHUP. `loaded` is the fingerprint of what
+    /// this server was bound with ([`Source::load`]).
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     #[must_use]
-    pub fn watching(mut self, source: Source, read: Fingerprint) -> Self {
-        self.watcher = Some(ConfigWatcher::new(source, Arc::clone(&self.live), read));
+    pub fn watching(mut self, source: Source, loaded: Fingerprint) -> Self {
+        self.watcher = Some(ConfigWatcher::new(source, Arc::clone(&self.current), loaded));
         self
     }
 
-    /// Where clients reach it.
+    /// The address of the public listener.
     ///
     /// # Errors
     /// Fails only if the socket is gone.
@@ -140,7 +150,7 @@ impl Server {
         addr_of(&self.listeners.public)
     }
 
-    /// Where operators reach it.
+    /// The address of the admin listener.
     ///
     /// # Errors
     /// Fails only if the socket is gone.
@@ -153,17 +163,19 @@ impl Server {
     /// # Errors
     /// The operating system refuses a listener.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
-        let health = self.live.current().process.health.clone();
-        let around = Surroundings { health, registry: self.registry, http: self.admin_http, verifier: None };
-        let live = Arc::clone(&self.live);
-        let admin = chassis::server::serve(self.listeners.admin, 1, around, move |app| admin::endpoints(app, &live))?;
+        let health = self.current.get().process.health.clone();
+        let context = Surroundings { health, registry: self.registry, http: self.admin_http, verifier: None };
+        let current = Arc::clone(&self.current);
+        let admin =
+            chassis::server::serve(self.listeners.admin, 1, context, move |app| admin::endpoints(app, &current))?;
         let admin_handle = admin.handle();
         let admin = actix_rt::spawn(admin);
-        self.live.watch();
+        self.current.watch();
         self.tls.iter().for_each(ServerTls::watch);
         let watcher = self.watcher.map(|watcher| actix_rt::spawn(watcher.run()));
-        let drain = Drain { live: Arc::clone(&self.live), delay: self.drain_delay, shared: self.listeners.shared };
-        let public = serve_public(self.listeners.public, self.tls, self.workers, self.live)?;
+        let drain =
+            Drain { current: Arc::clone(&self.current), delay: self.drain_delay, shared: self.listeners.shared };
+        let public = serve_public(self.listeners.public, self.tls, self.workers, self.current)?;
         let handle = public.handle();
         tokio::select! {
             ended = public => ended.map_err(StartError::failed)?,
@@ -178,20 +190,21 @@ impl Server {
     }
 }
 
+/// Starts the public listener: in each worker thread, `HttpService` of actix-http behind [`Connections`].
 fn serve_public(
     listener: TcpListener,
     tls: Option<ServerTls>,
     workers: usize,
-    live: Arc<CurrentSnapshot>,
+    current: Arc<CurrentSnapshot>,
 ) -> Result<actix_server::Server, StartError> {
-    let limits = live.current().config.limits.clone();
+    let limits = current.get().config.limits.clone();
     let server = actix_server::Server::build()
         .workers(workers)
         .max_concurrent_connections(limits.connections.div_ceil(workers))
         .disable_signals()
         .shutdown_timeout(DRAIN_DEADLINE.as_secs())
         .listen("gateway", listener, move || {
-            let worker = Rc::new(ThreadLocalWorker::new(Arc::clone(&live)));
+            let worker = Rc::new(ThreadLocalWorker::new(&current));
             worker.refresh();
             let (expecting, upgrading, serving) = (Rc::clone(&worker), Rc::clone(&worker), Rc::clone(&worker));
             let (tls, limits) = (tls.clone(), limits.clone());
@@ -199,7 +212,7 @@ fn serve_public(
                 .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(limits.head_timeout)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-                // A client that has gone stops its request.
+                // A client that closes its connection cancels its request.
                 .h1_allow_half_closed(false)
                 .on_connect_ext(|connection: &ClientStream, data| {
                     data.insert(connection.clone());
@@ -213,13 +226,13 @@ fn serve_public(
                     }
                 }))
                 .finish(fn_service(move |request: Request| {
-                    let worker = worker.get();
-                    async move { Ok::<_, Infallible>(serve::expect::handle(worker, http2::received(request)).await) }
+                    let worker = serving.get();
+                    async move { Ok::<_, Infallible>(serve::expect::handle(worker, request).await) }
                 }));
             fn_factory(move || {
-                let (http, worker) = (http.new_service(()), Rc::clone(&serving));
-                let (tls, limits) = (tls.clone(), limits.clone());
-                let on_refusal = Rc::new(move |code| worker.get().snapshot.process.metrics.refused(code));
+                let http = http.new_service(());
+                let (tls, limits, worker) = (tls.clone(), limits.clone(), Rc::clone(&worker));
+                let on_refusal = Rc::new(move |code: Code| worker.get().snapshot.process.metrics.refused(code));
                 async move {
                     let connections = Rc::new(Connections::new(http.await?, on_refusal, tls, limits));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {

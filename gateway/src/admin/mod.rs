@@ -1,4 +1,4 @@
-//! The admin listener: a live page and the JSON behind it. For operators alone; knows no request path.
+//! The admin listener: a live page and the JSON behind it. For operators only; knows nothing of how requests are forwarded.
 
 mod view;
 
@@ -9,7 +9,7 @@ use chassis::envelope::other_methods;
 
 use crate::runtime::current::CurrentSnapshot;
 
-/// Everything comes from this listener, nothing from elsewhere, and nobody may frame it.
+/// The page loads nothing from other origins and may not be framed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -18,9 +18,9 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The endpoints besides `/metrics` and `/health/*`.
-pub(crate) fn endpoints(app: &mut web::ServiceConfig, live: &Arc<CurrentSnapshot>) {
-    app.app_data(web::Data::from(Arc::clone(live)));
+/// Adds the endpoints besides `/metrics` and `/health/*`.
+pub(crate) fn endpoints(app: &mut web::ServiceConfig, current: &Arc<CurrentSnapshot>) {
+    app.app_data(web::Data::from(Arc::clone(current)));
     for (path, media_type, text) in [
         ("/", "text/html; charset=utf-8", PAGE),
         ("/page.css", "text/css; charset=utf-8", STYLE),
@@ -39,7 +39,7 @@ pub(crate) fn endpoints(app: &mut web::ServiceConfig, live: &Arc<CurrentSnapshot
         ("/status", view::status),
     ];
     for (path, view) in views {
-        let answer = move |live: web::Data<CurrentSnapshot>| async move { json(&view(&live)) };
+        let answer = move |current: web::Data<CurrentSnapshot>| async move { json(&view(&current)) };
         let resource = web::resource(path).default_service(other_methods(ALLOW));
         app.service(resource.route(web::get().to(answer)).route(web::head().to(answer)));
     }

@@ -1,5 +1,5 @@
-//! What the admin listener shows, as JSON. The configuration is shown by a list of what may be seen, so that a new
-//! secret is hidden until somebody decides otherwise.
+//! The views of the admin listener, as JSON. The configuration is shown by a list of what may be seen, so that a new
+//! setting stays hidden until somebody adds it here: it may be a secret.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,41 +17,35 @@ use crate::{
     telemetry::{access_log::AccessLog, route::RouteMetrics},
 };
 
-/// Everything that the page shows, in one answer, so that its numbers are of one moment.
-pub(crate) fn status(live: &CurrentSnapshot) -> Value {
-    let snapshot = live.current();
+/// Everything that the page shows, in one answer, so that its numbers belong to one moment.
+pub(crate) fn status(current: &CurrentSnapshot) -> Value {
+    let snapshot = current.get();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "now": now.as_secs_f64(),
         "draining": snapshot.process.health.is_draining(),
-        "reload": reload(live),
-        "routes": routes(live)["routes"],
-        "upstreams": upstreams(live)["upstreams"],
-        "errors": errors(live)["errors"],
+        "reload": reload(current),
+        "routes": routes(current)["routes"],
+        "upstreams": upstreams(current)["upstreams"],
+        "errors": errors(current)["errors"],
     })
 }
 
-/// The routes and what was counted of each.
-pub(crate) fn routes(live: &CurrentSnapshot) -> Value {
-    let snapshot = live.current();
-    let upstream = |route: &RouteSettings| snapshot.config.upstreams[route.upstream].name.as_str();
-    let mut routes: Vec<Value> = snapshot
-        .config
-        .routes
-        .iter()
-        .zip(&snapshot.handles.routes)
-        .map(|(route, metrics)| counted(&route.name, upstream(route), &auth(&route.policy), metrics))
-        .collect();
-    routes.push(counted("builtin", "none", "public", &snapshot.handles.builtin));
-    routes.push(counted("unmatched", "none", "public", &snapshot.handles.unmatched));
+/// The routes and their metrics.
+pub(crate) fn routes(current: &CurrentSnapshot) -> Value {
+    let snapshot = current.get();
+    let mut routes: Vec<Value> =
+        snapshot.routes.iter().map(|route| counted(&auth(&route.settings.policy), &route.metrics)).collect();
+    routes.push(counted("public", &snapshot.builtin));
+    routes.push(counted("public", &snapshot.unmatched));
     json!({"routes": routes})
 }
 
-fn counted(name: &str, upstream: &str, auth: &str, metrics: &RouteMetrics) -> Value {
+fn counted(auth: &str, metrics: &RouteMetrics) -> Value {
     let statuses: serde_json::Map<String, Value> =
         metrics.statuses().into_iter().map(|(status, count)| (status, json!(count))).collect();
-    // The last bucket has no bound, which JSON says as null.
+    // The last bucket has no bound, which JSON shows as null.
     let latency: Vec<Value> = metrics
         .latency()
         .into_iter()
@@ -59,14 +53,14 @@ fn counted(name: &str, upstream: &str, auth: &str, metrics: &RouteMetrics) -> Va
         .collect();
     let (bytes_in, bytes_out) = metrics.bytes();
     json!({
-        "route": name, "upstream": upstream, "auth": auth, "statuses": statuses, "latency": latency,
+        "route": metrics.route, "upstream": metrics.upstream, "auth": auth, "statuses": statuses, "latency": latency,
         "in_flight": metrics.in_flight(), "bytes_in": bytes_in, "bytes_out": bytes_out,
     })
 }
 
-/// The upstreams, their targets, and what failed.
-pub(crate) fn upstreams(live: &CurrentSnapshot) -> Value {
-    let snapshot = live.current();
+/// The upstreams, their targets, and their failures.
+pub(crate) fn upstreams(current: &CurrentSnapshot) -> Value {
+    let snapshot = current.get();
     let upstreams: Vec<Value> = snapshot
         .upstreams
         .iter()
@@ -85,12 +79,12 @@ pub(crate) fn upstreams(live: &CurrentSnapshot) -> Value {
 }
 
 /// The last requests that failed.
-pub(crate) fn errors(live: &CurrentSnapshot) -> Value {
-    json!({"errors": live.current().process.errors.all()})
+pub(crate) fn errors(current: &CurrentSnapshot) -> Value {
+    json!({"errors": current.get().process.errors.all()})
 }
 
-fn reload(live: &CurrentSnapshot) -> Value {
-    let state = live.current().process.reload.state();
+fn reload(current: &CurrentSnapshot) -> Value {
+    let state = current.get().process.reload.state();
     json!({
         "config_hash": state.hash,
         "in_force_since": Timestamp::of(state.since),
@@ -101,14 +95,14 @@ fn reload(live: &CurrentSnapshot) -> Value {
 }
 
 /// The configuration in force, with every default filled in, and without a secret.
-pub(crate) fn config(live: &CurrentSnapshot) -> Value {
-    let snapshot = live.current();
+pub(crate) fn config(current: &CurrentSnapshot) -> Value {
+    let snapshot = current.get();
     let config = &snapshot.config;
     let tokens = config.tokens.as_ref().map(|tokens| {
         let own = tokens.own.as_ref().map(|own| {
             let keys = match &own.keys {
                 KeySource::Folder(folder) => format!("Ed25519, in {}", folder.display()),
-                KeySource::Secret(_) => "HS256, a snapshot secret".to_owned(),
+                KeySource::Secret(_) => "HS256, a shared secret".to_owned(),
             };
             let publish_for = text(own.publish_for);
             json!({"issuer": own.issuer, "audience": own.audience, "ttl": text(own.ttl), "keys": keys, "publish_for": publish_for})
@@ -144,7 +138,7 @@ pub(crate) fn config(live: &CurrentSnapshot) -> Value {
     let headers: serde_json::Map<String, Value> =
         config.identity_headers.iter().map(|(name, claim)| (name.to_string(), json!(claim))).collect();
     json!({
-        "reload": reload(live),
+        "reload": reload(current),
         "listen": config.listen.to_string(),
         "admin": config.admin.to_string(),
         "trusted_proxies": config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -107,7 +107,7 @@ fn explain(config: &Config, mut rehearsal: Rehearsal, who: &Who) -> Result<Expla
         Who::Nobody => rehearse::rehearse(config, &rehearsal, &|_| Err(bearer::invalid("give it with --token"))),
         Who::Supposed(claims) => {
             let caller = Rc::new(Caller::of(claims.clone()));
-            rehearsal.headers.push(rehearse::supposed_token());
+            rehearsal.headers.push(rehearse::assumed_token());
             rehearse::rehearse(config, &rehearsal, &|_| Ok(Rc::clone(&caller)))
         }
         Who::Token(token) => {

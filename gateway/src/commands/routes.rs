@@ -1,11 +1,12 @@
 //! `gateway routes`: a table of who may reach what.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use chassis::config::{StartError, environment};
 use serde::Serialize;
 
 use super::{paint::Paint, print_json};
+use crate::route::RouteSettings;
 use crate::{
     config::{self, Config},
     routing::entry::Methods,
@@ -33,7 +34,7 @@ pub(crate) fn run(path: &Path, json: bool) -> Result<ExitCode, StartError> {
 }
 
 fn rows(config: &Config) -> Vec<Row> {
-    let row = |route: &crate::route::RouteSettings| Row {
+    let row = |route: &Arc<RouteSettings>| Row {
         methods: match &route.methods {
             Methods::Any => "*".to_owned(),
             Methods::Only(methods) => methods.join(","),

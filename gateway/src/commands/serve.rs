@@ -7,7 +7,7 @@ use chassis::{
     logging,
 };
 
-use crate::{Args, Server, Settings, reload::source::Source, server::Listeners};
+use crate::{Args, Server, Settings, reload::source::Source};
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let settings = Settings::from_args(args)?;
@@ -17,8 +17,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let config = config?;
     actix_rt::System::new().block_on(async move {
         let shutdown = chassis::server::shutdown_signal();
-        let listeners = Listeners::inherit_or_bind(&config)?;
-        let server = Server::on(listeners, config, settings)?.watching(source, read);
+        let server = Server::inherit_or_bind(config, settings)?.watching(source, read);
         log::info!(listen = server.addr()?.to_string(), admin = server.admin_addr()?.to_string(); "gateway ready");
         server.run_until(shutdown).await
     })?;

@@ -1,6 +1,6 @@
 //! The configuration as a whole, and how it is loaded: from a file or from text, with every mistake rendered.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use actix_http::header::HeaderName;
 use chassis::config::{Lookup, StartError};
@@ -82,7 +82,7 @@ pub struct Config {
     pub(crate) builtin: BuiltinPaths,
     pub(crate) limits: ServerLimits,
     pub(crate) upstreams: Vec<UpstreamSettings>,
-    pub(crate) routes: Vec<RouteSettings>,
+    pub(crate) routes: Vec<Arc<RouteSettings>>,
     /// What is shown of requests.
     pub(crate) observe: ObserveSettings,
     /// Which route, or which page of ours, a path belongs to.

@@ -15,10 +15,10 @@ use utoipa_swagger_ui::Config as SwaggerConfig;
 use super::openapi;
 use crate::{auth::token_issuers::TokenIssuers, route::Builtin, runtime::worker::Worker, upstream::handle::Upstream};
 
-/// Swagger UI has inline styles and images in `data:` URLs; it needs nothing from elsewhere.
+/// Swagger UI has inline styles and images in `data:` URLs; everything else is served from here.
 const DOCS_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'";
 
-/// Answers one of our pages.
+/// Answers one of the gateway's own pages.
 ///
 /// # Errors
 /// 404 for a file that the documentation page does not have, 503 while draining.
@@ -32,7 +32,7 @@ pub(crate) async fn answer(worker: &Worker, page: Builtin, path: &str) -> Result
     }
 }
 
-/// How the upstreams are, for people; it does not decide. Their addresses are nobody's business here.
+/// The state of the upstreams, for people; it does not decide whether the gateway is ready. Addresses are not shown.
 fn upstreams(worker: &Worker) -> Map<String, Value> {
     let one = |upstream: &Upstream| (upstream.name().to_owned(), Value::from(upstream.status().summary()));
     Map::from_iter([("upstreams".to_owned(), Value::Object(worker.snapshot.upstreams.iter().map(one).collect()))])
@@ -51,7 +51,7 @@ fn with_type(bytes: Vec<u8>, media_type: &str) -> Response<BoxBody> {
     response
 }
 
-/// Swagger UI. Its files refer to each other, so that the page itself must end with a slash.
+/// Serves Swagger UI. Its files refer to each other by relative paths, so that the page itself must end with a slash.
 fn swagger(worker: &Worker, path: &str) -> Result<Response<BoxBody>, Problem> {
     let paths = &worker.snapshot.config.builtin;
     let root = paths.docs.as_deref().unwrap_or_default();

@@ -1,7 +1,9 @@
-//! The OpenAPI document of the whole: those of the upstreams, cut to what the routes let through, and our own pages.
+//! The OpenAPI document of the whole: those of the upstreams, reduced to what the routes let through, and the gateway's own
+//! pages. Knows no service: what it says about aliases and signing in comes from the configuration.
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,9 +13,15 @@ use serde_json::{Map, Value, json};
 use crate::{
     auth::policy::Policy,
     config::Config,
-    route::Destination,
+    hooks::issue_token,
+    route::{Destination, RouteSettings},
+    routing::entry::Methods,
     runtime::worker::Worker,
-    upstream::{decide::pool::TargetSet, wire::client::Outgoing},
+    upstream::{
+        decide::pool::TargetSet,
+        handle::Upstream,
+        wire::client::{Client, Outgoing},
+    },
 };
 
 const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -21,24 +29,24 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
 
 /// The merged document.
-pub(crate) async fn merged(worker: &Worker) -> Value {
-    let documents = match worker.snapshot.documents.fresh() {
+pub(super) async fn merged(worker: &Worker) -> Value {
+    let snapshot = &worker.snapshot;
+    let documents = match snapshot.documents.fresh() {
         Some(documents) => documents,
         None => {
             let mut documents = Vec::new();
-            for index in 0..worker.snapshot.upstreams.len() {
-                documents.push(fetch(worker, index).await);
+            for (upstream, client) in worker.upstreams() {
+                documents.push(fetch(upstream, client).await);
             }
-            worker.snapshot.documents.keep(&documents);
+            snapshot.documents.keep(&documents);
             documents
         }
     };
-    merge(&worker.snapshot.config, &documents)
+    merge(&snapshot.config, &documents)
 }
 
-/// The document of an upstream; `Null` where it has none to offer, `None` where it did not answer.
-async fn fetch(worker: &Worker, index: usize) -> Option<Value> {
-    let upstream = &worker.snapshot.upstreams[index];
+/// The document of an upstream: `Null` where the configuration names none, `None` where the upstream did not answer.
+async fn fetch(upstream: &Upstream, client: &Client) -> Option<Value> {
     let Some(path) = upstream.settings().openapi.clone() else { return Some(Value::Null) };
     let mut outgoing = Outgoing {
         method: Method::GET,
@@ -48,11 +56,11 @@ async fn fetch(worker: &Worker, index: usize) -> Option<Value> {
         head_timeout: FETCH_TIMEOUT,
     };
     let attempt = upstream.pick(None, TargetSet::default(), Instant::now()).ok()?;
-    let mut answer = worker.clients[index].send(attempt.address(), &mut outgoing).await.ok()?;
+    let mut answer = client.send(attempt.address(), &mut outgoing).await.ok()?;
     let body = tokio::time::timeout(FETCH_TIMEOUT, answer.body().limit(DOCUMENT_BYTES_MAX)).await.ok()?.ok()?;
     let document = serde_json::from_slice(&body);
     if let Err(error) = &document {
-        log::warn!(upstream = upstream.name(); "its OpenAPI document cannot be read: {error}");
+        log::warn!(upstream = upstream.name(); "cannot read its OpenAPI document: {error}");
     }
     document.ok()
 }
@@ -74,27 +82,36 @@ fn merge(config: &Config, documents: &[Option<Value>]) -> Value {
     }
     describe_other_routes(config, &mut paths);
     describe_own_pages(config, &mut paths);
-    let mut description = "Every path also exists below `/api/v1`. Sign in with `POST /api/login`, then give \
-                           the access token to *Authorize*."
-        .to_owned();
-    if !config.aliases.iter().any(|(prefix, _)| prefix == "/api/v1") {
-        description.clear();
-    }
-    if !down.is_empty() {
-        description.push_str(&format!("\n\nNot answering, and so not shown here: {}.", down.join(", ")));
-    }
     let bearer = json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"});
     components.insert("securitySchemes".to_owned(), json!({"bearer": bearer}));
     json!({
         "openapi": "3.1.0",
-        "info": {"title": "API", "version": env!("CARGO_PKG_VERSION"), "description": description},
+        "info": {"title": "API", "version": env!("CARGO_PKG_VERSION"), "description": description(config, &down)},
         "tags": tags,
         "paths": paths,
         "components": components,
     })
 }
 
-/// Copies the operations that a route leads to this upstream, with the security of that route.
+/// Where else the paths are, how to sign in, and what is missing.
+fn description(config: &Config, down: &[&str]) -> String {
+    let mut sentences = Vec::new();
+    for (prefix, path) in &config.aliases {
+        sentences.push(format!("Every path below `{path}` is also available below `{prefix}`."));
+    }
+    let issues_tokens =
+        |route: &&Arc<RouteSettings>| route.hooks.then.as_ref().is_some_and(|hook| &*hook.name == issue_token::NAME);
+    if let Some(login) = config.routes.iter().find(issues_tokens) {
+        sentences.push(format!("Sign in with `{}`, then give the access token to *Authorize*.", login.name));
+    }
+    let mut description = sentences.join(" ");
+    if !down.is_empty() {
+        description.push_str(&format!("\n\nNot answering, and therefore not shown: {}.", down.join(", ")));
+    }
+    description
+}
+
+/// Copies the operations that a route leads to this upstream, each with the security that its route demands.
 fn copy_operations(config: &Config, upstream: usize, document: &Value, paths: &mut Map<String, Value>) {
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         let sample = sample(path);
@@ -103,7 +120,7 @@ fn copy_operations(config: &Config, upstream: usize, document: &Value, paths: &m
                 continue;
             }
             let method_name = method.to_uppercase();
-            // Whatever hosts and headers a route is for, its path and method are documented.
+            // Hosts and headers of a route do not matter here: path and method are what is documented.
             let found = config.table.at(&sample).into_iter().find(|entry| entry.methods.allow(&method_name));
             let Some(Destination::Route(route)) = found.map(|entry| entry.route) else { continue };
             let route = &config.routes[route];
@@ -117,7 +134,7 @@ fn copy_operations(config: &Config, upstream: usize, document: &Value, paths: &m
     }
 }
 
-/// A path that this template matches: `/users/{id}` becomes `/users/x`.
+/// A path that matches this template: `/users/{id}` becomes `/users/x`.
 fn sample(template: &str) -> String {
     template.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
 }
@@ -142,9 +159,8 @@ fn copy_components(document: &Value, components: &mut Map<String, Value>) {
     }
 }
 
-/// A route whose upstream documents nothing is shown with what the route itself says.
+/// Describes the routes of upstreams without a document by what the route itself says.
 fn describe_other_routes(config: &Config, paths: &mut Map<String, Value>) {
-    use crate::routing::entry::Methods;
     for route in &config.routes {
         let upstream = &config.upstreams[route.upstream];
         if upstream.openapi.is_some() {
@@ -172,8 +188,8 @@ fn describe_own_pages(config: &Config, paths: &mut Map<String, Value>) {
     let health = |page: &str| config.builtin.health.as_ref().map(|path| format!("{path}/{page}"));
     for (path, summary) in [
         (config.builtin.jwks.clone(), "The public keys that tokens are verified with (RFC 7517)"),
-        (health("live"), "The gateway runs"),
-        (health("ready"), "The gateway takes requests"),
+        (health("live"), "The gateway is running"),
+        (health("ready"), "The gateway accepts requests"),
     ] {
         if let Some(path) = path {
             let responses = json!({"200": {"description": summary}});

@@ -1,42 +1,49 @@
-//! Decides whether a request may go on: who calls, whether they may, whether there is room, whether its body fits.
+//! Decides whether there is room for a request: the rate limits of its route, the size of its body, the capacity of its
+//! upstream. The first that refuses ends the request, so that nothing after it is charged.
 
 use actix_http::{
     HttpMessage, Payload,
-    header::{self, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
+    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use chassis::{
     extract::too_large,
     problem::{Code, Problem},
 };
 
-use super::incoming::Incoming;
+use super::{exchange::Exchange, incoming::Incoming};
 use crate::{
-    auth::caller::Caller,
     body::upload::{Upload, UploadLimits},
-    limit::rate::{LimitKey, Limiter, RateKey},
-    route::RouteSettings,
+    limit::rate::{LimitKey, RateKey},
+    route::{LiveRoute, RouteSettings},
+    upstream::handle::Permit,
 };
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// What a limit leaves, as clients are told (draft-ietf-httpapi-ratelimit-headers).
-pub(crate) struct Allowance {
+/// What the limits of a route leave to a client (draft-ietf-httpapi-ratelimit-headers). Every answer carries it, whatever
+/// happens to the request after it was counted.
+pub(crate) struct RateLimitFields {
     policy: HeaderValue,
     state: HeaderValue,
 }
 
-impl Allowance {
-    /// Adds it to an answer, behind what a service says of limits of its own.
-    pub(crate) fn tell(self, headers: &mut HeaderMap) {
+impl RateLimitFields {
+    /// Appends the fields after those of a service that has limits of its own.
+    pub(super) fn append_to(self, headers: &mut HeaderMap) {
         headers.append(RATELIMIT_POLICY, self.policy);
         headers.append(RATELIMIT, self.state);
     }
 }
 
-pub(crate) fn admit(limiter: &Limiter, caller: Option<&Caller>, incoming: &Incoming) -> Result<Allowance, Problem> {
-    let headers = incoming.request.headers();
-    let verdict = limiter.admit(|key| {
+/// Counts the request against the rate limits of its route.
+///
+/// # Errors
+/// 429 where one of them is used up.
+pub(super) fn admit(route: &LiveRoute, incoming: &Incoming, exchange: &mut Exchange) -> Result<(), Problem> {
+    let Some(limiter) = &route.limiter else { return Ok(()) };
+    let (headers, caller) = (incoming.request.headers(), exchange.caller.as_deref());
+    let decision = limiter.admit(|key| {
         let text = match key {
             LimitKey::ClientIp => None,
             LimitKey::Caller => caller.and_then(|caller| caller.text("sub")).map(str::as_bytes),
@@ -44,29 +51,35 @@ pub(crate) fn admit(limiter: &Limiter, caller: Option<&Caller>, incoming: &Incom
         };
         text.map_or(RateKey::Address(incoming.client_ip), RateKey::Text)
     });
-    let policy = HeaderValue::try_from(limiter.policy()).map_err(Problem::internal)?;
-    let state = HeaderValue::try_from(verdict.state).map_err(Problem::internal)?;
-    let Some(wait) = verdict.wait else { return Ok(Allowance { policy, state }) };
+    exchange.rate_limit = Some(RateLimitFields {
+        policy: HeaderValue::try_from(limiter.policy()).map_err(Problem::internal)?,
+        state: HeaderValue::try_from(decision.state).map_err(Problem::internal)?,
+    });
+    let Some(wait) = decision.wait else { return Ok(()) };
     let seconds = wait.as_secs() + 1;
     Err(Problem::new(Code::RateLimited, format!("too many requests; try again in {seconds} s"))
-        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
-        .with_header(RATELIMIT_POLICY, policy)
-        .with_header(RATELIMIT, state))
+        .with_header(RETRY_AFTER, HeaderValue::from(seconds)))
 }
 
-/// The body, where there is one. One that declares too much is refused before anybody connects anywhere.
-pub(crate) fn upload(route: &RouteSettings, headers: &HeaderMap, payload: Payload) -> Result<Option<Upload>, Problem> {
+/// The body of the request, if it has one.
+///
+/// # Errors
+/// 413 where its declared length is too large: refused before anything is sent anywhere.
+pub(super) fn upload(route: &RouteSettings, headers: &HeaderMap, payload: Payload) -> Result<Option<Upload>, Problem> {
     if matches!(payload, Payload::None) {
         return Ok(None);
     }
-    let length = fits(route, headers)?;
+    let length = declared_length(route, headers)?;
     let limits =
         UploadLimits { bytes_max: route.body_bytes_max, idle: route.timeouts.idle, rate_min: route.body_rate_min };
     Ok(Some(Upload::new(payload, length, limits)))
 }
 
-/// The length that is declared, if it is not too much.
-pub(crate) fn fits(route: &RouteSettings, headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+/// The declared length of the body.
+///
+/// # Errors
+/// 413 where it is too large for the route.
+pub(super) fn declared_length(route: &RouteSettings, headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let length = content_length(headers);
     if length.is_some_and(|length| length > route.body_bytes_max) {
         return Err(too_large(usize::try_from(route.body_bytes_max).unwrap_or(usize::MAX)));
@@ -74,6 +87,14 @@ pub(crate) fn fits(route: &RouteSettings, headers: &HeaderMap) -> Result<Option<
     Ok(length)
 }
 
-pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A place among the requests in flight at the upstream.
+///
+/// # Errors
+/// 503 where the upstream has no capacity left.
+pub(super) fn capacity(route: &LiveRoute) -> Result<Permit, Problem> {
+    route.upstream.admit().ok_or_else(|| Problem::overloaded(1))
 }

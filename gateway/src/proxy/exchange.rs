@@ -1,5 +1,8 @@
-//! One request from its head to the last byte of its answer: what is known of it so far. It is counted and logged at
-//! the end, whatever the end is: whole, cut short, or given up by the client before there was an answer.
+//! One request from its head to the last byte of its answer: what is known of it, and what every answer to it carries.
+//!
+//! An exchange is counted, logged and, if it failed, remembered when it is dropped. So no end is missed: an answer sent
+//! whole, one that was cut short, a client that closed before there was an answer, a panic. Until the head of the answer is
+//! ready, [`handle`](super::forward::handle) owns the exchange; from then on the body does ([`CountedBody`]).
 
 use std::{
     cell::Cell,
@@ -13,62 +16,78 @@ use std::{
 };
 
 use actix_http::{
-    HttpMessage, Method, Request, Response,
+    ConnectionType, HttpMessage, Method, Request, Response,
     body::{BodySize, BoxBody, MessageBody},
-    header::{HeaderName, HeaderValue, ORIGIN},
+    header::{HeaderMap, HeaderName, HeaderValue, ORIGIN},
 };
 use bytes::Bytes;
-use chassis::{problem::Problem, trace::RequestContext};
+use chassis::{
+    problem::Problem,
+    trace::{REQUEST_ID, RequestContext},
+};
 
+use super::admit::RateLimitFields;
 use crate::{
     auth::caller::Caller,
     connection::{ActiveRequest, ClientStream},
-    rules::cors::Cors,
-    runtime::worker::Worker,
+    route::LiveRoute,
+    runtime::{snapshot::Snapshot, worker::Worker},
     telemetry::{
-        access_log::{self, AccessLog, Line, Phases},
-        recent_errors::Failed,
-        route::{Answered, RouteMetrics},
+        access_log::{self, AccessLog, Line, Phase, Phases},
+        recent_errors::FailedRequest,
+        route::{RequestSummary, RouteMetrics},
         settings::ServerTiming,
     },
 };
 
-/// The client went before it was answered. Not a status of HTTP, but what nginx made the usual name for it.
-const CLIENT_GONE: u16 = 499;
+/// The client closed its connection before it was answered: not a status of HTTP, but the usual name for it since nginx.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// A request that is under way.
+/// Where a request belongs, as far as that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Unmatched,
+    Builtin,
+    /// The route at this index.
+    Route(usize),
+}
+
+/// A request in progress.
 pub(crate) struct Exchange {
     worker: Rc<Worker>,
     pub(crate) context: RequestContext,
     method: Method,
-    pub(crate) path: String,
+    path: String,
     start: Instant,
-    /// Whether the phases are taken down: somebody wants to see them.
+    /// Whether the phases are timed: the configuration shows them to somebody.
     timed: bool,
     logged: bool,
-    last_mark: Instant,
+    phase_start: Instant,
     phases: Phases,
-    metrics: Option<Arc<RouteMetrics>>,
-    route: Option<usize>,
-    upstream: Option<usize>,
+    place: Place,
+    /// The target of the last attempt; empty where none is logged.
     target: String,
-    /// The page of another origin that asks.
-    pub(crate) origin: Option<HeaderValue>,
+    /// The origin of the page that asks (the Fetch standard, section 3.1).
+    origin: Option<HeaderValue>,
     pub(crate) caller: Option<Rc<Caller>>,
     pub(crate) client_ip: Option<IpAddr>,
+    /// What the rate limits of the route leave, once they were asked.
+    pub(crate) rate_limit: Option<RateLimitFields>,
     /// Counted by the body of the request as it is read.
     pub(crate) bytes_in: Option<Rc<Cell<u64>>>,
     bytes_out: u64,
     status: u16,
     code: Option<&'static str>,
-    whole: bool,
-    /// Its connection is busy with it.
-    _under_way: Option<ActiveRequest>,
+    /// Whether the whole answer has been sent.
+    complete: bool,
+    /// Tells the connection that it is busy.
+    _active: Option<ActiveRequest>,
 }
 
 impl Exchange {
-    pub(crate) fn begin(worker: &Rc<Worker>, request: &Request, has_body: bool) -> Self {
+    /// Starts the clock for a request.
+    pub(super) fn begin(worker: &Rc<Worker>, request: &Request, has_body: bool) -> Self {
         let start = Instant::now();
         let observe = &worker.snapshot.config.observe;
         Self {
@@ -78,167 +97,191 @@ impl Exchange {
             start,
             timed: observe.access_log != AccessLog::Off || observe.server_timing != ServerTiming::Off,
             logged: worker.sampler.choose(observe.access_log),
-            last_mark: start,
+            phase_start: start,
             phases: Phases::default(),
-            metrics: None,
-            route: None,
-            upstream: None,
+            place: Place::Unmatched,
             target: String::new(),
             origin: request.headers().get(ORIGIN).cloned(),
             caller: None,
             client_ip: None,
+            rate_limit: None,
             bytes_in: None,
             bytes_out: 0,
-            status: CLIENT_GONE,
+            status: CLIENT_CLOSED_REQUEST,
             code: None,
-            whole: false,
-            _under_way: request.conn_data::<ClientStream>().map(|connection| connection.begin(has_body)),
+            complete: false,
+            _active: request.conn_data::<ClientStream>().map(|connection| connection.begin(has_body)),
             worker: Rc::clone(worker),
         }
     }
 
-    /// It belongs to the route at this index.
-    pub(crate) fn routed(&mut self, route: usize, upstream: usize) {
-        self.route = Some(route);
-        self.upstream = Some(upstream);
-        self.count_as(Arc::clone(&self.worker.snapshot.handles.routes[route]));
+    /// Records that the request belongs to the route at this index.
+    pub(super) fn matched_route(&mut self, index: usize) {
+        self.matched(Place::Route(index));
     }
 
-    /// Which pages of other origins may read the answer, where its route says something about that.
-    pub(crate) fn cors(&self) -> Option<&Cors> {
-        self.route.and_then(|route| self.worker.snapshot.config.routes[route].cors.as_ref())
+    /// Records that the request is for one of the gateway's own pages.
+    pub(super) fn matched_builtin(&mut self) {
+        self.matched(Place::Builtin);
     }
 
-    /// It is for one of our own pages.
-    pub(crate) fn builtin(&mut self) {
-        self.count_as(Arc::clone(&self.worker.snapshot.handles.builtin));
+    fn matched(&mut self, place: Place) {
+        self.place = place;
+        self.metrics().begin();
     }
 
-    fn count_as(&mut self, metrics: Arc<RouteMetrics>) {
-        metrics.begin();
-        self.metrics = Some(metrics);
-    }
-
-    /// When the whole of it has to be done, where that is limited.
-    pub(crate) fn deadline(&self, total: Option<Duration>) -> Option<Instant> {
+    /// The moment by which the whole answer must have been sent, where that is limited.
+    pub(super) fn deadline(&self, total: Option<Duration>) -> Option<Instant> {
         total.map(|total| self.start + total)
     }
 
-    /// A phase has ended.
-    pub(crate) fn mark(&mut self) {
+    /// Records that a phase has ended.
+    pub(super) fn phase_done(&mut self, phase: Phase) {
         if self.timed {
             let took = self.lap();
-            self.phases.next(took);
+            self.phases.done(phase, took);
         }
     }
 
     fn lap(&mut self) -> Duration {
         let now = Instant::now();
-        now - std::mem::replace(&mut self.last_mark, now)
+        now - std::mem::replace(&mut self.phase_start, now)
     }
 
-    /// An attempt goes to this target.
-    pub(crate) fn sends_to(&mut self, target: &str) {
+    /// Records the target of an attempt.
+    pub(super) fn sends_to(&mut self, target: &str) {
         if self.timed {
             self.target.clear();
             self.target.push_str(target);
         }
     }
 
-    /// The gateway itself refused or failed it.
-    pub(crate) fn refused(&mut self, problem: &Problem) {
+    /// Records that the gateway itself refused or failed the request, and makes its answer.
+    pub(super) fn refuse(&mut self, problem: Problem) -> Response<BoxBody> {
+        problem.log(&self.context);
         self.code = Some(problem.code().name());
         if self.timed {
             let took = self.lap();
-            self.phases.skip_to_body(took);
+            self.phases.refused(took);
         }
-        self.worker.snapshot.process.metrics.refused(problem.code());
+        self.snapshot().process.metrics.refused(problem.code());
+        problem.within(&self.context, &self.path).to_response()
     }
 
-    /// The head is ready: from here on the body tells how it goes on.
-    pub(crate) fn answered(mut self, mut response: Response<BoxBody>) -> Response<CountedBody> {
+    /// Completes the head of the answer; from here on its body carries the exchange.
+    pub(super) fn answer(mut self, mut response: Response<BoxBody>) -> Response<CountedBody> {
         self.status = response.status().as_u16();
-        if self.worker.snapshot.config.observe.server_timing.shows(self.caller.as_deref())
-            && let Ok(value) = HeaderValue::try_from(self.phases.server_timing())
-        {
-            response.headers_mut().insert(SERVER_TIMING, value);
+        self.append_to(response.headers_mut());
+        if self.snapshot().process.health.is_draining() {
+            // Tells clients to reconnect elsewhere before their connection is closed (RFC 9112, section 9.6).
+            response.head_mut().set_connection_type(ConnectionType::Close);
         }
         response.map_body(|_, body| {
-            let left = match body.size() {
-                BodySize::None => Some(0),
-                BodySize::Sized(bytes) => Some(bytes),
-                BodySize::Stream => None,
-            };
-            // Bodies of no bytes are never asked for any.
-            self.whole = left == Some(0);
+            // A body without bytes is never polled.
+            self.complete = matches!(body.size(), BodySize::None | BodySize::Sized(0));
             CountedBody { body, exchange: self }
         })
     }
 
-    fn finished(&self) -> Answered {
-        Answered {
+    /// Writes what every answer carries, whoever made it: an upstream, a hook, a page of the gateway, or a refusal.
+    fn append_to(&mut self, headers: &mut HeaderMap) {
+        if let Some(cors) = self.route().and_then(|route| route.settings.cors.as_ref()) {
+            cors.mark(headers, self.origin.as_ref());
+        }
+        if let Some(rate_limit) = self.rate_limit.take() {
+            rate_limit.append_to(headers);
+        }
+        if self.snapshot().config.observe.server_timing.shows(self.caller.as_deref())
+            && let Ok(value) = HeaderValue::try_from(self.phases.server_timing())
+        {
+            headers.insert(SERVER_TIMING, value);
+        }
+        headers.insert(REQUEST_ID, self.context.request_id_header().clone());
+    }
+
+    fn snapshot(&self) -> &Snapshot {
+        &self.worker.snapshot
+    }
+
+    fn route(&self) -> Option<&LiveRoute> {
+        match self.place {
+            Place::Route(index) => Some(&self.snapshot().routes[index]),
+            Place::Builtin | Place::Unmatched => None,
+        }
+    }
+
+    fn metrics(&self) -> &Arc<RouteMetrics> {
+        match self.place {
+            Place::Route(index) => &self.snapshot().routes[index].metrics,
+            Place::Builtin => &self.snapshot().builtin,
+            Place::Unmatched => &self.snapshot().unmatched,
+        }
+    }
+
+    fn summary(&self) -> RequestSummary {
+        RequestSummary {
             status: self.status,
             took: self.start.elapsed(),
             bytes_in: self.bytes_in.as_ref().map_or(0, |bytes| bytes.get()),
             bytes_out: self.bytes_out,
-            cut: !self.whole,
+            cut: !self.complete,
         }
     }
 
-    fn log(&self, answered: &Answered, metrics: &RouteMetrics) {
+    fn log(&self, summary: &RequestSummary) {
+        let metrics = self.metrics();
         let mut phases = self.phases;
-        phases.end(answered.took);
+        phases.ended(summary.took);
         access_log::write(&Line {
             method: &self.method,
             path: &self.path,
             route: &metrics.route,
             upstream: &metrics.upstream,
             target: &self.target,
-            status: answered.status,
-            cut: answered.cut,
-            bytes_in: answered.bytes_in,
-            bytes_out: answered.bytes_out,
+            status: summary.status,
+            cut: summary.cut,
+            bytes_in: summary.bytes_in,
+            bytes_out: summary.bytes_out,
             caller: self.caller.as_ref().and_then(|caller| caller.text("sub")).unwrap_or_default(),
             client_ip: self.client_ip,
             request_id: self.context.request_id(),
             trace_id: self.context.trace_id(),
-            took: answered.took,
+            took: summary.took,
             phases,
         });
     }
 
-    fn remember(&self, metrics: &RouteMetrics) {
-        self.worker.snapshot.process.errors.push(Failed::now(
+    fn remember(&self) {
+        self.snapshot().process.errors.push(FailedRequest::now(
             self.status,
             self.code,
             self.context.request_id(),
             &format!("{} {}", self.method, self.path),
-            &metrics.route,
+            &self.metrics().route,
         ));
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let metrics = self.metrics.take().unwrap_or_else(|| {
-            let unmatched = Arc::clone(&self.worker.snapshot.handles.unmatched);
-            unmatched.begin();
-            unmatched
-        });
-        let answered = self.finished();
-        metrics.end(&answered);
+        if self.place == Place::Unmatched {
+            // Not counted as begun before: it might still have belonged to a route.
+            self.metrics().begin();
+        }
+        let summary = self.summary();
+        self.metrics().end(&summary);
         let failed = self.status >= 500;
         if failed || self.code.is_some() {
-            self.remember(&metrics);
+            self.remember();
         }
-        let sampled = matches!(self.worker.snapshot.config.observe.access_log, AccessLog::Sample { .. });
+        let sampled = matches!(self.snapshot().config.observe.access_log, AccessLog::Sample { .. });
         if self.logged || (failed && sampled) {
-            self.log(&answered, &metrics);
+            self.log(&summary);
         }
     }
 }
 
-/// The body of an answer, which ends the exchange when it is dropped.
+/// The body of an answer: counts its bytes, and ends the exchange when it is dropped.
 pub(crate) struct CountedBody {
     body: BoxBody,
     exchange: Exchange,
@@ -255,7 +298,7 @@ impl MessageBody for CountedBody {
         let polled = Pin::new(&mut self.body).poll_next(cx);
         match &polled {
             Poll::Ready(Some(Ok(chunk))) => self.exchange.bytes_out += chunk.len() as u64,
-            Poll::Ready(None) => self.exchange.whole = true,
+            Poll::Ready(None) => self.exchange.complete = true,
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled

@@ -1,4 +1,4 @@
-//! Who calls, and whether the policy of the route lets them.
+//! Finds out who calls, and whether the policy of the route lets them.
 
 use std::{rc::Rc, time::SystemTime};
 
@@ -8,33 +8,43 @@ use chassis::problem::Problem;
 use super::{hook_calls::HookCalls, incoming::Incoming};
 use crate::{
     auth::{bearer, caller::Caller, policy::PolicyDecision},
-    route::RouteSettings,
+    route::{LiveRoute, RouteSettings},
     runtime::worker::Worker,
 };
 
-pub(crate) async fn identify(
+/// The caller, by the decoder of the route or by the bearer token; nobody on public routes.
+///
+/// # Errors
+/// 401 where the route needs a caller and the credentials are missing or not accepted, 400 where there are two of them.
+pub(super) async fn identify(
     worker: &Worker,
-    route: &RouteSettings,
+    route: &LiveRoute,
     incoming: &Incoming,
     hooks: &HookCalls<'_>,
 ) -> Result<Option<Rc<Caller>>, Problem> {
-    if !route.policy.is_public()
-        && let Some(caller) = hooks.identify().await?
-    {
+    if route.settings.policy.is_public() {
+        return Ok(None);
+    }
+    if let Some(caller) = hooks.identify().await? {
         return Ok(Some(caller));
     }
-    match wanted_token(route, incoming.request.headers())? {
-        Some(token) => worker.verify(token, SystemTime::now()).await.map(Some),
-        None => Ok(None),
-    }
+    let token = bearer::token(incoming.request.headers())?;
+    worker.verify(token, SystemTime::now()).await.map(Some)
 }
 
-/// The token that says who calls, where the route wants to know.
-pub(crate) fn wanted_token<'h>(route: &RouteSettings, headers: &'h HeaderMap) -> Result<Option<&'h str>, Problem> {
+/// The bearer token, where the route needs one.
+///
+/// # Errors
+/// As [`identify`].
+pub(super) fn required_token<'h>(route: &RouteSettings, headers: &'h HeaderMap) -> Result<Option<&'h str>, Problem> {
     if route.policy.is_public() { Ok(None) } else { bearer::token(headers).map(Some) }
 }
 
-pub(crate) fn authorize(route: &RouteSettings, caller: Option<&Caller>) -> Result<(), Problem> {
+/// Asks the policy of the route about the claims of the caller.
+///
+/// # Errors
+/// 403 where a claim does not hold.
+pub(super) fn authorize(route: &RouteSettings, caller: Option<&Caller>) -> Result<(), Problem> {
     let Some(caller) = caller else { return Ok(()) };
     match route.policy.decide(&caller.claims) {
         PolicyDecision::Allowed => Ok(()),

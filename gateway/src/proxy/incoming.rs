@@ -8,14 +8,16 @@ use chassis::trace::RequestContext;
 use crate::connection::Peer;
 
 /// A request as it came in, with what was found out about it.
-pub(crate) struct Incoming {
-    pub(crate) request: Request,
-    pub(crate) context: RequestContext,
-    /// In normal form, after aliases.
-    pub(crate) path: String,
-    /// It is about the gateway itself: `OPTIONS *`, or it may be forwarded no further.
-    pub(crate) is_for_gateway: bool,
-    pub(crate) asks_for_websocket: bool,
-    pub(crate) peer: Peer,
-    pub(crate) client_ip: IpAddr,
+pub(super) struct Incoming {
+    pub(super) request: Request,
+    pub(super) context: RequestContext,
+    /// In normal form, after aliases; empty until [`find`](super::find::find) has looked it up.
+    pub(super) path: String,
+    /// `OPTIONS *`: it asks about the gateway as a whole.
+    pub(super) is_for_server: bool,
+    /// It must not be forwarded any further.
+    pub(super) is_last_hop: bool,
+    pub(super) asks_for_websocket: bool,
+    pub(super) peer: Peer,
+    pub(super) client_ip: IpAddr,
 }

@@ -1,17 +1,20 @@
-//! One request, from its head to the last byte of its answer. [`forward`] has the steps in order; each step has a folder
-//! or a file of its own.
+//! One request, from its head to the last byte of its answer.
+//!
+//! [`forward`] has the steps in order. Each step has a file or a folder of its name: [`accept`], [`find`], [`identify`],
+//! [`admit`], [`send`], [`answer`]. An [`exchange`] is what is known of one request; [`incoming`] is the request itself.
+//! [`serve`] is how actix-http hands requests over, and [`rehearse`] runs the same steps without sending anything.
 
-pub(crate) mod forward;
+mod forward;
 
-pub(crate) mod exchange;
-pub(crate) mod incoming;
+mod exchange;
+mod incoming;
 
-pub(crate) mod accept;
-pub(crate) mod admit;
-pub(crate) mod answer;
-pub(crate) mod find;
-pub(crate) mod identify;
-pub(crate) mod send;
+mod accept;
+mod admit;
+mod answer;
+mod find;
+mod identify;
+mod send;
 
 mod hook_calls;
 pub(crate) mod rehearse;

@@ -1,5 +1,6 @@
-//! What would become of a request: the same steps as in [`super::forward::handle`], up to the moment at which something would be
-//! sent. Opens no socket, makes no key, counts nothing, and runs no hooks, which may do anything.
+//! Tells what would happen to a request, for `gateway explain`, `test` and `plan`: the same steps as in
+//! [`forward`](super::forward), up to the point where something would be sent. Opens no socket, makes no key, counts nothing,
+//! and runs no hooks, which may do anything.
 
 use std::{net::SocketAddr, rc::Rc};
 
@@ -22,15 +23,16 @@ use crate::{
     rules::via::Pseudonym,
 };
 
-pub(crate) use super::{
-    accept, admit, find,
-    find::Found,
+use super::{
+    accept::accept,
+    admit,
+    find::{self, Found},
     identify,
     incoming::Incoming,
-    send::{assertion::statement, compose::compose},
+    send::{compose::Composer, statement},
 };
 
-/// Where a rehearsed request seems to come from.
+/// The peer of a rehearsed request.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// A request that is not sent.
@@ -45,10 +47,10 @@ pub(crate) struct Rehearsal {
 /// Verifies the token of a rehearsed request.
 pub(crate) type Verify<'a> = &'a dyn Fn(&str) -> Result<Rc<Caller>, Problem>;
 
-/// What became of it.
+/// What happened to a rehearsed request.
 #[derive(Debug)]
 pub(crate) struct Rehearsed {
-    /// In normal form, after aliases; the path as it came where it has no normal form.
+    /// In normal form, after aliases; as it came where it has no normal form.
     pub(crate) path: String,
     /// The index of the route.
     pub(crate) route: Option<usize>,
@@ -56,7 +58,7 @@ pub(crate) struct Rehearsed {
     pub(crate) outcome: Outcome,
 }
 
-/// How it ends.
+/// How a rehearsed request ends.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The gateway refuses it.
@@ -69,62 +71,74 @@ pub(crate) enum Outcome {
     Forwarded(Forwarded),
 }
 
-/// A request as its upstream would get it.
+/// The request that the upstream would get.
 #[derive(Debug)]
 pub(crate) struct Forwarded {
     /// The index of the upstream.
     pub(crate) upstream: usize,
     pub(crate) path_and_query: String,
-    /// With a stand-in for the assertion: a real one would be a credential.
+    /// With a placeholder for the assertion: a real one would be a credential.
     pub(crate) headers: HeaderMap,
-    /// What the upstream would be told about the caller, if it asks for that.
+    /// What the upstream would be told about the caller, where it asks for an assertion.
     pub(crate) assertion: Option<Assertion>,
 }
 
 /// Rehearses a request.
 pub(crate) fn rehearse(config: &Config, rehearsal: &Rehearsal, verify: Verify<'_>) -> Rehearsed {
     let request = request(rehearsal);
-    let path = request.path().to_owned();
-    let context = RequestContext::from_headers(request.headers());
-    // One of its own: no loop leads through a request that is not sent.
-    let via = Pseudonym::new();
-    let mut incoming = match accept::accept(config, &via, request, &context) {
-        Ok(incoming) => incoming,
-        Err(problem) => return Rehearsed { path, route: None, caller: None, outcome: Outcome::Refused(problem) },
+    let mut rehearsed = Rehearsed {
+        path: request.path().to_owned(),
+        route: None,
+        caller: None,
+        outcome: Outcome::Refused(Problem::not_found()),
     };
-    let mut rehearsed =
-        Rehearsed { path: incoming.path.clone(), route: None, caller: None, outcome: Outcome::Page(Builtin::Live) };
-    rehearsed.outcome = match find::find(config, &incoming) {
-        Ok(Found::Answer(response)) => Outcome::Answered(response),
-        Ok(Found::Builtin(page)) => Outcome::Page(page),
-        Ok(Found::Route(index)) => {
+    rehearsed.outcome = outcome(config, request, verify, &mut rehearsed).unwrap_or_else(Outcome::Refused);
+    rehearsed
+}
+
+/// How the request ends. What is found out on the way is noted in `rehearsed`.
+fn outcome(
+    config: &Config,
+    request: Request,
+    verify: Verify<'_>,
+    rehearsed: &mut Rehearsed,
+) -> Result<Outcome, Problem> {
+    let context = RequestContext::from_headers(request.headers());
+    // A name of its own: a request that is not sent cannot come back.
+    let via = Pseudonym::new();
+    let mut incoming = accept(config, &via, request, &context)?;
+    let found = find::find(config, &mut incoming);
+    if !incoming.path.is_empty() {
+        rehearsed.path.clone_from(&incoming.path);
+    }
+    match found? {
+        Found::Answer(response) => Ok(Outcome::Answered(response)),
+        Found::Builtin(page) => Ok(Outcome::Page(page)),
+        Found::Route(index) => {
             rehearsed.route = Some(index);
             let route = &config.routes[index];
-            let forwarded = forward(config, &via, route, &mut incoming, verify, &mut rehearsed.caller);
-            forwarded.map_or_else(Outcome::Refused, Outcome::Forwarded)
+            let token = identify::required_token(route, incoming.request.headers())?;
+            rehearsed.caller = token.map(verify).transpose()?;
+            forward(config, &via, route, rehearsed.caller.as_deref(), &mut incoming).map(Outcome::Forwarded)
         }
-        Err(problem) => Outcome::Refused(problem),
-    };
-    rehearsed
+    }
 }
 
 fn forward(
     config: &Config,
     via: &Pseudonym,
     route: &RouteSettings,
+    caller: Option<&Caller>,
     incoming: &mut Incoming,
-    verify: Verify<'_>,
-    caller: &mut Option<Rc<Caller>>,
 ) -> Result<Forwarded, Problem> {
-    let token = identify::wanted_token(route, incoming.request.headers())?;
-    *caller = token.map(verify).transpose()?;
-    identify::authorize(route, caller.as_deref())?;
-    admit::fits(route, incoming.request.headers())?;
+    identify::authorize(route, caller)?;
+    admit::declared_length(route, incoming.request.headers())?;
     let identity = IdentityHeaders::new(config.identity_headers.iter().map(|(name, _)| name));
-    let asks = config.upstreams[route.upstream].assertion.is_some();
-    let assertion = asks.then(|| statement(caller.as_deref(), incoming.client_ip));
-    let stand_in = asks.then(|| HeaderValue::from_static("(a signed statement about the caller)"));
-    let composed = compose(config, &identity, via, route, caller.as_deref(), stand_in, incoming)?;
+    let wants_assertion = config.upstreams[route.upstream].assertion.is_some();
+    let assertion = wants_assertion.then(|| statement(caller, incoming.client_ip));
+    let placeholder = wants_assertion.then(|| HeaderValue::from_static("(a signed statement about the caller)"));
+    let composer = Composer { config, identity: &identity, via };
+    let composed = composer.compose(route, caller, placeholder, incoming)?;
     Ok(Forwarded {
         upstream: route.upstream,
         path_and_query: composed.path_and_query.to_string(),
@@ -133,12 +147,12 @@ fn forward(
     })
 }
 
-/// The headers of the gateway's own answer; `None` where it does not answer itself.
+/// Status and headers of the gateway's own answer; `None` where it forwards the request.
 pub(crate) fn answered(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Option<(u16, HeaderMap)> {
     let mut fields = HeaderMap::new();
     let status = match &rehearsed.outcome {
         Outcome::Forwarded(_) => return None,
-        // Without its last slash, the documentation leads to the address with it.
+        // Without its final slash, the documentation page redirects to the path with it.
         Outcome::Page(Builtin::Docs) if config.builtin.docs.as_deref() == Some(&rehearsed.path) => 302,
         Outcome::Page(_) => 200,
         Outcome::Answered(response) => {
@@ -184,9 +198,9 @@ fn request(rehearsal: &Rehearsal) -> Request {
     request
 }
 
-/// The header of a caller who is only supposed.
-pub(crate) fn supposed_token() -> (HeaderName, HeaderValue) {
-    (AUTHORIZATION, HeaderValue::from_static("Bearer supposed"))
+/// The header of an assumed caller, whose token is not verified.
+pub(crate) fn assumed_token() -> (HeaderName, HeaderValue) {
+    (AUTHORIZATION, HeaderValue::from_static("Bearer assumed"))
 }
 
 /// The header of a caller with this token.

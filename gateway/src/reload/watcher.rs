@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// Watches one source for one gateway.
 pub(crate) struct ConfigWatcher {
     source: Source,
-    live: Arc<CurrentSnapshot>,
+    current: Arc<CurrentSnapshot>,
     /// What was read last, right or wrong: a mistake is reported once.
     read: Fingerprint,
     /// What was seen at the last look, where it differs from what was read.
@@ -31,9 +31,9 @@ pub(crate) struct ConfigWatcher {
 impl ConfigWatcher {
     /// A watcher for a gateway that began with what has this fingerprint. SIGHUP is listened for from now on: nobody who
     /// sees a gateway that is ready shall end it by asking for a reload. Runs inside a tokio runtime.
-    pub(crate) fn new(source: Source, live: Arc<CurrentSnapshot>, read: Fingerprint) -> Self {
-        live.current().process.reload.began(read.short());
-        Self { source, live, read, seen: None, hangup: hangup() }
+    pub(crate) fn new(source: Source, current: Arc<CurrentSnapshot>, read: Fingerprint) -> Self {
+        current.get().process.reload.started(read.short());
+        Self { source, current, read, seen: None, hangup: hangup() }
     }
 
     /// Watches for as long as it is polled.
@@ -68,8 +68,8 @@ impl ConfigWatcher {
         let Ok((read, config)) = tokio::task::spawn_blocking(move || source.load()).await else { return };
         let hash = read.short();
         self.read = read;
-        let status = self.live.current().process.reload.clone();
-        match config.and_then(|config| self.live.swap(config)) {
+        let status = self.current.get().process.reload.clone();
+        match config.and_then(|config| self.current.swap(config)) {
             Ok(()) => {
                 log::info!(config_hash = hash.as_str(); "configuration reloaded after {reason}");
                 status.succeeded(hash);

@@ -1,10 +1,8 @@
 //! The snapshot in force, and how another one takes its place: as a whole, or not at all.
 
-use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::{ArcSwap, Cache};
 use chassis::config::StartError;
 
 use super::snapshot::Snapshot;
@@ -14,48 +12,58 @@ use crate::{
     upstream::{handle::Upstream, health::HealthMonitor, wire::connect::UpstreamTls},
 };
 
+/// One thread's view of the snapshot in force.
+pub(super) type SnapshotCache = Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>;
+
 /// The snapshot in force.
 pub(crate) struct CurrentSnapshot {
-    pub(crate) generation: AtomicU64,
-    current: Mutex<Arc<Snapshot>>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
     /// Checks the upstreams of every snapshot, once the process serves.
     monitor: OnceLock<HealthMonitor>,
 }
 
 impl CurrentSnapshot {
-    /// Begins with this one, and shows its metrics.
+    /// Starts with a snapshot and publishes its metrics.
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
-        snapshot.process.metrics.show(&snapshot.handles);
-        Self { generation: AtomicU64::new(0), current: Mutex::new(snapshot), monitor: OnceLock::new() }
+        publish_metrics(&snapshot);
+        Self { snapshot: Arc::new(ArcSwap::new(snapshot)), monitor: OnceLock::new() }
     }
 
-    /// The snapshot in force.
-    pub(crate) fn current(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the snapshot in force.
+    pub(crate) fn get(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
     }
 
-    /// Checks the health of the upstreams and watches keys and certificates from now on, in this thread. Runs inside an actix system.
+    /// Returns a view for one thread, which finds out by one atomic load whether there is a newer snapshot.
+    pub(super) fn cache(&self) -> SnapshotCache {
+        Cache::new(Arc::clone(&self.snapshot))
+    }
+
+    /// Starts the health checks and the watching of keys and certificates, in this thread, which must run an actix system.
     pub(crate) fn watch(&self) {
-        watch(&self.current(), self.monitor.get_or_init(HealthMonitor::start));
+        watch(&self.get(), self.monitor.get_or_init(HealthMonitor::start));
     }
 
     /// Puts a configuration in force.
     ///
     /// # Errors
-    /// It changes what only a restart can change, or something it names cannot be used; then nothing has changed.
+    /// The configuration changes what only a restart can change, or names something that cannot be used. Then nothing has
+    /// changed.
     pub(crate) fn swap(&self, config: Config) -> Result<(), StartError> {
-        let before = self.current();
-        fixed(&before.config, &config)?;
-        let snapshot = Arc::new(Snapshot::new(config, Arc::clone(&before.process), Some(&before))?);
-        snapshot.process.metrics.show(&snapshot.handles);
+        let previous = self.get();
+        refuse_restart_only_changes(&previous.config, &config)?;
+        let snapshot = Arc::new(Snapshot::new(config, Arc::clone(&previous.process), Some(&previous))?);
+        publish_metrics(&snapshot);
         if let Some(monitor) = self.monitor.get() {
             watch(&snapshot, monitor);
         }
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
-        // After the snapshot, so that who sees the number finds at least this one.
-        self.generation.fetch_add(1, Ordering::Release);
+        self.snapshot.store(snapshot);
         Ok(())
     }
+}
+
+fn publish_metrics(snapshot: &Snapshot) {
+    snapshot.process.metrics.publish(snapshot.metrics().cloned().collect());
 }
 
 fn watch(snapshot: &Snapshot, monitor: &HealthMonitor) {
@@ -64,19 +72,19 @@ fn watch(snapshot: &Snapshot, monitor: &HealthMonitor) {
     snapshot.issuers.iter().for_each(TokenIssuers::watch);
 }
 
-/// The sockets stay the ones that the process began with, and actix is told once what they take.
-fn fixed(before: &Config, after: &Config) -> Result<(), StartError> {
-    let addresses = [("listen", before.listen, after.listen), ("admin", before.admin, after.admin)];
-    let changed = addresses.into_iter().filter(|(_, before, after)| before != after);
+/// The sockets stay the ones that the process opened, and actix-server reads its limits once, when it starts.
+fn refuse_restart_only_changes(previous: &Config, next: &Config) -> Result<(), StartError> {
+    let addresses = [("listen", previous.listen, next.listen), ("admin", previous.admin, next.admin)];
+    let changed = addresses.into_iter().filter(|(_, previous, next)| previous != next);
     let mut mistakes: Vec<String> = changed
-        .map(|(key, before, after)| format!("{key}: {after} needs a restart; this process listens on {before}"))
+        .map(|(key, previous, next)| format!("{key}: {next} needs a restart; this process listens on {previous}"))
         .collect();
-    if before.tls != after.tls {
+    if previous.tls != next.tls {
         mistakes.push("tls: other files or rules need a restart; renewed files do not".to_owned());
     }
     let sockets =
         |config: &Config| (config.limits.connections, config.limits.head_timeout, config.limits.write_timeout);
-    if sockets(before) != sockets(after) {
+    if sockets(previous) != sockets(next) {
         mistakes.push("limits: `connections`, `head_timeout` and `write_timeout` need a restart".to_owned());
     }
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Config(mistakes)) }

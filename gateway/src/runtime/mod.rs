@@ -1,4 +1,10 @@
-//! The three lifetimes: the process, a snapshot of one configuration, and what each worker thread has for itself.
+//! The three lifetimes of the gateway's state:
+//!
+//! - [`process`]: as long as the process (metrics, health, the last errors);
+//! - [`snapshot`]: one configuration and everything it makes, shared by all workers and never changed;
+//! - [`worker`]: what one thread has for itself (connections to upstreams, verified tokens).
+//!
+//! [`current`] holds the snapshot in force and swaps it; [`thread_local`] gives each thread its worker for it.
 
 pub(crate) mod process;
 pub(crate) mod snapshot;

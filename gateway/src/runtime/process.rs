@@ -8,10 +8,10 @@ use crate::{
     telemetry::{metrics::GatewayMetrics, recent_errors::RecentErrors, reload_status::ReloadStatus},
 };
 
-/// Lives as long as the process, whatever is reloaded.
+/// The parts that every snapshot shares.
 pub(crate) struct Process {
     pub(crate) health: Health,
-    /// What this instance is called in `Via`.
+    /// The name of this instance in `Via`.
     pub(crate) via: Pseudonym,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) errors: RecentErrors,
@@ -19,7 +19,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// What there is before there is a configuration.
+    /// Makes the parts and registers their metrics.
     pub(crate) fn new(registry: &mut Registry) -> Self {
         Self {
             health: Health::default(),

@@ -1,5 +1,8 @@
-//! Everything that one configuration makes, immutable and shared by all workers. A reload makes a new one and keeps the
-//! handles of the parts whose settings are equal.
+//! Everything that one configuration makes, immutable and shared by all workers.
+//!
+//! A reload never changes a snapshot: it makes a new one, and takes from the previous one the parts whose settings are
+//! equal. Those parts are handles (`Arc` inside), so that counters, limits, breakers and connections of what did not change
+//! go on, while requests that began earlier keep the snapshot that they began with.
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
@@ -10,82 +13,111 @@ use crate::{
     auth::token_issuers::TokenIssuers,
     config::Config,
     limit::rate::{Limiter, Rate},
-    telemetry::metrics::{GatewayMetrics, Handles},
-    upstream::handle::Upstream,
+    route::{LiveRoute, RouteSettings},
+    telemetry::{metrics::RouteMetricsSet, route::RouteMetrics},
+    upstream::{handle::Upstream, settings::UpstreamSettings},
 };
 
-/// Everything that one configuration makes. Shared by all workers, and not changed once made.
+/// Everything that one configuration makes.
 pub(crate) struct Snapshot {
     pub(crate) config: Config,
-    /// Whose tokens are believed; nobody's where the configuration has no `tokens`.
+    /// The accepted issuers; `None` where the configuration has no `tokens`.
     pub(crate) issuers: Option<TokenIssuers>,
     pub(crate) identity: IdentityHeaders,
+    /// In the order of the configuration.
     pub(crate) upstreams: Vec<Upstream>,
-    /// One for each route that has a limit.
-    pub(crate) limiters: Vec<Option<Arc<Limiter>>>,
+    /// In the order of the configuration.
+    pub(crate) routes: Vec<LiveRoute>,
     pub(crate) documents: Documents,
-    pub(crate) handles: Handles,
+    /// Counts requests for the gateway's own pages.
+    pub(crate) builtin: Arc<RouteMetrics>,
+    /// Counts requests that belong to no route.
+    pub(crate) unmatched: Arc<RouteMetrics>,
     pub(crate) process: Arc<Process>,
 }
 
 impl Snapshot {
-    /// Makes everything that a configuration names, but keeps what `before` has of equal settings: counters, limits
-    /// and connections of what did not change go on.
+    /// Makes everything that a configuration names, and keeps the parts of `previous` whose settings are equal.
     ///
     /// # Errors
-    /// A key cannot be loaded or made.
-    pub(crate) fn new(config: Config, process: Arc<Process>, before: Option<&Self>) -> Result<Self, StartError> {
-        let names = config.identity_headers.iter().map(|(name, _)| name);
+    /// A key or a TLS file cannot be loaded.
+    pub(crate) fn new(config: Config, process: Arc<Process>, previous: Option<&Self>) -> Result<Self, StartError> {
+        let upstreams = upstreams(&config, previous)?;
+        let mut metrics = process.metrics.route_set();
         Ok(Self {
-            issuers: issuers(&config, before)?,
-            identity: IdentityHeaders::new(names),
-            upstreams: upstreams(&config, before)?,
-            limiters: limiters(&config, before),
+            issuers: issuers(&config, previous)?,
+            identity: IdentityHeaders::new(config.identity_headers.iter().map(|(name, _)| name)),
+            routes: routes(&config, &upstreams, &mut metrics, previous),
+            upstreams,
             documents: Documents::default(),
-            handles: handles(&config, &process.metrics),
+            builtin: metrics.get("builtin", "none"),
+            unmatched: metrics.get("unmatched", "none"),
             process,
             config,
         })
     }
+
+    /// The metrics of all routes, of the built-in pages, and of requests without a route.
+    pub(crate) fn metrics(&self) -> impl Iterator<Item = &Arc<RouteMetrics>> {
+        self.routes.iter().map(|route| &route.metrics).chain([&self.builtin, &self.unmatched])
+    }
 }
 
-fn issuers(config: &Config, before: Option<&Snapshot>) -> Result<Option<TokenIssuers>, StartError> {
+fn issuers(config: &Config, previous: Option<&Snapshot>) -> Result<Option<TokenIssuers>, StartError> {
     let Some(settings) = &config.tokens else { return Ok(None) };
-    let kept = before.and_then(|before| before.issuers.as_ref()).filter(|issuers| issuers.settings() == settings);
-    let issuers = kept.map_or_else(|| TokenIssuers::load(settings, SystemTime::now()), |issuers| Ok(issuers.clone()));
+    let kept = previous.and_then(|previous| previous.issuers.as_ref()).filter(|known| known.settings() == settings);
+    let issuers = kept.map_or_else(|| TokenIssuers::load(settings, SystemTime::now()), |known| Ok(known.clone()));
     issuers.map(Some).map_err(StartError::failed)
 }
 
-fn upstreams(config: &Config, before: Option<&Snapshot>) -> Result<Vec<Upstream>, StartError> {
+fn upstreams(config: &Config, previous: Option<&Snapshot>) -> Result<Vec<Upstream>, StartError> {
     let known: HashMap<&str, &Upstream> =
-        before.iter().flat_map(|before| &before.upstreams).map(|upstream| (upstream.name(), upstream)).collect();
-    let upstream = |settings: &crate::upstream::settings::UpstreamSettings| {
-        let kept = known.get(settings.name.as_str()).filter(|upstream| upstream.settings() == settings);
-        kept.map_or_else(|| Upstream::new(settings.clone()), |upstream| Ok((*upstream).clone()))
+        previous.iter().flat_map(|previous| &previous.upstreams).map(|known| (known.name(), known)).collect();
+    let upstream = |settings: &UpstreamSettings| {
+        let kept = known.get(settings.name.as_str()).filter(|known| known.settings() == settings);
+        kept.map_or_else(|| Upstream::new(settings.clone()), |known| Ok((*known).clone()))
     };
     config.upstreams.iter().map(upstream).collect::<Result<_, _>>().map_err(StartError::failed)
 }
 
-fn limiters(config: &Config, before: Option<&Snapshot>) -> Vec<Option<Arc<Limiter>>> {
-    // Taken out one by one: two routes of one name keep a limiter each.
-    let mut known: HashMap<&str, Vec<&Arc<Limiter>>> = HashMap::new();
-    for (route, limiter) in before.iter().flat_map(|before| before.config.routes.iter().zip(&before.limiters)) {
-        known.entry(&route.name).or_default().extend(limiter);
+fn routes(
+    config: &Config,
+    upstreams: &[Upstream],
+    metrics: &mut RouteMetricsSet,
+    previous: Option<&Snapshot>,
+) -> Vec<LiveRoute> {
+    let mut limiters = Limiters::of(previous);
+    let live = |settings: &Arc<RouteSettings>| {
+        let upstream = upstreams[settings.upstream].clone();
+        LiveRoute {
+            limiter: limiters.take(&settings.name, &settings.limits),
+            metrics: metrics.get(&settings.name, upstream.name()),
+            settings: Arc::clone(settings),
+            upstream,
+        }
+    };
+    config.routes.iter().map(live).collect()
+}
+
+/// The limiters of the previous snapshot by the name of their route. Two routes may have the same name (for other hosts):
+/// each takes a limiter of its own.
+struct Limiters<'a>(HashMap<&'a str, Vec<&'a Arc<Limiter>>>);
+
+impl<'a> Limiters<'a> {
+    fn of(previous: Option<&'a Snapshot>) -> Self {
+        let mut known: HashMap<&str, Vec<&Arc<Limiter>>> = HashMap::new();
+        for route in previous.iter().flat_map(|previous| &previous.routes) {
+            known.entry(&route.settings.name).or_default().extend(&route.limiter);
+        }
+        Self(known)
     }
-    let mut limiter = |name: &str, rates: &[Rate]| {
-        let of_this_name = known.get_mut(name);
-        let kept = of_this_name.and_then(|limiters| {
+
+    /// The limiter of a route that had these rates before, or a new one; `None` without rates.
+    fn take(&mut self, route: &str, rates: &[Rate]) -> Option<Arc<Limiter>> {
+        let kept = self.0.get_mut(route).and_then(|limiters| {
             let index = limiters.iter().position(|limiter| limiter.rates() == rates)?;
             Some(Arc::clone(limiters.swap_remove(index)))
         });
         kept.or_else(|| Limiter::new(rates.to_vec()).map(Arc::new))
-    };
-    config.routes.iter().map(|route| limiter(&route.name, &route.limits)).collect()
-}
-
-fn handles(config: &Config, metrics: &GatewayMetrics) -> Handles {
-    let upstreams: Vec<&str> = config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-    let routes: Vec<(&str, &str)> =
-        config.routes.iter().map(|route| (route.name.as_str(), upstreams[route.upstream])).collect();
-    metrics.handles(&routes)
+    }
 }

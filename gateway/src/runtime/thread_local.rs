@@ -1,38 +1,37 @@
-//! What one worker thread holds of the snapshot in force. One atomic load per request tells whether there is a newer one.
+//! Gives each worker thread its [`Worker`] for the snapshot in force.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use super::{
+    current::{CurrentSnapshot, SnapshotCache},
+    worker::Worker,
 };
 
-use super::{current::CurrentSnapshot, worker::Worker};
+/// The maximum time for which a worker without requests keeps an old snapshot.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long an idle worker may hold an old snapshot.
-const REFRESH: Duration = Duration::from_secs(5);
+/// The worker of this thread.
+pub(crate) struct ThreadLocalWorker(RefCell<Current>);
 
-/// What one worker thread has of the snapshot in force.
-pub(crate) struct ThreadLocalWorker {
-    live: Arc<CurrentSnapshot>,
-    generation: Cell<u64>,
-    worker: RefCell<Rc<Worker>>,
+struct Current {
+    snapshot: SnapshotCache,
+    worker: Rc<Worker>,
 }
 
 impl ThreadLocalWorker {
-    /// Made in the thread that it is for.
-    pub(crate) fn new(live: Arc<CurrentSnapshot>) -> Self {
-        let generation = Cell::new(live.generation.load(Ordering::Acquire));
-        let worker = RefCell::new(Rc::new(Worker::new(live.current(), None)));
-        Self { live, generation, worker }
+    /// Makes the worker of this thread.
+    pub(crate) fn new(current: &CurrentSnapshot) -> Self {
+        let mut snapshot = current.cache();
+        let worker = Rc::new(Worker::new(Arc::clone(snapshot.load()), None));
+        Self(RefCell::new(Current { snapshot, worker }))
     }
 
-    /// Lets go of a snapshot that is no longer in force, also where no request comes: what is gone from the
-    /// configuration shall not be kept alive by a worker that has nothing to do.
+    /// Replaces an old snapshot even where no request comes, so that a worker without requests does not keep alive what
+    /// the configuration no longer names. Runs until the last `Rc` is gone.
     pub(crate) fn refresh(self: &Rc<Self>) {
         let weak = Rc::downgrade(self);
         actix_rt::spawn(async move {
-            let mut ticks = tokio::time::interval(REFRESH);
+            let mut ticks = tokio::time::interval(REFRESH_INTERVAL);
             while let Some(worker) = weak.upgrade() {
                 drop(worker.get());
                 drop(worker);
@@ -41,15 +40,13 @@ impl ThreadLocalWorker {
         });
     }
 
-    /// The worker for a request that begins now.
+    /// Returns the worker for a request that begins now.
     pub(crate) fn get(&self) -> Rc<Worker> {
-        let generation = self.live.generation.load(Ordering::Acquire);
-        if generation != self.generation.get() {
-            let before = Rc::clone(&self.worker.borrow());
-            let worker = Worker::new(self.live.current(), Some(&before));
-            *self.worker.borrow_mut() = Rc::new(worker);
-            self.generation.set(generation);
+        let Current { snapshot, worker } = &mut *self.0.borrow_mut();
+        let snapshot = snapshot.load();
+        if !Arc::ptr_eq(snapshot, &worker.snapshot) {
+            *worker = Rc::new(Worker::new(Arc::clone(snapshot), Some(worker)));
         }
-        Rc::clone(&self.worker.borrow())
+        Rc::clone(worker)
     }
 }

@@ -1,5 +1,7 @@
-//! What a request needs at hand: what lives as long as the process, what one configuration makes, and what each worker
-//! has for itself. A reload makes the second anew and keeps the handles of the parts that did not change.
+//! What one worker thread has for itself: its connections to upstreams and the tokens it has verified.
+//!
+//! `awc::Client` is not `Send`, and a cache without a lock is the quickest one: so each worker has its own. A worker belongs
+//! to one snapshot; for the next one it is made anew and keeps what did not change.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::SystemTime};
 
@@ -10,49 +12,52 @@ use crate::{
     auth::{
         assertions::AssertionCache,
         caller::Caller,
-        metrics::TokenCacheMetrics,
-        token_issuers::TokenIssuers,
         verifier::{Refusal, Verifier},
     },
+    route::LiveRoute,
     telemetry::access_log::Sampler,
     upstream::{handle::Upstream, wire::client::Client},
 };
 
-/// One worker thread: `awc::Client` and the memory of verified tokens belong to it alone.
+/// The state of one worker thread over one snapshot.
 pub(crate) struct Worker {
     pub(crate) snapshot: Arc<Snapshot>,
-    /// One for each upstream.
-    pub(crate) clients: Vec<Client>,
-    /// What was signed about clients that are not signed in.
+    /// In the order of the upstreams.
+    clients: Vec<Client>,
+    /// Assertions about clients that are not signed in.
     pub(crate) anonymous_assertions: RefCell<AssertionCache>,
+    /// `None` where the configuration has no `tokens`.
     verifier: Option<Rc<RefCell<Verifier>>>,
     pub(crate) sampler: Sampler,
 }
 
 impl Worker {
-    /// A worker over a snapshot; made in its own thread. What `before` has for unchanged parts is kept: open
-    /// connections, verified tokens.
-    pub(crate) fn new(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
-        let kept: HashMap<&str, (&Upstream, &Client)> = before
-            .iter()
-            .flat_map(|before| before.snapshot.upstreams.iter().zip(&before.clients))
-            .map(|(upstream, client)| (upstream.name(), (upstream, client)))
-            .collect();
-        let client = |upstream: &Upstream| match kept.get(upstream.name()) {
-            Some((known, client)) if known.id() == upstream.id() => (*client).clone(),
-            Some(_) | None => Client::new(upstream.settings(), upstream.tls()),
-        };
-        let clients = snapshot.upstreams.iter().map(client).collect();
-        let verifier =
-            snapshot.issuers.as_ref().map(|issuers| verifier(issuers, before, &snapshot.process.metrics.token_cache));
-        let anonymous_assertions = RefCell::new(AssertionCache::of_anonymous());
-        Self { snapshot, clients, anonymous_assertions, verifier, sampler: Sampler::default() }
+    /// Makes the worker in its own thread. Open connections and verified tokens of `previous` are kept where their
+    /// settings did not change.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, previous: Option<&Self>) -> Self {
+        Self {
+            clients: clients(&snapshot, previous),
+            verifier: verifier(&snapshot, previous),
+            anonymous_assertions: RefCell::new(AssertionCache::of_anonymous()),
+            sampler: Sampler::default(),
+            snapshot,
+        }
     }
 
-    /// The caller that a token names.
+    /// The client for the upstream of a route.
+    pub(crate) fn client(&self, route: &LiveRoute) -> &Client {
+        &self.clients[route.settings.upstream]
+    }
+
+    /// Every upstream with its client.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&Upstream, &Client)> {
+        self.snapshot.upstreams.iter().zip(&self.clients)
+    }
+
+    /// The caller that a token names. A key that is unknown here is fetched from its issuer, once.
     ///
     /// # Errors
-    /// 401.
+    /// 401 where the token is not accepted.
     pub(crate) async fn verify(&self, token: &str, now: SystemTime) -> Result<Rc<Caller>, Problem> {
         let (verifier, issuers) = self.verifier.as_ref().zip(self.snapshot.issuers.as_ref()).ok_or_else(no_tokens)?;
         let verified = verifier.borrow_mut().verify(token, now);
@@ -65,15 +70,27 @@ impl Worker {
     }
 }
 
-fn verifier(issuers: &TokenIssuers, before: Option<&Worker>, lookups: &TokenCacheMetrics) -> Rc<RefCell<Verifier>> {
-    let kept = before.and_then(|before| {
-        let same = before.snapshot.issuers.as_ref().is_some_and(|known| known.is_same(issuers));
-        before.verifier.as_ref().filter(|_| same)
-    });
-    kept.map_or_else(|| Rc::new(RefCell::new(Verifier::new(issuers.clone()).counting(lookups.clone()))), Rc::clone)
+fn clients(snapshot: &Snapshot, previous: Option<&Worker>) -> Vec<Client> {
+    let known: HashMap<u64, &Client> =
+        previous.iter().flat_map(|worker| worker.upstreams()).map(|(known, client)| (known.id(), client)).collect();
+    let client = |upstream: &Upstream| match known.get(&upstream.id()) {
+        Some(client) => (*client).clone(),
+        None => Client::new(upstream.settings(), upstream.tls()),
+    };
+    snapshot.upstreams.iter().map(client).collect()
 }
 
-/// The configuration refuses routes that need tokens where there are none.
+fn verifier(snapshot: &Snapshot, previous: Option<&Worker>) -> Option<Rc<RefCell<Verifier>>> {
+    let issuers = snapshot.issuers.as_ref()?;
+    let kept = previous.and_then(|worker| {
+        let known = worker.snapshot.issuers.as_ref()?;
+        worker.verifier.as_ref().filter(|_| known.is_same(issuers))
+    });
+    let new = || Verifier::new(issuers.clone()).counting(snapshot.process.metrics.token_cache.clone());
+    Some(kept.map_or_else(|| Rc::new(RefCell::new(new())), Rc::clone))
+}
+
+/// The configuration refuses routes that need tokens where it has no `tokens`.
 fn no_tokens() -> Problem {
     Problem::internal("a route needs tokens, but none are configured")
 }

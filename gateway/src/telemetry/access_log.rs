@@ -1,27 +1,28 @@
-//! The access log: one line for each request, written when its last byte has gone. Never a token, a body or a query.
+//! The access log: one line for each request, written when its last byte has been sent. It never contains a token, a body
+//! or a query.
 
 use std::{cell::Cell, net::IpAddr, time::Duration};
 
 use actix_http::Method;
 
-/// Which requests get a line.
+/// Which requests are logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum AccessLog {
     #[default]
     Off,
-    /// So many of a hundred, and every answer of 500 and above.
+    /// This share of all requests, and every answer of 500 and above.
     Sample {
         percent: u8,
     },
     On,
 }
 
-/// Chooses the requests of a sample evenly: with 10 % every tenth. One for each worker.
+/// Chooses the requests of a sample evenly: with 10 % every tenth. Each worker has its own.
 #[derive(Debug, Default)]
 pub(crate) struct Sampler(Cell<u8>);
 
 impl Sampler {
-    /// Whether the next request gets a line, whatever becomes of it.
+    /// Whether the next request is logged, whatever its status.
     pub(crate) fn choose(&self, log: AccessLog) -> bool {
         match log {
             AccessLog::Off => false,
@@ -36,49 +37,66 @@ impl Sampler {
     }
 }
 
-/// The phases of a request in the order in which they happen: the route is found; token and policy; limits and room at
-/// the upstream; the way to the head of the upstream's answer; from there to the last byte.
-const PHASES: usize = 5;
-const BODY: usize = PHASES - 1;
+/// The phases of a request that are timed, in the order in which they happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// From the head of the request to its route.
+    Match,
+    /// Token and policy.
+    Authorize,
+    /// Rate limit, size of the body, capacity of the upstream.
+    Admit,
+    /// From the first attempt to the head of the upstream's answer.
+    Send,
+    /// From there to the last byte of the answer.
+    Answer,
+}
 
-/// How long the phases of a request took.
+const PHASES: usize = Phase::Answer as usize + 1;
+
+/// How long each phase of a request took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Phases {
     took: [Duration; PHASES],
-    current: usize,
+    /// How many phases are done. [`Phase::Answer`] is done when the request has ended.
+    done: usize,
 }
 
 impl Phases {
-    /// The current phase took so long; the next one begins. The last goes on to the end.
-    pub(crate) fn next(&mut self, took: Duration) {
-        self.took[self.current] += took;
-        self.current = (self.current + 1).min(BODY);
+    /// Records that a phase has ended.
+    pub(crate) fn done(&mut self, phase: Phase, took: Duration) {
+        self.took[phase as usize] += took;
+        self.done = phase as usize + 1;
     }
 
-    /// It ended in the current phase, and took so long in all.
-    pub(crate) fn end(&mut self, total: Duration) {
+    /// Records that the request was refused, which ends the current phase and skips to the answer.
+    pub(crate) fn refused(&mut self, took: Duration) {
+        self.took[self.current()] += took;
+        self.done = Phase::Answer as usize;
+    }
+
+    /// Records that the request has ended after `total`: what no other phase took belongs to the current one.
+    pub(crate) fn ended(&mut self, total: Duration) {
         let known: Duration = self.took.iter().sum();
-        self.took[self.current] += total.saturating_sub(known);
+        self.took[self.current()] += total.saturating_sub(known);
     }
 
-    /// A refusal ends the phase that it happens in; what is left is the way of the answer.
-    pub(crate) fn skip_to_body(&mut self, took: Duration) {
-        self.next(took);
-        self.current = BODY;
-    }
-
-    /// `Server-Timing` (W3C), in milliseconds; the body has not gone yet.
+    /// The `Server-Timing` field (W3C), in milliseconds. The answer has not been sent when it is written.
     pub(crate) fn server_timing(&self) -> String {
         let [matching, auth, admit, head, _] = self.took.map(|phase| phase.as_secs_f64() * 1000.0);
         format!("match;dur={matching:.3}, auth;dur={auth:.3}, admit;dur={admit:.3}, upstream;dur={head:.3}")
     }
+
+    fn current(&self) -> usize {
+        self.done.min(Phase::Answer as usize)
+    }
 }
 
-/// What a line says.
+/// The fields of a line.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) method: &'a Method,
-    /// Without the query, which may hold what is nobody's business.
+    /// Without the query, which may hold secrets.
     pub(crate) path: &'a str,
     pub(crate) route: &'a str,
     pub(crate) upstream: &'a str,
@@ -131,18 +149,19 @@ mod tests {
 
     #[test]
     fn phases_add_up_to_the_whole() {
+        use Phase::{Admit, Authorize, Match, Send};
         let ms = Duration::from_millis;
         let mut whole = Phases::default();
-        for took in [1, 2, 3, 4] {
-            whole.next(ms(took));
+        for (phase, took) in [(Match, 1), (Authorize, 2), (Admit, 3), (Send, 4)] {
+            whole.done(phase, ms(took));
         }
-        whole.end(ms(15));
+        whole.ended(ms(15));
         assert_eq!(whole.took, [ms(1), ms(2), ms(3), ms(4), ms(5)]);
         assert_eq!(whole.server_timing(), "match;dur=1.000, auth;dur=2.000, admit;dur=3.000, upstream;dur=4.000");
         let mut refused = Phases::default();
-        refused.next(ms(1));
-        refused.skip_to_body(ms(2));
-        refused.end(ms(4));
+        refused.done(Match, ms(1));
+        refused.refused(ms(2));
+        refused.ended(ms(4));
         assert_eq!(refused.took, [ms(1), ms(2), ms(0), ms(0), ms(1)]);
     }
 }

@@ -1,5 +1,5 @@
-//! What operators see of requests: metrics, the access log, the last errors and the state of reloads. Only gathers: each
-//! part of the gateway counts for itself.
+//! What operators see of requests: metrics, the access log, the last errors and the state of reloads. This room only
+//! gathers; what there is to count, each part of the gateway counts for itself (`auth/metrics.rs`, `upstream/metrics.rs`).
 
 pub(crate) mod settings;
 
@@ -7,6 +7,6 @@ pub(crate) mod access_log;
 pub(crate) mod recent_errors;
 pub(crate) mod reload_status;
 
-pub(crate) mod histogram;
+mod histogram;
 pub(crate) mod metrics;
 pub(crate) mod route;

@@ -1,4 +1,4 @@
-//! The last failures, by request id, for the admin listener. Bounded; knows no HTTP.
+//! The last failed requests, by request id, for the admin listener. Bounded; knows no HTTP.
 
 use std::{
     collections::VecDeque,
@@ -9,25 +9,25 @@ use std::{
 use chassis::timestamp::Timestamp;
 use serde::Serialize;
 
-/// So many of each kind are remembered: 2 × 100 × about 0.5 KiB = 100 KiB.
-const REMEMBERED_MAX: usize = 100;
-/// Paths and request ids of clients are remembered up to this length.
+/// The number of requests kept of each kind: 2 × 100 × about 0.5 KiB = 100 KiB.
+const KEPT_MAX: usize = 100;
+/// Paths and request ids come from clients, so that they are cut at this length.
 const TEXT_CHARS_MAX: usize = 200;
 
 /// A request that failed.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Failed {
+pub(crate) struct FailedRequest {
     time: Timestamp,
     status: u16,
-    /// Of the gateway; none where the upstream answered the error.
+    /// The code of the gateway's problem; none where the upstream answered the error.
     code: Option<&'static str>,
     request_id: String,
     request: String,
     route: String,
 }
 
-impl Failed {
-    /// A request that has just failed.
+impl FailedRequest {
+    /// Describes a request that has just failed.
     pub(crate) fn now(status: u16, code: Option<&'static str>, request_id: &str, request: &str, route: &str) -> Self {
         let short = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect();
         Self {
@@ -41,30 +41,30 @@ impl Failed {
     }
 }
 
-/// Remembers the last failures. Those of clients and those of servers apart: a flood of bad tokens shall not push out
-/// the one failure that matters.
+/// Keeps the last failures. Client and server errors are kept apart, so that a flood of bad tokens does not push out the
+/// one failure that matters.
 #[derive(Debug, Default)]
 pub(crate) struct RecentErrors {
-    of_clients: Mutex<VecDeque<Failed>>,
-    of_servers: Mutex<VecDeque<Failed>>,
+    client_errors: Mutex<VecDeque<FailedRequest>>,
+    server_errors: Mutex<VecDeque<FailedRequest>>,
 }
 
 impl RecentErrors {
-    /// Remembers one, and forgets the oldest.
-    pub(crate) fn push(&self, failed: Failed) {
-        let ring = if failed.status >= 500 { &self.of_servers } else { &self.of_clients };
+    /// Adds a failure and drops the oldest one of its kind.
+    pub(crate) fn push(&self, failed: FailedRequest) {
+        let ring = if failed.status >= 500 { &self.server_errors } else { &self.client_errors };
         let mut ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
-        if ring.len() == REMEMBERED_MAX {
+        if ring.len() == KEPT_MAX {
             ring.pop_front();
         }
         ring.push_back(failed);
     }
 
-    /// All that are remembered, the last first.
-    pub(crate) fn all(&self) -> Vec<Failed> {
-        let rings = [&self.of_clients, &self.of_servers];
-        let copy = |ring: &Mutex<VecDeque<Failed>>| ring.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut all: Vec<Failed> = rings.into_iter().flat_map(|ring| copy(ring).into_iter().rev()).collect();
+    /// Returns all failures, the last first.
+    pub(crate) fn all(&self) -> Vec<FailedRequest> {
+        let rings = [&self.client_errors, &self.server_errors];
+        let copy = |ring: &Mutex<VecDeque<FailedRequest>>| ring.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut all: Vec<FailedRequest> = rings.into_iter().flat_map(|ring| copy(ring).into_iter().rev()).collect();
         all.sort_by_key(|failed| std::cmp::Reverse(failed.time));
         all
     }
@@ -77,9 +77,9 @@ mod tests {
     #[test]
     fn a_flood_of_one_kind_does_not_push_out_the_other() {
         let errors = RecentErrors::default();
-        errors.push(Failed::now(502, Some("upstream_unreachable"), "first", "GET /", "GET /"));
+        errors.push(FailedRequest::now(502, Some("upstream_unreachable"), "first", "GET /", "GET /"));
         for number in 0..1000 {
-            errors.push(Failed::now(401, Some("token_invalid"), &number.to_string(), "GET /", "GET /"));
+            errors.push(FailedRequest::now(401, Some("token_invalid"), &number.to_string(), "GET /", "GET /"));
         }
         let all = errors.all();
         assert_eq!(all.len(), 101);

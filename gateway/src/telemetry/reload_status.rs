@@ -1,4 +1,4 @@
-//! How the last reloads went, for metrics and the admin listener.
+//! The results of the last reloads, for metrics and the admin listener.
 
 use std::{
     fmt,
@@ -13,25 +13,25 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// How the last reloads went.
+/// The results of the last reloads. Clones are handles to the same status.
 #[derive(Clone, Debug)]
 pub(crate) struct ReloadStatus(Arc<Mutex<State>>);
 
-/// The state at one moment.
+/// The status at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
-    /// The beginning of the hash over the configuration in force; empty where it comes from no file.
+    /// The first digits of the hash over the configuration in force; empty where it comes from no file.
     pub(crate) hash: String,
-    /// Since when it is in force.
+    /// When it came into force.
     pub(crate) since: SystemTime,
     pub(crate) succeeded: u64,
     pub(crate) refused: u64,
-    /// Why the last one was refused; empty where it was not.
+    /// Why the last reload was refused; empty where it was not.
     pub(crate) mistakes: Vec<String>,
 }
 
 impl ReloadStatus {
-    /// Nothing has been reloaded yet.
+    /// Registers the status of a process that has reloaded nothing yet.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let state =
             State { hash: String::new(), since: SystemTime::now(), succeeded: 0, refused: 0, mistakes: Vec::new() };
@@ -40,12 +40,12 @@ impl ReloadStatus {
         status
     }
 
-    /// The process began with this configuration.
-    pub(crate) fn began(&self, hash: String) {
+    /// Records the configuration that the process started with.
+    pub(crate) fn started(&self, hash: String) {
         self.change(|state| state.hash = hash);
     }
 
-    /// A new configuration is in force.
+    /// Records that a new configuration is in force.
     pub(crate) fn succeeded(&self, hash: String) {
         self.change(|state| {
             state.hash = hash;
@@ -55,7 +55,7 @@ impl ReloadStatus {
         });
     }
 
-    /// The old configuration stays in force.
+    /// Records that a configuration was refused and the previous one stays in force.
     pub(crate) fn refused(&self, mistakes: Vec<String>) {
         self.change(|state| {
             state.refused += 1;
@@ -63,7 +63,7 @@ impl ReloadStatus {
         });
     }
 
-    /// The state now.
+    /// Returns the current status.
     pub(crate) fn state(&self) -> State {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -79,7 +79,7 @@ impl Collector for ReloadStatus {
         let help = "Whether the last configuration that was read is in force (1) or was refused (0)";
         let success = ConstGauge::new(i64::from(state.mistakes.is_empty()));
         success.encode(encoder.encode_descriptor("config_reload_success", help, None, MetricType::Gauge)?)?;
-        let help = "Since when the configuration is in force";
+        let help = "When the configuration came into force";
         let name = "config_last_reload_success_timestamp";
         let seconds = state.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let unit = Some(&Unit::Seconds);

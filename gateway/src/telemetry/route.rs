@@ -1,8 +1,15 @@
-//! What is counted of one route and of one upstream. A handle is looked up once, at load; counting takes no lock.
+//! The metrics of one route. They are looked up once, when a configuration is loaded; counting takes no lock.
 
 use std::{
+    fmt,
     sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering},
     time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Unit,
 };
 
 use super::histogram::Histogram;
@@ -10,64 +17,69 @@ use super::histogram::Histogram;
 /// A route answers with a handful of statuses; 16 slots of 16 bytes hold them. The rest are counted as `other`.
 const STATUSES_MAX: usize = 16;
 
-/// What is counted of one route.
+/// The metrics of one route.
 #[derive(Debug, Default)]
 pub(crate) struct RouteMetrics {
     pub(crate) route: String,
     pub(crate) upstream: String,
     statuses: [StatusSlot; STATUSES_MAX],
     other_statuses: AtomicU64,
-    pub(crate) seconds: Histogram,
-    pub(crate) bytes_in: AtomicU64,
-    pub(crate) bytes_out: AtomicU64,
-    pub(crate) cut: AtomicU64,
+    seconds: Histogram,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    cut: AtomicU64,
     in_flight: AtomicI64,
 }
 
-/// Counts one status: the first that came to a free slot. No status is 0.
+/// Counts one status: the first one that claimed the slot. 0 is no status and marks a free slot.
 #[derive(Debug, Default)]
 struct StatusSlot {
     status: AtomicU16,
     count: AtomicU64,
 }
 
-/// What is known of a request when its last byte has gone, or when it has been given up.
+/// A request that has ended: its last byte has been sent, or it was given up.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered {
+pub(crate) struct RequestSummary {
     pub(crate) status: u16,
     pub(crate) took: Duration,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-    /// The client did not get all of it.
+    /// The client did not get the whole answer.
     pub(crate) cut: bool,
 }
 
 impl RouteMetrics {
-    pub(crate) fn new(route: &str, upstream: &str) -> Self {
+    pub(super) fn new(route: &str, upstream: &str) -> Self {
         Self { route: route.to_owned(), upstream: upstream.to_owned(), ..Self::default() }
     }
 
-    /// A request has begun.
+    /// What identifies its series.
+    pub(super) fn labels(&self) -> (String, String) {
+        (self.route.clone(), self.upstream.clone())
+    }
+
+    /// Counts the start of a request.
     pub(crate) fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request that had begun has ended.
-    pub(crate) fn end(&self, answered: &Answered) {
+    /// Counts the end of a request that was counted by [`begin`](Self::begin).
+    pub(crate) fn end(&self, request: &RequestSummary) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.count_status(answered.status);
-        self.seconds.observe(answered.took);
-        self.bytes_out.fetch_add(answered.bytes_out, Ordering::Relaxed);
-        if answered.bytes_in > 0 {
-            self.bytes_in.fetch_add(answered.bytes_in, Ordering::Relaxed);
+        self.count_status(request.status);
+        self.seconds.observe(request.took);
+        self.bytes_out.fetch_add(request.bytes_out, Ordering::Relaxed);
+        if request.bytes_in > 0 {
+            self.bytes_in.fetch_add(request.bytes_in, Ordering::Relaxed);
         }
-        if answered.cut {
+        if request.cut {
             self.cut.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn count_status(&self, status: u16) {
-        // The usual status has come first, so that the first slot is its own.
+        // The most frequent status tends to come first, so that its slot is found at once.
         for slot in &self.statuses {
             let claimed = slot.status.load(Ordering::Relaxed);
             let taken = match claimed {
@@ -84,7 +96,7 @@ impl RouteMetrics {
         self.other_statuses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Each status that was answered, and how often.
+    /// The number of answers by status, sorted; `other` for those without a slot.
     pub(crate) fn statuses(&self) -> Vec<(String, u64)> {
         let slots = self.statuses.iter().map(|slot| (slot.status.load(Ordering::Relaxed), slot));
         let mut statuses: Vec<(String, u64)> = slots
@@ -99,12 +111,12 @@ impl RouteMetrics {
         statuses
     }
 
-    /// Requests that have ended.
-    pub(crate) fn answered(&self) -> u64 {
+    /// The number of requests that have ended.
+    pub(crate) fn completed(&self) -> u64 {
         self.statuses().iter().map(|(_, count)| count).sum()
     }
 
-    /// Requests that have begun and not ended.
+    /// The number of requests in flight.
     pub(crate) fn in_flight(&self) -> i64 {
         self.in_flight.load(Ordering::Relaxed)
     }
@@ -120,20 +132,66 @@ impl RouteMetrics {
     }
 }
 
+/// Encodes the metrics of these routes, each of which stands there once.
+pub(super) fn encode(mut encoder: DescriptorEncoder<'_>, routes: &[&RouteMetrics]) -> fmt::Result {
+    encode_requests(&mut encoder, routes)?;
+    let help = "Seconds from the head of the request to the last byte of the answer, by route";
+    let unit = Some(&Unit::Seconds);
+    let mut family = encoder.encode_descriptor("gateway_request_duration", help, unit, MetricType::Histogram)?;
+    for metrics in routes {
+        metrics.seconds.encode(family.encode_family(&labels(metrics))?)?;
+    }
+    type Read = fn(&RouteMetrics) -> u64;
+    let counters: [(&str, &str, Option<&Unit>, Read); 3] = [
+        ("gateway_received", "Bytes of request bodies", Some(&Unit::Bytes), |m| m.bytes_in.load(Ordering::Relaxed)),
+        ("gateway_sent", "Bytes of answers, without their heads", Some(&Unit::Bytes), |m| {
+            m.bytes_out.load(Ordering::Relaxed)
+        }),
+        ("gateway_cut_answers", "Answers that the client did not get whole", None, |m| m.cut.load(Ordering::Relaxed)),
+    ];
+    for (name, help, unit, read) in counters {
+        let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        for metrics in routes {
+            ConstCounter::new(read(metrics)).encode(family.encode_family(&labels(metrics))?)?;
+        }
+    }
+    let mut family = encoder.encode_descriptor("gateway_in_flight", "Requests in flight", None, MetricType::Gauge)?;
+    for metrics in routes {
+        ConstGauge::new(metrics.in_flight()).encode(family.encode_family(&labels(metrics))?)?;
+    }
+    Ok(())
+}
+
+fn encode_requests(encoder: &mut DescriptorEncoder<'_>, routes: &[&RouteMetrics]) -> fmt::Result {
+    let help = "Requests answered, by route, upstream and status; 499 is a client that closed before its answer";
+    let mut family = encoder.encode_descriptor("gateway_requests", help, None, MetricType::Counter)?;
+    for metrics in routes {
+        for (status, count) in metrics.statuses() {
+            let [route, upstream] = labels(metrics);
+            ConstCounter::new(count).encode(family.encode_family(&[route, upstream, ("status", &status)])?)?;
+        }
+    }
+    Ok(())
+}
+
+fn labels(metrics: &RouteMetrics) -> [(&str, &str); 2] {
+    [("route", &metrics.route), ("upstream", &metrics.upstream)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answered(status: u16) -> Answered {
-        Answered { status, took: Duration::from_millis(1), bytes_in: 2, bytes_out: 3, cut: false }
+    fn summary(status: u16) -> RequestSummary {
+        RequestSummary { status, took: Duration::from_millis(1), bytes_in: 2, bytes_out: 3, cut: false }
     }
 
     #[test]
-    fn statuses_are_counted_and_more_than_there_is_room_for_are_not_lost() {
+    fn statuses_are_counted_and_those_without_a_slot_are_not_lost() {
         let metrics = RouteMetrics::new("GET /x", "u");
         for status in (200..220).chain([200]) {
             metrics.begin();
-            metrics.end(&answered(status));
+            metrics.end(&summary(status));
         }
         let statuses = metrics.statuses();
         assert_eq!(statuses[0], ("200".to_owned(), 2));

@@ -1,4 +1,4 @@
-//! What is shown of requests: the settings of the access log and of `Server-Timing`.
+//! Settings of what is shown of requests: the access log and `Server-Timing`.
 
 use super::access_log::AccessLog;
 use crate::auth::{
@@ -6,14 +6,14 @@ use crate::auth::{
     policy::{Policy, PolicyDecision},
 };
 
-/// What is shown of requests.
+/// What operators and callers see of requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ObserveSettings {
     pub(crate) access_log: AccessLog,
     pub(crate) server_timing: ServerTiming,
 }
 
-/// Who sees how long the phases of a request took.
+/// Who gets the `Server-Timing` field, which tells how long the phases of a request took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ServerTiming {
     #[default]
@@ -25,7 +25,7 @@ pub(crate) enum ServerTiming {
 }
 
 impl ServerTiming {
-    /// Whether this caller sees it.
+    /// Whether this caller gets the field.
     pub(crate) fn shows(&self, caller: Option<&Caller>) -> bool {
         match self {
             Self::Off => false,

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{
     fixture::{Gateway, Upstream, token},
     raw::Connection,
+    websocket,
 };
 
 #[test]
@@ -133,6 +134,47 @@ fn answers_say_what_a_limit_leaves() {
     assert!(state.starts_with("\"ip\";r=2;t=") && state.contains(", \"ip-2\";r=4;t="), "{state}");
     assert!(answers[2].header("ratelimit").unwrap().starts_with("\"ip\";r=0;t="), "the methods share the limit");
     assert_eq!(get("/free").send(gateway.addr()).header("ratelimit"), None);
+}
+
+#[test]
+fn refusals_after_admission_and_websockets_tell_what_a_limit_leaves_too() {
+    let unreachable = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let limit = "auth: public, limit: 9/hour per ip";
+    let gateway = Gateway::start(
+        &format!(
+            "upstreams:\n  ws: {{targets: [\"http://{}\"]}}\n  gone: {{targets: [\"http://{unreachable}\"]}}\n  \
+             full: {{targets: [\"http://{silent}\"], max_in_flight: 1}}\n  slow: {{targets: [\"http://{silent}\"]}}\n\
+             routes:\n  - {{route: POST /large, to: gone, {limit}, body_limit: 1B}}\n  \
+             - {{route: GET /gone, to: gone, {limit}}}\n  - {{route: GET /full, to: full, {limit}}}\n  \
+             - {{route: GET /slow, to: slow, {limit}, timeout: {{head: 200ms}}}}\n  \
+             - {{route: GET /ws, to: ws, {limit}, websocket: true}}\n",
+            websocket::echo(),
+            silent = silent.local_addr().unwrap(),
+        ),
+        &[],
+    );
+    // Holds the only place at `full`.
+    let mut holder = Connection::open(gateway.addr());
+    holder.send(b"GET /full HTTP/1.1\r\nHost: a\r\n\r\n");
+    silent.accept().unwrap();
+    for (call, status, left) in [
+        (post("/large", &json!("too large")), 413, 8),
+        (get("/gone"), 502, 8),
+        (get("/full"), 503, 7),
+        (get("/slow"), 504, 8),
+    ] {
+        let answer = call.send(gateway.addr());
+        assert_eq!((answer.status, answer.header("ratelimit-policy")), (status, Some("\"ip\";q=9;w=3600")), "{call:?}");
+        let state = answer.header("ratelimit").unwrap();
+        assert!(state.starts_with(&format!("\"ip\";r={left};")), "{call:?}: {state}");
+    }
+    let mut connection = Connection::open(gateway.addr());
+    connection.send(&websocket::ask("/ws", ""));
+    let (status, headers) = connection.head().unwrap();
+    let limits: Vec<&str> =
+        headers.iter().filter(|(name, _)| name.starts_with("ratelimit")).map(|(name, _)| name.as_str()).collect();
+    assert_eq!((status, limits), (101, vec!["ratelimit-policy", "ratelimit"]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Decodes the YAML from the top; the larger sections have files of their own. Notes every mistake and goes on.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use actix_http::header::HeaderName;
 use chassis::{config::Lookup, identity::IdentityHeaders};
@@ -79,7 +79,7 @@ pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
         builtin,
         limits,
         upstreams,
-        routes,
+        routes: routes.into_iter().map(Arc::new).collect(),
         observe,
         table,
         tests,

@@ -1,4 +1,4 @@
-//! Cuts an answer short when the time for the whole request is over. Knows no upstream.
+//! Cuts an answer short at the deadline of the whole request. Knows no upstream.
 
 use std::{
     error::Error,
@@ -15,33 +15,33 @@ use actix_http::{
 use bytes::Bytes;
 use tokio::time::{Sleep, sleep_until};
 
-/// The answer, which ends at the deadline, where there is one.
+/// Returns the answer, which ends at the deadline if there is one.
 pub(crate) fn limit(response: Response<BoxBody>, deadline: Option<Instant>) -> Response<BoxBody> {
     match deadline {
         None => response,
         Some(deadline) => response
-            .map_body(|_, body| BoxBody::new(Limited { body, deadline: Box::pin(sleep_until(deadline.into())) })),
+            .map_body(|_, body| BoxBody::new(DeadlineBody { body, deadline: Box::pin(sleep_until(deadline.into())) })),
     }
 }
 
-struct Limited {
+struct DeadlineBody {
     body: BoxBody,
     deadline: Pin<Box<Sleep>>,
 }
 
-/// The time for the whole request is over.
+/// The deadline of the whole request has passed.
 #[derive(Debug)]
-struct TotalTimeout;
+struct DeadlineExceeded;
 
-impl fmt::Display for TotalTimeout {
+impl fmt::Display for DeadlineExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the whole request took too long")
     }
 }
 
-impl Error for TotalTimeout {}
+impl Error for DeadlineExceeded {}
 
-impl MessageBody for Limited {
+impl MessageBody for DeadlineBody {
     type Error = Box<dyn Error>;
 
     fn size(&self) -> BodySize {
@@ -50,7 +50,7 @@ impl MessageBody for Limited {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         if self.deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(Box::new(TotalTimeout))));
+            return Poll::Ready(Some(Err(Box::new(DeadlineExceeded))));
         }
         Pin::new(&mut self.body).poll_next(cx)
     }

@@ -21,7 +21,7 @@ pub(crate) struct Download {
     payload: Payload,
     size: BodySize,
     idle: IdleTimer,
-    /// Told at the next poll.
+    /// Returned at the next poll.
     fault: Option<PayloadError>,
     _permit: Permit,
 }
@@ -33,8 +33,8 @@ impl Download {
         Self { payload, size, idle: IdleTimer::new(idle), fault: None, _permit: permit }
     }
 
-    /// All that is left is to cut the answer short, so that the client sees it is not whole. What has come before is
-    /// flushed first: the server drops what it has not yet written when a body fails.
+    /// Cuts the answer short, so that the client sees that it is incomplete. Waits for one more poll: actix-http drops what
+    /// it has not yet written when a body fails, and flushes before it polls again.
     fn cut_short<T>(&mut self, fault: PayloadError, cx: &Context<'_>) -> Poll<T> {
         self.fault = Some(fault);
         cx.waker().wake_by_ref();

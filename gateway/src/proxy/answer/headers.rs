@@ -10,16 +10,16 @@ use crate::{
     upstream::wire::framing::{HIDDEN_CODING, HIDDEN_LENGTH, HIDDEN_UPGRADE},
 };
 
-/// What is between an upstream and us.
-const OURS_ALONE: [HeaderName; 4] = [
+/// The fields that are between an upstream and the gateway.
+const INTERNAL: [HeaderName; 4] = [
     header::PROXY_AUTHENTICATE,
     HeaderName::from_static(HIDDEN_LENGTH),
     HeaderName::from_static(HIDDEN_CODING),
     HeaderName::from_static(HIDDEN_UPGRADE),
 ];
 
-/// Turns the headers of an answer into those that go to the client. Its framing is written anew; only 304 says in a
-/// field how long the body would be that it does not have (RFC 9110, section 8.6).
+/// Turns the headers of an answer into those that go to the client. actix-http writes the framing; only a 304 has the length
+/// of its missing body as a field (RFC 9110, section 8.6).
 pub(crate) fn returning(headers: &mut HeaderMap, status: StatusCode, edits: &Edits) {
     let hop_by_hop = HopByHop::of(headers);
     let mut length = None;
@@ -27,7 +27,7 @@ pub(crate) fn returning(headers: &mut HeaderMap, status: StatusCode, edits: &Edi
         if *name == HIDDEN_LENGTH {
             length = Some(value.clone());
         }
-        !(hop_by_hop.contains(name) || OURS_ALONE.contains(name))
+        !(hop_by_hop.contains(name) || INTERNAL.contains(name))
     });
     if let Some(length) = length
         && status == StatusCode::NOT_MODIFIED

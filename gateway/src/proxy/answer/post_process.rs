@@ -11,7 +11,7 @@ use crate::{
     upstream::handle::Upstream,
 };
 
-/// What a hook gets whole. An answer that is larger is no user, no list, no document to be changed on the way.
+/// The maximum size of an answer that a hook gets. Users, lists and documents are smaller; a larger answer is an error.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads the answer of the upstream whole and gives it to the hook.

@@ -17,45 +17,43 @@ use bytes::Bytes;
 use chassis::problem::Problem;
 use futures_core::Stream;
 
-use super::{download::Download, headers, post_process::post_process};
-use crate::{
-    proxy::{admit::content_length, hook_calls::HookCalls, incoming::Incoming},
-    route::RouteSettings,
-    runtime::worker::Worker,
-    upstream::handle::{Permit, Upstream},
+use super::{
+    super::{admit::content_length, hook_calls::HookCalls, incoming::Incoming, send::Sending},
+    download::Download,
+    headers,
+    post_process::post_process,
 };
+use crate::route::LiveRoute;
 
+/// Makes the answer. The permit of the upstream goes with a streamed body, to its last byte.
+///
+/// # Errors
+/// 502 where an answer that is to be post-processed does not end, and the problem of the hook.
 pub(crate) async fn respond(
-    worker: &Worker,
-    route: &RouteSettings,
-    upstream: &Upstream,
+    sending: Sending<'_>,
     incoming: &Incoming,
     hooks: &HookCalls<'_>,
     answer: ClientResponse,
-    permit: Permit,
 ) -> Result<Response<BoxBody>, Problem> {
     match hooks.then() {
         Some((hook, request)) if answer.status().is_success() && request.method != Method::HEAD => {
+            let LiveRoute { settings, upstream, .. } = sending.route;
             let mut response = Box::pin(post_process(hook, request, upstream, answer)).await?;
-            route.response_edits.apply(response.headers_mut());
+            settings.response_edits.apply(response.headers_mut());
             Ok(response)
         }
-        Some(_) | None => Ok(stream(worker, route, incoming, answer, permit)),
+        Some(_) | None => Ok(stream(sending, incoming, answer)),
     }
 }
 
-fn stream(
-    worker: &Worker,
-    route: &RouteSettings,
-    incoming: &Incoming,
-    answer: ClientResponse,
-    permit: Permit,
-) -> Response<BoxBody> {
+fn stream(sending: Sending<'_>, incoming: &Incoming, answer: ClientResponse) -> Response<BoxBody> {
+    let Sending { worker, route, permit, .. } = sending;
+    let route = &route.settings;
     let status = answer.status();
     let length = content_length(answer.headers());
     let mut fields = HeaderMap::new();
     let mut payload = Payload::None;
-    // The only way to the headers of awc's answer that does not copy them.
+    // The only way to take the headers out of an answer of awc without copying them.
     drop(answer.map_body(|head, body| {
         fields = std::mem::replace(head.headers_mut(), HeaderMap::new());
         payload = body;
@@ -64,17 +62,17 @@ fn stream(
     headers::returning(&mut fields, status, &route.response_edits);
     worker.snapshot.process.via.add(&mut fields, Version::HTTP_11);
     let body = if incoming.request.method() == Method::HEAD {
-        BoxBody::new(BodilessAnswer(length))
+        BoxBody::new(HeadOnly(length))
     } else if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        // A 304 has its length in a field: as the length of a body it would be waited for.
-        BoxBody::new(BodilessAnswer(None))
+        // A 304 carries `Content-Length` as a field (RFC 9110, section 8.6). As the length of a body it would be awaited.
+        BoxBody::new(HeadOnly(None))
     } else {
         BoxBody::new(Download::new(payload, length, route.timeouts.idle, permit))
     };
     let mut response = Response::with_body(status, body);
     *response.headers_mut() = fields;
     if incoming.request.version() < Version::HTTP_11 && length.is_none() {
-        // HTTP/1.0 knows no chunks: the end of the connection is the end of the body (RFC 9112, section 6.3).
+        // HTTP/1.0 has no chunks: the end of the connection is the end of the body (RFC 9112, section 6.3).
         response.head_mut().no_chunking(true);
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
@@ -83,10 +81,10 @@ fn stream(
 
 type BoxedStream = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
 
-/// No body, though a length: the answer to HEAD says how long the one to GET would be (RFC 9110, section 9.3.2).
-struct BodilessAnswer(Option<u64>);
+/// No body but a length: the answer to HEAD tells how long the one to GET would be (RFC 9110, section 9.3.2).
+struct HeadOnly(Option<u64>);
 
-impl MessageBody for BodilessAnswer {
+impl MessageBody for HeadOnly {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {

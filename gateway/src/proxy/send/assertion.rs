@@ -1,4 +1,4 @@
-//! The signed statement about the caller that an upstream asks for: from memory while it is fresh.
+//! The assertion about the caller that an upstream asks for: cached while it is fresh, else signed anew.
 
 use std::{net::IpAddr, time::SystemTime};
 
@@ -7,8 +7,8 @@ use chassis::{identity::Assertion, problem::Problem};
 
 use crate::{auth::caller::Caller, runtime::worker::Worker, upstream::handle::Upstream};
 
-/// The statement, where the upstream asks for one.
-pub(crate) fn assertion(
+/// The signed assertion; `None` where the upstream asks for none.
+pub(super) fn assertion(
     worker: &Worker,
     upstream: &Upstream,
     caller: Option<&Caller>,
@@ -18,8 +18,8 @@ pub(crate) fn assertion(
     let now = SystemTime::now();
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let sign = || signer.sign(&statement(caller, client_ip), now);
-    let kept = caller.map_or(&worker.anonymous_assertions, |caller| &caller.assertions);
-    kept.borrow_mut().get(upstream.id(), client_ip, since_epoch, sign).map(Some)
+    let cache = caller.map_or(&worker.anonymous_assertions, |caller| &caller.assertions);
+    cache.borrow_mut().get(upstream.id(), client_ip, since_epoch, sign).map(Some)
 }
 
 /// What an upstream is told about the caller.

@@ -1,115 +1,108 @@
-//! Sends a request, to another target where an attempt failed and nothing can be done twice by it.
+//! Sends a request, and again to another target where an attempt failed and nothing can happen twice because of it. What
+//! may be retried is decided by [`retry`], which is pure; here are the effects.
 
-use std::{
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use actix_http::header::{HeaderName, HeaderValue, IF_MATCH, RETRY_AFTER};
 use awc::ClientResponse;
 use chassis::problem::{Code, Problem};
 use tokio::time::timeout;
 
+use super::{super::exchange::Exchange, Sending};
 use crate::{
-    auth::caller::Caller,
     body::upload::Upload,
-    proxy::exchange::Exchange,
-    route::RouteSettings,
-    runtime::worker::Worker,
     upstream::{
         decide::{
             balance::{self, Balance, HashKey},
+            failure_kind::FailureKind,
             pool::TargetSet,
             retry::{self, AttemptedRequest, RetryDecision},
         },
-        handle::{Permit, Unavailable, Upstream},
-        wire::{
-            client::{Client, Outgoing},
-            failure::Failure,
-            tunnel::Opened,
-        },
+        handle::{Attempt, Permit, Unavailable, Upstream},
+        settings::TargetAddress,
+        wire::{client::Client, failure::Failure, tunnel::Opened},
     },
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-pub(crate) async fn send(
-    worker: &Worker,
-    route: &RouteSettings,
-    upstream: &Upstream,
-    mut outgoing: Outgoing,
-    from: Sender<'_>,
-    permit: &mut Permit,
-    exchange: &mut Exchange,
-) -> Result<ClientResponse, Problem> {
-    let client = &worker.clients[route.upstream];
-    let key = sticky(upstream, &outgoing, from);
-    let method = outgoing.method.clone();
-    let (mut attempts, mut had_stale) = (0, false);
-    let mut tried = TargetSet::default();
-    upstream.budget().deposit(route.retry.budget_percent);
+/// What the attempts at one request have in common.
+#[derive(Default)]
+struct History {
+    attempts: u32,
+    /// One of them was on a pooled connection that the upstream had just closed.
+    had_stale: bool,
+    tried: TargetSet,
+}
+
+/// Sends the request until a target answers, or no retry is allowed.
+pub(crate) async fn send(sending: &mut Sending<'_>, exchange: &mut Exchange) -> Result<ClientResponse, Problem> {
+    let upstream = &sending.route.upstream;
+    let client = sending.worker.client(sending.route);
+    let key = sticky_key(sending);
+    let mut history = History::default();
+    upstream.budget().deposit(sending.route.settings.retry.budget_percent);
     loop {
-        let attempt = upstream.pick(key, tried, Instant::now());
-        let mut attempt = attempt.map_err(|out| unavailable(upstream, out))?;
+        let mut attempt = pick(upstream, key, history.tried)?;
         exchange.sends_to(attempt.address().authority.as_str());
-        let failure = match within(from.deadline, client, attempt.address(), &mut outgoing).await {
+        let failure = match send_within_deadline(sending, client, attempt.address()).await {
             Ok(answer) => {
                 attempt.answered(answer.status());
-                permit.hold(attempt);
+                sending.permit.hold(attempt);
                 return Ok(answer);
             }
             Err(failure) => failure,
         };
         attempt.failed(failure.kind);
-        if let Some(fault) = outgoing.body.as_ref().and_then(Upload::fault) {
+        if let Some(fault) = sending.outgoing.body.as_ref().and_then(Upload::fault) {
             return Err(fault.to_problem());
         }
-        tried = tried.with(attempt.index());
-        attempts += 1;
-        let request = AttemptedRequest {
-            method: &method,
-            has_idempotency_key: outgoing.headers.contains_key(IDEMPOTENCY_KEY),
-            has_if_match: outgoing.headers.contains_key(IF_MATCH),
-            body_is_whole: outgoing.body.as_ref().is_none_or(Upload::rewind),
-            attempts,
-            had_stale,
-            has_other_target: upstream.has_other_target(tried, Instant::now()),
-        };
-        let again = match retry::decide(&route.retry, failure.kind, &request) {
-            _ if left(from.deadline).is_some_and(|left| left.is_zero()) => false,
-            RetryDecision::GiveUp => false,
-            RetryDecision::Retry => upstream.budget().withdraw(),
-            RetryDecision::RetryFree => {
-                had_stale = true;
-                true
-            }
-        };
-        if !again {
+        history.tried = history.tried.with(attempt.index());
+        history.attempts += 1;
+        if !may_retry(sending, failure.kind, &mut history) {
             return Err(failure.to_problem(upstream.name()));
         }
         upstream.count_retry();
     }
 }
 
-/// Asks one target for a WebSocket: the client tries again by itself, as after every end of one.
-pub(crate) async fn send_upgrade(
-    worker: &Worker,
-    route: &RouteSettings,
-    upstream: &Upstream,
-    outgoing: Outgoing,
-    from: Sender<'_>,
-    permit: &mut Permit,
-    exchange: &mut Exchange,
-) -> Result<Opened, Problem> {
-    let key = sticky(upstream, &outgoing, from);
-    let attempt = upstream.pick(key, TargetSet::default(), Instant::now());
-    let mut attempt = attempt.map_err(|out| unavailable(upstream, out))?;
+fn may_retry(sending: &Sending<'_>, kind: FailureKind, history: &mut History) -> bool {
+    if remaining(sending.deadline).is_some_and(|remaining| remaining.is_zero()) {
+        return false;
+    }
+    let (upstream, outgoing) = (&sending.route.upstream, &sending.outgoing);
+    let request = AttemptedRequest {
+        method: &outgoing.method,
+        has_idempotency_key: outgoing.headers.contains_key(IDEMPOTENCY_KEY),
+        has_if_match: outgoing.headers.contains_key(IF_MATCH),
+        body_is_whole: outgoing.body.as_ref().is_none_or(Upload::rewind),
+        attempts: history.attempts,
+        had_stale: history.had_stale,
+        has_other_target: upstream.has_other_target(history.tried, Instant::now()),
+    };
+    match retry::decide(&sending.route.settings.retry, kind, &request) {
+        RetryDecision::GiveUp => false,
+        RetryDecision::Retry => upstream.budget().withdraw(),
+        RetryDecision::RetryFree => {
+            history.had_stale = true;
+            true
+        }
+    }
+}
+
+/// Asks one target for a WebSocket, and returns the permit that holds the attempt. There is no retry: clients reconnect by
+/// themselves, as after every end of a WebSocket.
+pub(super) async fn send_upgrade(sending: Sending<'_>, exchange: &mut Exchange) -> Result<(Opened, Permit), Problem> {
+    let upstream = &sending.route.upstream;
+    let mut attempt = pick(upstream, sticky_key(&sending), TargetSet::default())?;
     exchange.sends_to(attempt.address().authority.as_str());
-    match worker.clients[route.upstream].open_tunnel(attempt.address(), outgoing).await {
+    let client = sending.worker.client(sending.route);
+    match client.open_tunnel(attempt.address(), sending.outgoing).await {
         Ok(opened) => {
             attempt.answered(opened.status());
+            let mut permit = sending.permit;
             permit.hold(attempt);
-            Ok(opened)
+            Ok((opened, permit))
         }
         Err(failure) => {
             attempt.failed(failure.kind);
@@ -118,48 +111,46 @@ pub(crate) async fn send_upgrade(
     }
 }
 
-/// Who sends a request, and until when it has to be done.
-#[derive(Clone, Copy)]
-pub(crate) struct Sender<'a> {
-    pub(crate) caller: Option<&'a Caller>,
-    pub(crate) client_ip: IpAddr,
-    pub(crate) deadline: Option<Instant>,
+fn pick(upstream: &Upstream, key: Option<u64>, tried: TargetSet) -> Result<Attempt, Problem> {
+    upstream.pick(key, tried, Instant::now()).map_err(|unavailable| to_problem(upstream, unavailable))
 }
 
-/// What keeps a request at a target, where the upstream asks for that.
-fn sticky(upstream: &Upstream, outgoing: &Outgoing, from: Sender<'_>) -> Option<u64> {
-    match &upstream.settings().balance {
+/// The key that keeps a request at one target, where the upstream balances by hash.
+fn sticky_key(sending: &Sending<'_>) -> Option<u64> {
+    match &sending.route.upstream.settings().balance {
         Balance::RoundRobin | Balance::LeastInFlight | Balance::P2c => None,
-        Balance::Hash(HashKey::Header(name)) => outgoing.headers.get(name).map(|value| balance::hash(value.as_bytes())),
-        Balance::Hash(HashKey::Caller) => Some(match from.caller.and_then(|caller| caller.text("sub")) {
+        Balance::Hash(HashKey::Header(name)) => {
+            sending.outgoing.headers.get(name).map(|value| balance::hash(value.as_bytes()))
+        }
+        Balance::Hash(HashKey::Caller) => Some(match sending.caller.and_then(|caller| caller.text("sub")) {
             Some(sub) => balance::hash(sub.as_bytes()),
-            None => balance::hash(from.client_ip.to_string().as_bytes()),
+            None => balance::hash(sending.client_ip.to_string().as_bytes()),
         }),
     }
 }
 
-/// Sends until the deadline of the whole request. A target that is still silent then was too slow; while the body is
-/// still coming, the client may have been.
-async fn within(
-    deadline: Option<Instant>,
+/// Sends until the deadline of the whole request. A target that has not answered by then was too slow; but while a body is
+/// still being sent, the client may have been, so that nobody is blamed ([`FailureKind::Total`]).
+async fn send_within_deadline(
+    sending: &mut Sending<'_>,
     client: &Client,
-    target: &crate::upstream::settings::TargetAddress,
-    outgoing: &mut Outgoing,
+    target: &TargetAddress,
 ) -> Result<ClientResponse, Failure> {
-    let Some(left) = left(deadline) else { return client.send(target, outgoing).await };
+    let outgoing = &mut sending.outgoing;
+    let Some(remaining) = remaining(sending.deadline) else { return client.send(target, outgoing).await };
     if outgoing.body.is_none() {
-        outgoing.head_timeout = outgoing.head_timeout.min(left);
+        outgoing.head_timeout = outgoing.head_timeout.min(remaining);
         return client.send(target, outgoing).await;
     }
-    timeout(left, client.send(target, outgoing)).await.unwrap_or_else(|_| Err(Failure::total_timeout()))
+    timeout(remaining, client.send(target, outgoing)).await.unwrap_or_else(|_| Err(Failure::total_timeout()))
 }
 
-fn left(deadline: Option<Instant>) -> Option<Duration> {
+fn remaining(deadline: Option<Instant>) -> Option<Duration> {
     deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
-fn unavailable(upstream: &Upstream, out: Unavailable) -> Problem {
-    let seconds = out.wait.as_secs() + 1;
-    let detail = format!("all targets of `{}` are out; try again in {seconds} s", upstream.name());
+fn to_problem(upstream: &Upstream, unavailable: Unavailable) -> Problem {
+    let seconds = unavailable.wait.as_secs() + 1;
+    let detail = format!("all targets of `{}` are unavailable; try again in {seconds} s", upstream.name());
     Problem::new(Code::UpstreamUnavailable, detail).with_header(RETRY_AFTER, HeaderValue::from(seconds))
 }

@@ -1,4 +1,4 @@
-//! Makes the request that goes to the upstream: its path, its headers, the statement about its caller.
+//! Composes the request that goes to the upstream: its path, its headers, the assertion about its caller.
 
 use std::{borrow::Cow, mem};
 
@@ -10,6 +10,7 @@ use actix_http::{
 use chassis::{identity::IdentityHeaders, problem::Problem};
 
 use super::{
+    super::incoming::Incoming,
     assertion::assertion,
     headers::{self, ForwardContext},
 };
@@ -17,82 +18,84 @@ use crate::{
     auth::caller::Caller,
     body::upload::Upload,
     config::Config,
-    proxy::incoming::Incoming,
-    route::RouteSettings,
+    route::{LiveRoute, RouteSettings},
     rules::via::Pseudonym,
     runtime::worker::Worker,
-    upstream::{handle::Upstream, wire::client::Outgoing},
+    upstream::wire::client::Outgoing,
 };
 
-/// A request has about six fields, and eight are added on its way: with room for them the map need not grow.
+/// A request has about six fields, and eight are added on the way: with this capacity the map need not grow.
 const USUAL_FIELDS: usize = 14;
 
-/// The request that goes out, but for its body.
+/// The request that goes out, without its body.
 pub(crate) struct Composed {
     pub(crate) path_and_query: PathAndQuery,
     pub(crate) headers: HeaderMap,
 }
 
+/// Composes a request that is about to be sent.
 pub(crate) fn outgoing(
     worker: &Worker,
-    route: &RouteSettings,
-    upstream: &Upstream,
+    route: &LiveRoute,
     caller: Option<&Caller>,
     incoming: &mut Incoming,
     body: Option<Upload>,
 ) -> Result<Outgoing, Problem> {
-    let assertion = assertion(worker, upstream, caller, incoming.client_ip)?;
-    let shared = &worker.snapshot;
-    let composed = compose(&shared.config, &shared.identity, &shared.process.via, route, caller, assertion, incoming)?;
-    Ok(Outgoing {
-        method: incoming.request.method().clone(),
-        path_and_query: composed.path_and_query,
-        headers: composed.headers,
-        body,
-        head_timeout: route.timeouts.head,
-    })
+    let snapshot = &worker.snapshot;
+    let assertion = assertion(worker, &route.upstream, caller, incoming.client_ip)?;
+    let composer = Composer { config: &snapshot.config, identity: &snapshot.identity, via: &snapshot.process.via };
+    let Composed { path_and_query, headers } = composer.compose(&route.settings, caller, assertion, incoming)?;
+    let method = incoming.request.method().clone();
+    Ok(Outgoing { method, path_and_query, headers, body, head_timeout: route.settings.timeouts.head })
 }
 
-/// The same for a request that is served and for one that is only rehearsed.
-pub(crate) fn compose(
-    config: &Config,
-    identity: &IdentityHeaders,
-    via: &Pseudonym,
-    route: &RouteSettings,
-    caller: Option<&Caller>,
-    assertion: Option<HeaderValue>,
-    incoming: &mut Incoming,
-) -> Result<Composed, Problem> {
-    // Moved, not copied: nobody needs them afterwards. What is left behind is used for a request to come.
-    let received = mem::replace(incoming.request.headers_mut(), HeaderMap::with_capacity(USUAL_FIELDS));
-    let provenance = ForwardContext {
-        context: &incoming.context,
-        peer: &incoming.peer,
-        trusted_proxies: &config.trusted_proxies,
-        identity,
-        identity_claims: &config.identity_headers,
-        caller,
-        assertion,
-        tls: config.tls.is_some(),
-        keep_authorization: route.forward_authorization || route.policy.is_public(),
-        edits: &route.request_edits,
-    };
-    let path_and_query = target(route, incoming)?;
-    let mut headers = headers::outgoing(received, &provenance);
-    via.add(&mut headers, incoming.request.version());
-    if incoming.request.method() == Method::OPTIONS {
-        headers::count_down(&mut headers);
+/// What of the gateway goes into every request that it composes, whether it is sent or only rehearsed.
+pub(crate) struct Composer<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) identity: &'a IdentityHeaders,
+    pub(crate) via: &'a Pseudonym,
+}
+
+impl Composer<'_> {
+    /// Composes the request of a caller. The headers are taken out of `incoming`.
+    pub(crate) fn compose(
+        &self,
+        route: &RouteSettings,
+        caller: Option<&Caller>,
+        assertion: Option<HeaderValue>,
+        incoming: &mut Incoming,
+    ) -> Result<Composed, Problem> {
+        // Moved, not copied: nobody needs them afterwards. The map left behind is reused by actix-http.
+        let received = mem::replace(incoming.request.headers_mut(), HeaderMap::with_capacity(USUAL_FIELDS));
+        let context = ForwardContext {
+            context: &incoming.context,
+            peer: &incoming.peer,
+            trusted_proxies: &self.config.trusted_proxies,
+            identity: self.identity,
+            identity_claims: &self.config.identity_headers,
+            caller,
+            assertion,
+            tls: self.config.tls.is_some(),
+            keep_authorization: route.forward_authorization || route.policy.is_public(),
+            edits: &route.request_edits,
+        };
+        let path_and_query = target(route, incoming)?;
+        let mut headers = headers::outgoing(received, &context);
+        self.via.add(&mut headers, incoming.request.version());
+        if incoming.request.method() == Method::OPTIONS {
+            headers::decrement_max_forwards(&mut headers);
+        }
+        Ok(Composed { path_and_query, headers })
     }
-    Ok(Composed { path_and_query, headers })
 }
 
-/// The path that was matched, rewritten, with the query as it came.
+/// The path that was matched, rewritten where the route says so, with the query as it came.
 fn target(route: &RouteSettings, incoming: &Incoming) -> Result<PathAndQuery, Problem> {
     let uri = incoming.request.uri();
     let path = rewritten(route, &incoming.path);
     match uri.path_and_query() {
-        // Nearly always, and then there is nothing to check and to copy.
-        Some(as_it_came) if as_it_came.path() == path => Ok(as_it_came.clone()),
+        // The usual case, in which there is nothing to check or to copy.
+        Some(unchanged) if unchanged.path() == path => Ok(unchanged.clone()),
         Some(_) | None => {
             let target = uri.query().map(|query| format!("{path}?{query}"));
             PathAndQuery::try_from(target.unwrap_or(path.into_owned())).map_err(Problem::internal)

@@ -1,4 +1,5 @@
-//! The headers of a request and of an answer on their way through (RFC 9110, section 7.6). Knows no bodies.
+//! The headers of a request on their way to the upstream (RFC 9110, section 7.6). Identity headers are set or removed, never
+//! passed through. Knows no bodies.
 
 use actix_http::header::{
     AUTHORIZATION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS,
@@ -16,39 +17,39 @@ use crate::{
     rules::{edits::Edits, fields::HopByHop},
 };
 
-/// The fields of a client that the gateway or awc writes anew: those of the target, the framing, what we expect.
+/// The fields that the gateway or awc writes itself: the target, the framing, and expectations, which end here.
 const WRITTEN_ANEW: [HeaderName; 3] = [HOST, CONTENT_LENGTH, EXPECT];
 
-/// What a proxy before us says of the client.
+/// The fields in which a proxy in front of the gateway describes the client; they are removed unless it is trusted.
 const FORWARDING: [HeaderName; 4] = [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
 
-/// One hop less (RFC 9110, section 7.6.2). What is no number is none of ours to judge.
-pub(crate) fn count_down(headers: &mut HeaderMap) {
+/// Decrements `Max-Forwards` (RFC 9110, section 7.6.2). What is not a number is passed on unchanged.
+pub(super) fn decrement_max_forwards(headers: &mut HeaderMap) {
     let left = headers.get(MAX_FORWARDS).and_then(|left| left.to_str().ok()).and_then(|left| left.parse::<u64>().ok());
     if let Some(left) = left {
         headers.insert(MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
     }
 }
 
-/// Who the request is from, as the upstream shall see it.
-pub(crate) struct ForwardContext<'a> {
-    pub(crate) context: &'a RequestContext,
-    pub(crate) peer: &'a Peer,
-    pub(crate) trusted_proxies: &'a [IpNet],
-    pub(crate) identity: &'a IdentityHeaders,
+/// What the headers of one request are made of.
+pub(super) struct ForwardContext<'a> {
+    pub(super) context: &'a RequestContext,
+    pub(super) peer: &'a Peer,
+    pub(super) trusted_proxies: &'a [IpNet],
+    pub(super) identity: &'a IdentityHeaders,
     /// Header and claim of each identity header.
-    pub(crate) identity_claims: &'a [(HeaderName, String)],
-    pub(crate) caller: Option<&'a Caller>,
-    pub(crate) assertion: Option<HeaderValue>,
-    pub(crate) keep_authorization: bool,
-    /// Whether the client speaks TLS to us.
-    pub(crate) tls: bool,
-    /// Changes that the route asks for.
-    pub(crate) edits: &'a Edits,
+    pub(super) identity_claims: &'a [(HeaderName, String)],
+    pub(super) caller: Option<&'a Caller>,
+    pub(super) assertion: Option<HeaderValue>,
+    pub(super) keep_authorization: bool,
+    /// Whether the client speaks TLS to the gateway.
+    pub(super) tls: bool,
+    /// The edits of the route.
+    pub(super) edits: &'a Edits,
 }
 
 /// Turns the headers of a request into those that go to the upstream.
-pub(crate) fn outgoing(mut headers: HeaderMap, from: &ForwardContext<'_>) -> HeaderMap {
+pub(super) fn outgoing(mut headers: HeaderMap, from: &ForwardContext<'_>) -> HeaderMap {
     let host = headers.get(HOST).cloned();
     let trusted = from.trusted_proxies.iter().any(|network| network.contains(&from.peer.ip));
     let hop_by_hop = HopByHop::of(&headers);
@@ -61,7 +62,7 @@ pub(crate) fn outgoing(mut headers: HeaderMap, from: &ForwardContext<'_>) -> Hea
         !dropped
     });
     from.edits.apply(&mut headers);
-    // After the changes of the route, which may not touch these.
+    // After the edits of the route, which must not change these.
     forwarded(&mut headers, from, host);
     identity(&mut headers, from);
     headers.insert(REQUEST_ID, from.context.request_id_header().clone());
@@ -81,7 +82,7 @@ fn forwarded(headers: &mut HeaderMap, from: &ForwardContext<'_>, host: Option<He
     }
 }
 
-/// Set or removed, never passed through.
+/// Sets the identity headers; those of the client have been removed.
 fn identity(headers: &mut HeaderMap, from: &ForwardContext<'_>) {
     if let Some(caller) = from.caller {
         for (name, claim) in from.identity_claims {

@@ -1,8 +1,33 @@
-//! Sends a request to its upstream.
+//! Sends a request to its upstream: composed from what came in ([`compose`], [`headers`], [`assertion`]), then attempted,
+//! on another target where that is safe ([`attempts`]). WebSockets leave the usual path here ([`upgrade`], [`relay`]).
 
-pub(crate) mod assertion;
-pub(crate) mod attempts;
-pub(crate) mod compose;
-pub(crate) mod headers;
-pub(crate) mod relay;
-pub(crate) mod upgrade;
+mod assertion;
+pub(super) mod attempts;
+pub(super) mod compose;
+mod headers;
+pub(super) mod relay;
+pub(super) mod upgrade;
+
+use std::{net::IpAddr, time::Instant};
+
+pub(super) use assertion::statement;
+
+use crate::{
+    auth::caller::Caller,
+    route::LiveRoute,
+    runtime::worker::Worker,
+    upstream::{handle::Permit, wire::client::Outgoing},
+};
+
+/// A request on its way to its upstream.
+pub(super) struct Sending<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) route: &'a LiveRoute,
+    pub(super) outgoing: Outgoing,
+    pub(super) caller: Option<&'a Caller>,
+    pub(super) client_ip: IpAddr,
+    /// When the whole answer must have been sent.
+    pub(super) deadline: Option<Instant>,
+    /// The capacity that it takes at the upstream, to the last byte of the answer.
+    pub(super) permit: Permit,
+}

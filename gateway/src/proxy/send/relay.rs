@@ -1,4 +1,4 @@
-//! Copies bytes both ways between a client and an upstream that have switched to another protocol. Knows neither.
+//! Copies bytes both ways between a client and an upstream that have switched to another protocol. Knows neither protocol.
 
 use std::{
     cell::Cell,
@@ -16,15 +16,15 @@ use tokio::{
 
 use crate::upstream::{handle::Permit, wire::tunnel::Tunnel};
 
-/// What the answer 101 carries from the request to its connection.
+/// What an answer 101 carries from the request to its connection.
 pub(crate) struct Relay {
     pub(crate) tunnel: Tunnel,
-    /// Nothing moving for so long ends it.
+    /// The connection ends when no byte has moved in either direction for this long.
     pub(crate) idle: Duration,
     pub(crate) permit: Permit,
 }
 
-/// Copies both ways until both ends are done, or nothing has moved for `idle`.
+/// Copies both ways until both ends have closed, or no byte has moved for `idle`.
 pub(crate) async fn copy<Io>(io: &mut Io, early: &[u8], relay: Relay) -> io::Result<()>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
@@ -32,12 +32,12 @@ where
     let Relay { tunnel: Tunnel { mut socket, early: answered }, idle, permit: _permit } = relay;
     socket.write_all(early).await?;
     io.write_all(&answered).await?;
-    let moved = Rc::new(Cell::new(Instant::now()));
-    let mut client = ActivityTracker { io, moved: Rc::clone(&moved) };
+    let last_moved = Rc::new(Cell::new(Instant::now()));
+    let mut client = ActivityTracker { io, last_moved: Rc::clone(&last_moved) };
     let copying = async { tokio::io::copy_bidirectional(&mut client, &mut socket).await.map(|_| ()) };
     let idling = async {
-        while moved.get() + idle > Instant::now() {
-            sleep_until(moved.get() + idle).await;
+        while last_moved.get() + idle > Instant::now() {
+            sleep_until(last_moved.get() + idle).await;
         }
     };
     tokio::select! {
@@ -46,17 +46,17 @@ where
     }
 }
 
-/// Notes when bytes last moved: all of both directions goes through the client's side.
+/// Records when bytes last moved. The stream of the client sees both directions.
 struct ActivityTracker<'a, Io> {
     io: &'a mut Io,
-    moved: Rc<Cell<Instant>>,
+    last_moved: Rc<Cell<Instant>>,
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for ActivityTracker<'_, Io> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut *self.io).poll_read(cx, buf);
         if read.is_ready() {
-            self.moved.set(Instant::now());
+            self.last_moved.set(Instant::now());
         }
         read
     }
@@ -66,7 +66,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for ActivityTracker<'_, Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut *self.io).poll_write(cx, bytes);
         if written.is_ready() {
-            self.moved.set(Instant::now());
+            self.last_moved.set(Instant::now());
         }
         written
     }

@@ -1,57 +1,47 @@
-//! Requests that ask for another protocol (RFC 9110, section 7.8): WebSockets on routes that allow them. Bytes are
-//! relayed both ways only after the upstream has said 101; its refusal is passed on whole, and the connection closed.
+//! Asks the upstream for a WebSocket (RFC 6455), and answers the client as the upstream did: 101, after which bytes are
+//! relayed both ways ([`relay`](super::relay)), or its refusal, passed on whole.
 
 use actix_http::{
     ConnectionType, Response, StatusCode,
     body::BoxBody,
-    header::{self, CONTENT_LENGTH, HeaderValue},
+    header::{self, CONTENT_LENGTH, HeaderMap, HeaderValue},
 };
 use chassis::problem::Problem;
 
 use super::{
-    super::answer::headers::returning,
-    attempts::{Sender, send_upgrade},
+    super::{answer::headers::returning, exchange::Exchange},
+    Sending,
+    attempts::send_upgrade,
     relay::Relay,
 };
-use crate::{
-    proxy::exchange::Exchange,
-    route::RouteSettings,
-    runtime::worker::Worker,
-    upstream::{
-        handle::{Permit, Upstream},
-        wire::{client::Outgoing, tunnel::Opened},
-    },
-};
+use crate::{telemetry::access_log::Phase, upstream::wire::tunnel::Opened};
 
-/// Asks the upstream for the WebSocket.
-pub(crate) async fn open(
-    worker: &Worker,
-    route: &RouteSettings,
-    upstream: &Upstream,
-    outgoing: Outgoing,
-    from: Sender<'_>,
-    mut permit: Permit,
-    exchange: &mut Exchange,
-) -> Result<Response<BoxBody>, Problem> {
-    let opened = send_upgrade(worker, route, upstream, outgoing, from, &mut permit, exchange).await?;
-    exchange.mark();
+/// Opens the WebSocket. The answer carries the [`Relay`] to whoever has the connection of the client
+/// ([`serve::upgrade`](super::super::serve::upgrade)).
+pub(crate) async fn open(sending: Sending<'_>, exchange: &mut Exchange) -> Result<Response<BoxBody>, Problem> {
+    let route = &sending.route.settings;
+    let (opened, permit) = send_upgrade(sending, exchange).await?;
+    exchange.phase_done(Phase::Send);
     match opened {
         Opened::Refused { status, mut headers, body } => {
             returning(&mut headers, status, &route.response_edits);
             headers.remove(CONTENT_LENGTH);
-            let mut response = Response::with_body(status, BoxBody::new(body));
-            *response.headers_mut() = headers;
-            Ok(response)
+            Ok(response(status, headers, BoxBody::new(body)))
         }
         Opened::Switched { mut headers, tunnel } => {
             let protocol = headers.get(header::UPGRADE).cloned();
             returning(&mut headers, StatusCode::SWITCHING_PROTOCOLS, &route.response_edits);
-            let mut response = Response::with_body(StatusCode::SWITCHING_PROTOCOLS, BoxBody::new(()));
             headers.insert(header::UPGRADE, protocol.unwrap_or(HeaderValue::from_static("websocket")));
-            *response.headers_mut() = headers;
+            let mut response = response(StatusCode::SWITCHING_PROTOCOLS, headers, BoxBody::new(()));
             response.head_mut().set_connection_type(ConnectionType::Upgrade);
             response.extensions_mut().insert(Relay { tunnel, idle: route.timeouts.idle, permit });
             Ok(response)
         }
     }
+}
+
+fn response(status: StatusCode, headers: HeaderMap, body: BoxBody) -> Response<BoxBody> {
+    let mut response = Response::with_body(status, body);
+    *response.headers_mut() = headers;
+    response
 }

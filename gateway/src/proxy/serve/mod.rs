@@ -1,4 +1,4 @@
-//! How the server hands requests over: `Expect: 100-continue`, and upgrades.
+//! How actix-http hands requests over where it does more than call a service: `Expect: 100-continue`, and upgrades.
 
 pub(crate) mod expect;
 pub(crate) mod upgrade;

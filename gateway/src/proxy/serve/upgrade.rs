@@ -1,4 +1,4 @@
-//! Serves a request that the server hands over together with its connection: WebSockets.
+//! Serves a request that actix-http hands over together with its connection: one that asks for another protocol.
 
 use std::rc::Rc;
 
@@ -6,28 +6,28 @@ use actix_codec::{Framed, FramedParts};
 use actix_http::{ConnectionType, Method, Request, h1::Codec};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use crate::{
-    connection::write::respond,
-    proxy::send::relay::{Relay, copy},
-    runtime::worker::Worker,
+use super::super::{
+    forward,
+    send::relay::{Relay, copy},
 };
+use crate::{connection::write::respond, runtime::worker::Worker};
 
-/// Serves a request that the server hands over together with its connection, which ends afterwards.
+/// Serves the request and ends its connection. After 101, bytes are relayed until either end closes.
 pub(crate) async fn serve<Io>(worker: Rc<Worker>, request: Request, framed: Framed<Io, Codec>)
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
     let FramedParts { mut io, read_buf, write_buf, .. } = framed.into_parts();
     let is_head = request.head().method == Method::HEAD;
-    let mut response = crate::proxy::forward::handle(worker, request).await;
+    let mut response = forward::handle(worker, request).await;
     let relay = response.extensions_mut().remove::<Relay>();
     if relay.is_none() {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
-    // What goes wrong from here on is between the two ends: there is nobody left to tell.
+    // From here on a failure concerns the connection alone, so that nobody is left to answer.
     let outcome = async {
         io.write_all(&write_buf).await?;
-        // Held to the end: the exchange is counted when its body is dropped.
+        // Held to the end: the exchange ends when the body of its answer is dropped.
         let _exchange = respond(&mut io, response, is_head).await?;
         if let Some(relay) = relay {
             copy(&mut io, &read_buf, relay).await?;
