@@ -40,7 +40,7 @@ impl Drain {
         tokio::time::sleep(HANDOVER).await;
         actix_rt::spawn(handle.stop(true));
         self.quiet().await;
-        log::info!("drained; closing idle connections");
+        log::info!("drained; idle connections are closed");
     }
 
     /// Resolves when no request has been in flight for [`QUIET`].

@@ -106,7 +106,7 @@ fn description(config: &Config, down: &[&str]) -> String {
     }
     let mut description = sentences.join(" ");
     if !down.is_empty() {
-        description.push_str(&format!("\n\nNot answering, and therefore not shown: {}.", down.join(", ")));
+        description.push_str(&format!("\n\nNot answering, and so not shown here: {}.", down.join(", ")));
     }
     description
 }
