@@ -29,7 +29,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SECRET = "0123456789abcdef0123456789abcdef"
 PORTS = {"direct": 7100, "gateway": 7101, "haproxy": 7102, "nginx": 7103, "envoy": 7104,
-         "haproxy-full": 7105, "admin": 7110}
+         "haproxy-full": 7105, "before": 7106}
+ADMIN_PORTS = {"gateway": 7110, "before": 7111}
 BODIES = {"small": 230, "1KiB": 1024, "1MiB": 1024 * 1024}
 
 
@@ -130,12 +131,13 @@ http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 75s; se
     return Proxy("direct", [shutil.which("nginx") or "/usr/sbin/nginx", "-c", config], cwd=folder)
 
 
-def start_gateway(folder, binary, routes):
+def start_gateway(folder, command, routes, name="gateway"):
+    """The gateway, or under another name a second binary of it. `command` is the binary, with what it runs under."""
     listed = "\n".join(f'  - {{route: "GET /bench/route-{n}/{{id}}", to: direct, auth: signed-in}}' for n in range(routes - 2))
-    config = write(folder, "gateway.yaml", f"""
+    config = write(folder, f"{name}.yaml", f"""
 version: 1
-listen: 127.0.0.1:{PORTS['gateway']}
-admin: 127.0.0.1:{PORTS['admin']}
+listen: 127.0.0.1:{PORTS[name]}
+admin: 127.0.0.1:{ADMIN_PORTS[name]}
 identity: {{headers: {{request-user-id: sub, request-user-type: user_type}}}}
 tokens: {{issuer: bench, audience: api}}
 upstreams: {{direct: {{targets: ["http://127.0.0.1:{PORTS['direct']}"], max_in_flight: 20000}}}}
@@ -144,8 +146,8 @@ routes:
   - {{route: "GET /public/{{name}}", to: direct, auth: public}}
 {listed}
 """)
-    return Proxy("gateway", [binary, "--config", config, "--workers", "1"], {"GATEWAY_JWT_SECRET": SECRET, "LOG_FORMAT": "json"},
-                 cwd=folder)
+    return Proxy(name, [*command, "--config", config, "--workers", "1"],
+                 {"GATEWAY_JWT_SECRET": SECRET, "LOG_FORMAT": "json"}, cwd=folder)
 
 
 def start_haproxy(folder, name="haproxy"):
@@ -336,7 +338,7 @@ def measure_routes(folder, binary, bearer, rounds, seconds):
     rows = {}
     for _ in range(rounds):
         for routes in (10, 1000, 10000):
-            proxy = start_gateway(folder, binary, routes)
+            proxy = start_gateway(folder, [binary], routes)
             try:
                 drive(proxy, "/r/small", bearer, 64, 1)
                 rows.setdefault(routes, []).append(drive(proxy, "/r/small", bearer, 64, seconds)["cpu"])
@@ -374,6 +376,7 @@ def machine():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gateway", default=str(ROOT / "target/release/gateway"), help="the gateway's binary")
+    parser.add_argument("--before", help="another binary of the gateway, measured beside it")
     parser.add_argument("--envoy", default=shutil.which("envoy"), help="the envoy binary")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
@@ -386,8 +389,10 @@ def main():
     running = []
     wanted = lambda name: args.only in (None, name)
     try:
-        starts = [start_direct, lambda folder: start_gateway(folder, args.gateway, 10), start_haproxy,
+        starts = [start_direct, lambda folder: start_gateway(folder, [args.gateway], 10), start_haproxy,
                   lambda folder: start_haproxy(folder, "haproxy-full"), start_nginx]
+        if args.before:
+            starts.append(lambda folder: start_gateway(folder, [args.before], 10, "before"))
         if args.envoy:
             starts.append(lambda folder: start_envoy(folder, args.envoy))
         else:

@@ -1,4 +1,4 @@
-//! For those who embed the gateway: registers hooks, then reads the YAML that refers to them. Knows no sockets.
+//! The builder for programs that embed the gateway: registers hooks, and loads YAML that refers to them. Knows no sockets.
 
 use std::{
     future::Future,
@@ -19,43 +19,71 @@ use crate::{
     reload::source::Source,
 };
 
-/// The gateway as a library.
+/// The gateway as a library: where a program that embeds it begins.
 ///
-/// ```no_run
-/// # async fn run(settings: gateway::Settings) -> Result<(), chassis::config::StartError> {
-/// use chassis::config::environment;
-/// use gateway::{Gateway, Server};
-/// use gateway::auth::bearer;
-///
-/// let builder = Gateway::builder().authorizer("owner", |request| async move {
-///     let sub = request.claims().and_then(|claims| claims.get("sub")?.as_str());
-///     let owns = sub.is_some_and(|sub| request.path.ends_with(sub));
-///     if owns { Ok(()) } else { Err(bearer::insufficient("sub")) }
-/// });
-/// let config = builder.load("gateway.yaml".as_ref(), &environment)?;
-/// let server = Server::bind(config, settings)?;
-/// server.run_until(chassis::server::shutdown_signal()).await
-/// # }
+/// ```
+/// let builder = gateway::Gateway::builder();
 /// ```
 #[derive(Debug)]
 pub struct Gateway;
 
 impl Gateway {
-    /// A gateway with the hooks that come with it.
+    /// Returns a builder with the hooks that come with the gateway (`issue-token`).
+    ///
+    /// ```
+    /// let lookup = |name: &str| (name == "GATEWAY_JWT_SECRET").then(|| "0123456789abcdef0123456789abcdef".to_owned());
+    /// let yaml = "
+    /// version: 1
+    /// listen: 127.0.0.1:0
+    /// admin: 127.0.0.1:0
+    /// tokens: {issuer: example, audience: api}
+    /// upstreams: {login: {targets: ['http://127.0.0.1:9']}}
+    /// routes: [{route: POST /login, to: login, auth: public, then: issue-token}]
+    /// ";
+    /// assert!(gateway::Gateway::builder().load_text("example.yaml", yaml, &lookup).is_ok());
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
 }
 
-/// Collects hooks.
+/// Collects hooks, and loads configurations that refer to them.
+///
+/// A hook of the name of another replaces it. See [`hooks`](crate::hooks) for what a hook gets and returns.
+///
+/// ```
+/// use gateway::{Gateway, bearer};
+///
+/// let builder = Gateway::builder().authorizer("never", |_| async { Err(bearer::insufficient("sub")) });
+/// let yaml = "
+/// version: 1
+/// listen: 127.0.0.1:0
+/// admin: 127.0.0.1:0
+/// upstreams: {u: {targets: ['http://127.0.0.1:9']}}
+/// routes: [{route: GET /x, to: u, auth: {hook: nevr}}]
+/// ";
+/// let error = builder.load_text("example.yaml", yaml, &|_| None).unwrap_err();
+/// assert!(error.to_string().contains("did you mean `never`?"), "{error}");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     hooks: Hooks,
 }
 
 impl Builder {
-    /// Registers what `decoder: NAME` of a route calls: it finds out who calls, in the place of the bearer token. Its
-    /// problem (a 401, as a rule) is the answer.
+    /// Registers a hook for `decoder: NAME` of a route: it identifies the caller, instead of the bearer token. The problem
+    /// that it returns, usually a 401, is the answer.
+    ///
+    /// ```
+    /// use gateway::{Gateway, bearer, hooks::Claims};
+    ///
+    /// let builder = Gateway::builder().decoder("station", |request| async move {
+    ///     match request.header("x-station-key") {
+    ///         Some("k-7") => Ok(Claims::from_iter([("sub".to_owned(), "station-7".into())])),
+    ///         Some(_) | None => Err(bearer::invalid("the station is unknown")),
+    ///     }
+    /// });
+    /// ```
     #[must_use]
     pub fn decoder<F, Fut>(mut self, name: &str, decode: F) -> Self
     where
@@ -67,8 +95,18 @@ impl Builder {
         self
     }
 
-    /// Registers what `auth: {hook: NAME}` of a route calls: it decides whether a known caller may. Its problem (a 403,
-    /// as a rule) is the answer.
+    /// Registers a hook for `auth: {hook: NAME}` of a route: it decides whether an identified caller is authorized. The
+    /// problem that it returns, usually a 403, is the answer.
+    ///
+    /// ```
+    /// use gateway::{Gateway, bearer};
+    ///
+    /// let builder = Gateway::builder().authorizer("owner", |request| async move {
+    ///     let user = request.claims().and_then(|claims| claims.get("sub")?.as_str());
+    ///     let owns = user.is_some_and(|user| request.path.ends_with(&format!("/{user}")));
+    ///     if owns { Ok(()) } else { Err(bearer::insufficient("sub")) }
+    /// });
+    /// ```
     #[must_use]
     pub fn authorizer<F, Fut>(mut self, name: &str, decide: F) -> Self
     where
@@ -80,8 +118,19 @@ impl Builder {
         self
     }
 
-    /// Registers what `headers_from: NAME` of a route calls: it makes headers for the upstream. Whatever the client
-    /// sends under the names in `sets` is removed, and only those names may be set.
+    /// Registers a hook for `headers_from: NAME` of a route: it makes headers for the upstream. What the client sends under
+    /// the names in `sets` is removed, and the hook may set only those names.
+    ///
+    /// ```
+    /// use actix_http::header::{HeaderName, HeaderValue};
+    /// use gateway::Gateway;
+    ///
+    /// let region = HeaderName::from_static("x-region");
+    /// let builder = Gateway::builder().headers("region", &[region.clone()], move |_| {
+    ///     let field = (region.clone(), HeaderValue::from_static("eu"));
+    ///     async { Ok(vec![field]) }
+    /// });
+    /// ```
     #[must_use]
     pub fn headers<F, Fut>(mut self, name: &str, sets: &[HeaderName], make: F) -> Self
     where
@@ -94,8 +143,17 @@ impl Builder {
         self
     }
 
-    /// Registers what `then: NAME` of a route calls: it makes the answer for the client from a successful (2xx) one of
-    /// the upstream, which is read whole for it. Other answers pass unchanged.
+    /// Registers a hook for `then: NAME` of a route: it makes the answer to the client from a successful (2xx) one of the
+    /// upstream, which is read whole for it. Other answers are passed on unchanged.
+    ///
+    /// ```
+    /// use gateway::Gateway;
+    ///
+    /// let builder = Gateway::builder().post("no-cache", |_, mut answer| async {
+    ///     answer.headers.remove("cache-control");
+    ///     Ok(answer)
+    /// });
+    /// ```
     #[must_use]
     pub fn post<F, Fut>(mut self, name: &str, process: F) -> Self
     where
@@ -107,7 +165,14 @@ impl Builder {
         self
     }
 
-    /// The YAML at `path`, for [`Server::watching`](crate::Server::watching), which reads it anew when it changes.
+    /// Returns the YAML at `path` as a source that [`Server::watching`](crate::Server::watching) reloads when it changes.
+    /// `environment` gives the variables.
+    ///
+    /// ```
+    /// use chassis::config::environment;
+    ///
+    /// let source = gateway::Gateway::builder().source("gateway.yaml".into(), environment);
+    /// ```
     pub fn source(
         &self,
         path: PathBuf,
@@ -116,7 +181,13 @@ impl Builder {
         Source::new(path, environment).naming(self.hooks.clone())
     }
 
-    /// Reads the YAML at `path`; names of hooks that were not registered are mistakes.
+    /// Loads the YAML at `path`. A hook that it names and that was not registered is a mistake. `lookup` gives the
+    /// environment.
+    ///
+    /// ```
+    /// let error = gateway::Gateway::builder().load("absent.yaml".as_ref(), &|_| None).unwrap_err();
+    /// assert!(error.to_string().contains("cannot read the configuration absent.yaml"));
+    /// ```
     ///
     /// # Errors
     /// Every mistake, with its line.
@@ -124,7 +195,12 @@ impl Builder {
         config::load_with(path, lookup, &self.hooks)
     }
 
-    /// Reads YAML that is at hand; `name` is what mistakes call it.
+    /// Loads YAML from a text, which messages call `name`.
+    ///
+    /// ```
+    /// let error = gateway::Gateway::builder().load_text("example.yaml", "version: 2", &|_| None).unwrap_err();
+    /// assert!(error.to_string().contains("example.yaml:1:10"), "{error}");
+    /// ```
     ///
     /// # Errors
     /// Every mistake, with its line.

@@ -1,4 +1,5 @@
-//! Serves the gateway: the public listener, without a router in front of ours, and the admin listener beside it.
+//! Serves the gateway: the public listener, which hands requests to [`proxy`](crate::proxy) without another router in front,
+//! and the admin listener beside it.
 
 use std::{
     convert::Infallible,
@@ -71,7 +72,7 @@ fn bind_admin(config: &Config) -> Result<TcpListener, StartError> {
     bind("`admin` (GATEWAY_ADMIN_LISTEN)", config.admin)
 }
 
-/// A gateway that owns its ports and does not serve yet.
+/// A gateway that has bound its ports and does not serve yet.
 ///
 /// ```no_run
 /// # async fn run(config: gateway::config::Config, settings: gateway::Settings) -> Result<(), chassis::config::StartError> {
@@ -92,7 +93,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both listeners and makes everything that the configuration names.
+    /// Binds both listeners and creates everything that the configuration names.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), chassis::config::StartError> {
+    /// let yaml = "
+    /// version: 1
+    /// listen: 127.0.0.1:0
+    /// admin: 127.0.0.1:0
+    /// upstreams: {shop: {targets: ['http://127.0.0.1:8080']}}
+    /// routes: [{route: GET /products, to: shop, auth: public}]
+    /// ";
+    /// let config = gateway::Gateway::builder().load_text("example.yaml", yaml, &|_| None)?;
+    /// let server = gateway::Server::bind(config, gateway::Settings::default())?;
+    /// assert_ne!(server.addr()?.port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// A port is in use, or a key or a TLS file cannot be loaded.
@@ -102,6 +119,12 @@ impl Server {
 
     /// As [`bind`](Self::bind), but takes the sockets that systemd or a previous gateway passed in `LISTEN_FDS`, so that a
     /// restart refuses no connection.
+    ///
+    /// ```no_run
+    /// # fn start(config: gateway::config::Config) -> Result<gateway::Server, chassis::config::StartError> {
+    /// gateway::Server::inherit_or_bind(config, gateway::Settings::default())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`bind`](Self::bind), or an inherited socket cannot be used.
@@ -131,8 +154,8 @@ impl Server {
         })
     }
 
-    /// Reloads the configuration from `source` whenever its files change, or at SIGHUP. `loaded` is the fingerprint of what
-    /// this server was bound with ([`Source::load`]).
+    /// Reloads the configuration from `source` when its files change, and at SIGHUP. `loaded` is the fingerprint of the
+    /// configuration that this server was bound with. [`Source::load`] has an example.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -142,7 +165,7 @@ impl Server {
         self
     }
 
-    /// The address of the public listener.
+    /// Returns the address of the public listener, which matters where the configuration asks for port 0.
     ///
     /// # Errors
     /// Fails only if the socket is gone.
@@ -150,7 +173,7 @@ impl Server {
         addr_of(&self.listeners.public)
     }
 
-    /// The address of the admin listener.
+    /// Returns the address of the admin listener.
     ///
     /// # Errors
     /// Fails only if the socket is gone.
@@ -158,7 +181,8 @@ impl Server {
         addr_of(&self.listeners.admin)
     }
 
-    /// Serves until `shutdown` resolves, then drains.
+    /// Serves until `shutdown` resolves, then drains: requests in flight finish, new connections are refused. Must run in
+    /// an actix system.
     ///
     /// # Errors
     /// The operating system refuses a listener.

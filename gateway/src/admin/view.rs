@@ -1,5 +1,5 @@
-//! The views of the admin listener, as JSON. The configuration is shown by a list of what may be seen, so that a new
-//! setting stays hidden until somebody adds it here: it may be a secret.
+//! The views of the admin listener, as JSON. The configuration is shown field by field, so that a new setting, which may be
+//! a secret, stays hidden until somebody adds it here.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -170,7 +170,7 @@ fn candidates(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> 
         (Destination::Builtin(_), Outcome::Refused(_) | Outcome::Answered(_) | Outcome::Forwarded(_)) => false,
     };
     let chosen = entries.iter().find(|entry| is_chosen(entry)).copied();
-    rehearse::with_asked(rehearsal, &rehearsed.path, |asked| {
+    rehearse::with_query(rehearsal, &rehearsed.path, |asked| {
         let why = |entry: &Entry<Destination>| {
             if is_chosen(entry) {
                 "the most specific route that is for this request".to_owned()

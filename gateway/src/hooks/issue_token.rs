@@ -7,7 +7,7 @@ use actix_http::{
 use chassis::problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Request};
+use super::request::{Answer, Request};
 
 /// The name of this hook.
 pub(crate) const NAME: &str = "issue-token";

@@ -32,7 +32,7 @@ pub(crate) async fn answer(worker: &Worker, page: Builtin, path: &str) -> Result
     }
 }
 
-/// The state of the upstreams, for people; it does not decide whether the gateway is ready. Addresses are not shown.
+/// Returns the state of the upstreams, for people; it does not decide whether the gateway is ready. Addresses are not shown.
 fn upstreams(worker: &Worker) -> Map<String, Value> {
     let one = |upstream: &Upstream| (upstream.name().to_owned(), Value::from(upstream.status().summary()));
     Map::from_iter([("upstreams".to_owned(), Value::Object(worker.snapshot.upstreams.iter().map(one).collect()))])

@@ -1,5 +1,5 @@
-//! The OpenAPI document of the whole: those of the upstreams, reduced to what the routes let through, and the gateway's own
-//! pages. Knows no service: what it says about aliases and signing in comes from the configuration.
+//! The merged OpenAPI document: those of the upstreams, reduced to the operations that a route forwards, and the gateway's
+//! own pages. Knows no service: what it says about aliases and signing in comes from the configuration.
 
 use std::{
     collections::BTreeSet,
@@ -28,7 +28,7 @@ const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
 
-/// The merged document.
+/// Returns the merged document.
 pub(super) async fn merged(worker: &Worker) -> Value {
     let snapshot = &worker.snapshot;
     let documents = match snapshot.documents.fresh() {
@@ -45,7 +45,7 @@ pub(super) async fn merged(worker: &Worker) -> Value {
     merge(&snapshot.config, &documents)
 }
 
-/// The document of an upstream: `Null` where the configuration names none, `None` where the upstream did not answer.
+/// Fetches the document of an upstream: `Null` where the configuration names none, `None` where the upstream did not answer.
 async fn fetch(upstream: &Upstream, client: &Client) -> Option<Value> {
     let Some(path) = upstream.settings().openapi.clone() else { return Some(Value::Null) };
     let mut outgoing = Outgoing {
@@ -93,7 +93,7 @@ fn merge(config: &Config, documents: &[Option<Value>]) -> Value {
     })
 }
 
-/// Where else the paths are, how to sign in, and what is missing.
+/// Describes the aliases, how to sign in, and which documents are missing.
 fn description(config: &Config, down: &[&str]) -> String {
     let mut sentences = Vec::new();
     for (prefix, path) in &config.aliases {
@@ -111,7 +111,7 @@ fn description(config: &Config, down: &[&str]) -> String {
     description
 }
 
-/// Copies the operations that a route leads to this upstream, each with the security that its route demands.
+/// Copies the operations that a route forwards to this upstream, each with the security that its route requires.
 fn copy_operations(config: &Config, upstream: usize, document: &Value, paths: &mut Map<String, Value>) {
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         let sample = sample(path);
@@ -134,7 +134,7 @@ fn copy_operations(config: &Config, upstream: usize, document: &Value, paths: &m
     }
 }
 
-/// A path that matches this template: `/users/{id}` becomes `/users/x`.
+/// Returns a path that matches this template: `/users/{id}` becomes `/users/x`.
 fn sample(template: &str) -> String {
     template.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
 }
@@ -159,7 +159,7 @@ fn copy_components(document: &Value, components: &mut Map<String, Value>) {
     }
 }
 
-/// Describes the routes of upstreams without a document by what the route itself says.
+/// Describes the routes of upstreams without a document by their methods and patterns.
 fn describe_other_routes(config: &Config, paths: &mut Map<String, Value>) {
     for route in &config.routes {
         let upstream = &config.upstreams[route.upstream];

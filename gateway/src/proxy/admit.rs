@@ -3,7 +3,7 @@
 
 use actix_http::{
     HttpMessage, Payload,
-    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+    header::{HeaderMap, HeaderValue, RETRY_AFTER},
 };
 use chassis::{
     extract::too_large,
@@ -13,28 +13,14 @@ use chassis::{
 use super::{exchange::Exchange, incoming::Incoming};
 use crate::{
     body::upload::{Upload, UploadLimits},
-    limit::rate::{LimitKey, RateKey},
+    limit::{
+        fields::RateLimitFields,
+        rate::{LimitKey, RateKey},
+    },
     route::{LiveRoute, RouteSettings},
+    rules::fields::content_length,
     upstream::handle::Permit,
 };
-
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// What the limits of a route leave to a client (draft-ietf-httpapi-ratelimit-headers). Every answer carries it, whatever
-/// happens to the request after it was counted.
-pub(crate) struct RateLimitFields {
-    policy: HeaderValue,
-    state: HeaderValue,
-}
-
-impl RateLimitFields {
-    /// Appends the fields after those of a service that has limits of its own.
-    pub(super) fn append_to(self, headers: &mut HeaderMap) {
-        headers.append(RATELIMIT_POLICY, self.policy);
-        headers.append(RATELIMIT, self.state);
-    }
-}
 
 /// Counts the request against the rate limits of its route.
 ///
@@ -51,10 +37,8 @@ pub(super) fn admit(route: &LiveRoute, incoming: &Incoming, exchange: &mut Excha
         };
         text.map_or(RateKey::Address(incoming.client_ip), RateKey::Text)
     });
-    exchange.rate_limit = Some(RateLimitFields {
-        policy: HeaderValue::try_from(limiter.policy()).map_err(Problem::internal)?,
-        state: HeaderValue::try_from(decision.state).map_err(Problem::internal)?,
-    });
+    let fields = RateLimitFields::new(limiter.policy(), decision.state).map_err(Problem::internal)?;
+    exchange.rate_limit = Some(fields);
     let Some(wait) = decision.wait else { return Ok(()) };
     let seconds = wait.as_secs() + 1;
     Err(Problem::new(Code::RateLimited, format!("too many requests; try again in {seconds} s"))
@@ -85,10 +69,6 @@ pub(super) fn declared_length(route: &RouteSettings, headers: &HeaderMap) -> Res
         return Err(too_large(usize::try_from(route.body_bytes_max).unwrap_or(usize::MAX)));
     }
     Ok(length)
-}
-
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A place among the requests in flight at the upstream.

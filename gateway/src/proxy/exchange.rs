@@ -26,10 +26,10 @@ use chassis::{
     trace::{REQUEST_ID, RequestContext},
 };
 
-use super::admit::RateLimitFields;
 use crate::{
     auth::caller::Caller,
     connection::{ActiveRequest, ClientStream},
+    limit::fields::RateLimitFields,
     route::LiveRoute,
     runtime::{snapshot::Snapshot, worker::Worker},
     telemetry::{
@@ -40,7 +40,7 @@ use crate::{
     },
 };
 
-/// The client closed its connection before it was answered: not a status of HTTP, but the usual name for it since nginx.
+/// The client closed its connection before it was answered. Not a status of HTTP, but nginx made it the usual name.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -60,7 +60,7 @@ pub(crate) struct Exchange {
     method: Method,
     path: String,
     start: Instant,
-    /// Whether the phases are timed: the configuration shows them to somebody.
+    /// Whether the phases are timed, because the access log or `Server-Timing` shows them.
     timed: bool,
     logged: bool,
     phase_start: Instant,
@@ -68,11 +68,11 @@ pub(crate) struct Exchange {
     place: Place,
     /// The target of the last attempt; empty where none is logged.
     target: String,
-    /// The origin of the page that asks (the Fetch standard, section 3.1).
+    /// The origin of the page that sent the request (the Fetch standard, section 3.1).
     origin: Option<HeaderValue>,
     pub(crate) caller: Option<Rc<Caller>>,
     pub(crate) client_ip: Option<IpAddr>,
-    /// What the rate limits of the route leave, once they were asked.
+    /// What the rate limits of the route leave, once the request was counted.
     pub(crate) rate_limit: Option<RateLimitFields>,
     /// Counted by the body of the request as it is read.
     pub(crate) bytes_in: Option<Rc<Cell<u64>>>,
@@ -183,7 +183,8 @@ impl Exchange {
         })
     }
 
-    /// Writes what every answer carries, whoever made it: an upstream, a hook, a page of the gateway, or a refusal.
+    /// Writes the fields that every answer carries, whether it comes from an upstream, a hook, a page of the gateway or a
+    /// refusal. This is their only place.
     fn append_to(&mut self, headers: &mut HeaderMap) {
         if let Some(cors) = self.route().and_then(|route| route.settings.cors.as_ref()) {
             cors.mark(headers, self.origin.as_ref());
@@ -265,7 +266,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if self.place == Place::Unmatched {
-            // Not counted as begun before: it might still have belonged to a route.
+            // A request is counted as begun once its place is known, and this one never had one.
             self.metrics().begin();
         }
         let summary = self.summary();

@@ -34,7 +34,7 @@ pub(super) enum Found {
 
 /// Finds where a request leads, and sets its path in normal form. A usual request is looked up once.
 ///
-/// Preflight requests are answered here, before anybody is asked who they are: browsers send no token with them.
+/// Preflight requests are answered here, before authentication: browsers send no token with them.
 ///
 /// # Errors
 /// 400 where the path has no normal form, 404, and 405 with the methods that the path has.
@@ -43,8 +43,8 @@ pub(super) fn find(config: &Config, incoming: &mut Incoming) -> Result<Found, Pr
         return Ok(Found::Answer(allowed(target::METHODS)?));
     }
     let request = &incoming.request;
-    let asked_method = cors::asked_method(request.method(), request.headers());
-    let (path, lookup) = match asked_method {
+    let announced_method = cors::announced_method(request.method(), request.headers());
+    let (path, lookup) = match announced_method {
         None => look_up_any_form(config, request, |path| look_up(config, request, path))?,
         Some(method) => {
             let (path, announced) =
@@ -122,7 +122,7 @@ fn aliased(path: &str, aliases: &[(String, String)]) -> String {
     path.to_owned()
 }
 
-/// The answer to OPTIONS.
+/// Answers OPTIONS with the methods that are allowed.
 fn allowed(methods: &str) -> Result<Response<BoxBody>, Problem> {
     let mut response = Response::with_body(StatusCode::NO_CONTENT, BoxBody::new(()));
     let allow = HeaderValue::try_from(methods).map_err(Problem::internal)?;
@@ -136,20 +136,20 @@ fn look_up(config: &Config, request: &Request, path: &str) -> Lookup<Destination
     config.table.find(&RouteQuery { method, path, host, has_header: &has_header })
 }
 
-/// The same for the request that a preflight request asks about. A browser says which headers it will send, but not
-/// their values.
+/// Looks up the request that a preflight request announces. It names the headers that the browser will send, but not their
+/// values.
 pub(crate) fn look_up_announced(config: &Config, request: &Request, path: &str, method: &str) -> Lookup<Destination> {
     let announced = |name: &str, _: &str| cors::announces(request.headers(), name);
     config.table.find(&RouteQuery { method, path, host: host(request), has_header: &announced })
 }
 
-/// Whether a header is there exactly once, with exactly this value.
+/// Whether a header was sent exactly once, with exactly this value.
 pub(crate) fn has_once(headers: &HeaderMap, name: &str, value: &str) -> bool {
     let mut fields = headers.get_all(name);
     fields.next().is_some_and(|field| field.as_bytes() == value.as_bytes()) && fields.next().is_none()
 }
 
-/// The host that is asked for. An absolute target has overridden the field before.
+/// Returns the host of the request. An absolute target has replaced the field already ([`target::check`]).
 pub(crate) fn host(request: &Request) -> &str {
     request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

@@ -19,12 +19,16 @@ use chassis::{envelope::catch_panic, problem::Problem};
 use super::{
     accept::accept,
     admit::{admit, capacity, upload},
-    answer::{deadline, respond::respond},
+    answer::{deadline, respond::respond, websocket::websocket},
     exchange::{CountedBody, Exchange},
     find::{Found, find},
     hook_calls::HookCalls,
     identify::{authorize, identify},
-    send::{Sending, attempts::send, compose::outgoing, upgrade},
+    send::{
+        Sending,
+        attempts::{send, send_upgrade},
+        compose::outgoing,
+    },
 };
 use crate::{body::upload::Upload, pages, runtime::worker::Worker, telemetry::access_log::Phase};
 
@@ -81,11 +85,19 @@ async fn forward(
     let mut sending =
         Sending { worker, route, outgoing, caller: caller.as_deref(), client_ip: incoming.client_ip, deadline, permit };
     if route.settings.websocket && incoming.asks_for_websocket {
-        return Box::pin(upgrade::open(sending, exchange)).await;
+        return Box::pin(upgrade(sending, exchange)).await;
     }
     let answer = send(&mut sending, exchange).await?;
     exchange.phase_done(Phase::Send);
 
     let response = respond(sending, &incoming, &hooks, answer).await?;
     Ok(deadline::limit(response, deadline))
+}
+
+/// The steps send and answer of a request for a WebSocket.
+async fn upgrade(sending: Sending<'_>, exchange: &mut Exchange) -> Result<Response<BoxBody>, Problem> {
+    let route = sending.route;
+    let (opened, permit) = send_upgrade(sending, exchange).await?;
+    exchange.phase_done(Phase::Send);
+    Ok(websocket(&route.settings, opened, permit))
 }

@@ -1,6 +1,6 @@
 //! Tells what would happen to a request, for `gateway explain`, `test` and `plan`: the same steps as in
-//! [`forward`](super::forward), up to the point where something would be sent. Opens no socket, makes no key, counts nothing,
-//! and runs no hooks, which may do anything.
+//! [`forward`](super::forward), up to the point where something would be sent. Opens no socket, creates no key, counts
+//! nothing, and runs no hooks, because a hook may do anything.
 
 use std::{net::SocketAddr, rc::Rc};
 
@@ -96,7 +96,7 @@ pub(crate) fn rehearse(config: &Config, rehearsal: &Rehearsal, verify: Verify<'_
     rehearsed
 }
 
-/// How the request ends. What is found out on the way is noted in `rehearsed`.
+/// Runs the steps, and records in `rehearsed` what they find out.
 fn outcome(
     config: &Config,
     request: Request,
@@ -104,7 +104,7 @@ fn outcome(
     rehearsed: &mut Rehearsed,
 ) -> Result<Outcome, Problem> {
     let context = RequestContext::from_headers(request.headers());
-    // A name of its own: a request that is not sent cannot come back.
+    // A fresh pseudonym: a request that is not sent cannot be part of a loop.
     let via = Pseudonym::new();
     let mut incoming = accept(config, &via, request, &context)?;
     let found = find::find(config, &mut incoming);
@@ -147,7 +147,7 @@ fn forward(
     })
 }
 
-/// Status and headers of the gateway's own answer; `None` where it forwards the request.
+/// Returns status and headers of the gateway's own answer; `None` where it forwards the request.
 pub(crate) fn answered(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Option<(u16, HeaderMap)> {
     let mut fields = HeaderMap::new();
     let status = match &rehearsed.outcome {
@@ -172,8 +172,8 @@ pub(crate) fn answered(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehea
     Some((status, fields))
 }
 
-/// TickLimits at a rehearsed request as the table does.
-pub(crate) fn with_asked<T>(rehearsal: &Rehearsal, path: &str, look: impl FnOnce(&RouteQuery<'_>) -> T) -> T {
+/// Calls `look` with the query that the routing table gets for a rehearsed request.
+pub(crate) fn with_query<T>(rehearsal: &Rehearsal, path: &str, look: impl FnOnce(&RouteQuery<'_>) -> T) -> T {
     let request = request(rehearsal);
     let has_header = |name: &str, value: &str| find::has_once(request.headers(), name, value);
     let host = find::host(&request);
@@ -198,15 +198,15 @@ fn request(rehearsal: &Rehearsal) -> Request {
     request
 }
 
-/// The header of an assumed caller, whose token is not verified.
+/// Returns the `Authorization` header of an assumed caller, whose token is not verified.
 pub(crate) fn assumed_token() -> (HeaderName, HeaderValue) {
     (AUTHORIZATION, HeaderValue::from_static("Bearer assumed"))
 }
 
-/// The header of a caller with this token.
+/// Returns the `Authorization` header with this token.
 ///
 /// # Errors
-/// No header can have this text.
+/// The text is not valid in a header.
 pub(crate) fn token(token: &str) -> Result<(HeaderName, HeaderValue), String> {
     let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| "this is no token".to_owned())?;
     Ok((AUTHORIZATION, value))

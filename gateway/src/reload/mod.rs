@@ -1,4 +1,5 @@
-//! Reloads the configuration when its files change. See [`crate::runtime::current`] for the swap itself.
+//! Reloads the configuration when its files change: [`source`] reads it, [`watcher`] decides when. The swap itself is in
+//! [`crate::runtime::current`].
 
 pub(crate) mod source;
 pub(crate) mod watcher;

@@ -1,5 +1,5 @@
-//! Where the configuration comes from: the YAML file, the environment, and the files that the environment names. Says
-//! whether any of it has changed. Knows nothing of what is done with it.
+//! Where the configuration comes from: the YAML file, the environment, and the files that the environment names. Tells
+//! whether any of them has changed. Knows nothing of what is done with them.
 
 use std::{
     fs,
@@ -15,13 +15,13 @@ use crate::{
     hooks::Hooks,
 };
 
-/// Gives the environment.
+/// Looks up an environment variable.
 pub(crate) type Environment = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// The hash of a file; `None` where it cannot be read.
 type Hash = Option<[u8; 32]>;
 
-/// The file and the environment.
+/// A YAML file and the environment that its variables come from. See [`Builder::source`](crate::Builder::source).
 #[derive(Clone)]
 pub struct Source {
     path: PathBuf,
@@ -29,23 +29,36 @@ pub struct Source {
     hooks: Hooks,
 }
 
-/// What was read: the files and the hash that each had.
+/// The files that were read, each with its hash. Tells [`Server::watching`](crate::Server::watching) what is in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint(Vec<(PathBuf, Hash)>);
 
 impl Source {
-    /// The YAML at `path`.
+    /// Returns the source at `path`.
     pub(crate) fn new(path: PathBuf, environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self { path, environment: Arc::new(environment), hooks: Hooks::default() }
     }
 
-    /// The YAML may name these hooks.
+    /// Returns the same source, whose YAML may name these hooks.
     #[must_use]
     pub(crate) fn naming(self, hooks: Hooks) -> Self {
         Self { hooks, ..self }
     }
 
-    /// Reads and decodes the configuration. The fingerprint is that of what was tried, also where it is wrong.
+    /// Reads and decodes the configuration. The fingerprint is that of the files that were read, also where they have
+    /// mistakes.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), chassis::config::StartError> {
+    /// use chassis::{config::environment, server::shutdown_signal};
+    /// use gateway::{Gateway, Server, Settings};
+    ///
+    /// let source = Gateway::builder().source("gateway.yaml".into(), environment);
+    /// let (fingerprint, config) = source.load();
+    /// let server = Server::bind(config?, Settings::default())?.watching(source, fingerprint);
+    /// server.run_until(shutdown_signal()).await
+    /// # }
+    /// ```
     pub fn load(&self) -> (Fingerprint, Result<Config, StartError>) {
         // Hashed before it is read: a change between the two is noticed, since the hash is then the older one's.
         let files = Mutex::new(vec![(self.path.clone(), hash_of(&self.path))]);
@@ -63,12 +76,12 @@ impl Source {
 }
 
 impl Fingerprint {
-    /// The same files as they are now. Follows symbolic links, which is how Kubernetes swaps a whole folder.
+    /// Returns the same files with their current hashes. Follows symbolic links, by which Kubernetes swaps a whole folder.
     pub(crate) fn now(&self) -> Self {
         Self(self.0.iter().map(|(path, _)| (path.clone(), hash_of(path))).collect())
     }
 
-    /// The beginning of the hash over all of it, for people and metrics.
+    /// Returns the first digits of the hash over all files, for people and metrics.
     pub(crate) fn short(&self) -> String {
         let all = self.0.iter().fold(Sha256::new(), |all, (_, hash)| all.chain_update(hash.unwrap_or_default()));
         all.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()

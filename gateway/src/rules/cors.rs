@@ -32,7 +32,7 @@ pub(crate) enum Origins {
 }
 
 /// The method that a preflight request asks about; `None` where it is none.
-pub(crate) fn asked_method<'a>(method: &Method, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(crate) fn announced_method<'a>(method: &Method, headers: &'a HeaderMap) -> Option<&'a str> {
     if *method != Method::OPTIONS || !headers.contains_key(ORIGIN) {
         return None;
     }

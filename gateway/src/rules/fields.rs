@@ -1,6 +1,7 @@
-//! The hop-by-hop fields (RFC 9110, section 7.6.1), which no intermediary passes on.
+//! Fields that decide how a message is passed on: the hop-by-hop fields (RFC 9110, section 7.6.1), which no intermediary
+//! passes on, and the declared length of a body.
 
-use actix_http::header::{self, CONNECTION, HeaderMap, HeaderName, TRANSFER_ENCODING};
+use actix_http::header::{self, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING};
 
 /// Fields that speak about one connection, not about the message (section 7.6.1).
 pub(crate) const HOP_BY_HOP: [HeaderName; 8] = [
@@ -26,6 +27,11 @@ impl HopByHop {
     pub(crate) fn contains(&self, name: &HeaderName) -> bool {
         HOP_BY_HOP.contains(name) || self.0.contains(name)
     }
+}
+
+/// Returns the declared length of a body in bytes; `None` where there is none.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 #[cfg(test)]

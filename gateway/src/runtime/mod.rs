@@ -5,6 +5,10 @@
 //! - [`worker`]: what one thread has for itself (connections to upstreams, verified tokens).
 //!
 //! [`current`] holds the snapshot in force and swaps it; [`thread_local`] gives each thread its worker for it.
+//!
+//! The tricky part is the swap. A request takes its worker once, at its start, by one atomic load, and keeps it to its last
+//! byte; so a reload never changes anything under a request, and needs no lock. What a reload must not lose (counters,
+//! limits, breakers, connections) are handles that the next snapshot takes over where their settings are equal.
 
 pub(crate) mod process;
 pub(crate) mod snapshot;

@@ -57,7 +57,7 @@ impl Snapshot {
         })
     }
 
-    /// The metrics of all routes, of the built-in pages, and of requests without a route.
+    /// Returns the metrics of all routes, of the built-in pages, and of requests without a route.
     pub(crate) fn metrics(&self) -> impl Iterator<Item = &Arc<RouteMetrics>> {
         self.routes.iter().map(|route| &route.metrics).chain([&self.builtin, &self.unmatched])
     }
@@ -112,7 +112,7 @@ impl<'a> Limiters<'a> {
         Self(known)
     }
 
-    /// The limiter of a route that had these rates before, or a new one; `None` without rates.
+    /// Returns the limiter of a route that had these rates before, or a new one; `None` without rates.
     fn take(&mut self, route: &str, rates: &[Rate]) -> Option<Arc<Limiter>> {
         let kept = self.0.get_mut(route).and_then(|limiters| {
             let index = limiters.iter().position(|limiter| limiter.rates() == rates)?;

@@ -1,7 +1,7 @@
 //! What one worker thread has for itself: its connections to upstreams and the tokens it has verified.
 //!
-//! `awc::Client` is not `Send`, and a cache without a lock is the quickest one: so each worker has its own. A worker belongs
-//! to one snapshot; for the next one it is made anew and keeps what did not change.
+//! `awc::Client` is not `Send`, and a cache without a lock is the fastest: so each worker has its own. A worker belongs
+//! to one snapshot; the worker of the next one takes over what did not change.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::SystemTime};
 
@@ -44,17 +44,17 @@ impl Worker {
         }
     }
 
-    /// The client for the upstream of a route.
+    /// Returns the client for the upstream of a route.
     pub(crate) fn client(&self, route: &LiveRoute) -> &Client {
         &self.clients[route.settings.upstream]
     }
 
-    /// Every upstream with its client.
+    /// Returns every upstream with its client.
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&Upstream, &Client)> {
         self.snapshot.upstreams.iter().zip(&self.clients)
     }
 
-    /// The caller that a token names. A key that is unknown here is fetched from its issuer, once.
+    /// Returns the caller that a token identifies. An unknown key is fetched from its issuer, once.
     ///
     /// # Errors
     /// 401 where the token is not accepted.
@@ -90,7 +90,7 @@ fn verifier(snapshot: &Snapshot, previous: Option<&Worker>) -> Option<Rc<RefCell
     Some(kept.map_or_else(|| Rc::new(RefCell::new(new())), Rc::clone))
 }
 
-/// The configuration refuses routes that need tokens where it has no `tokens`.
+/// A bug: the configuration refuses routes that need tokens where it has no `tokens`.
 fn no_tokens() -> Problem {
     Problem::internal("a route needs tokens, but none are configured")
 }

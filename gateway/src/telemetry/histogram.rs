@@ -8,7 +8,7 @@ use std::{
 
 use prometheus_client::encoding::{MetricEncoder, NoLabelSet};
 
-/// Upper bounds in microseconds: from 100 µs (a page of our own, from memory) to a minute (the longest wait for a head).
+/// Upper bounds in microseconds: from 100 µs (a page of the gateway, from memory) to a minute (the longest wait for a head).
 const BOUNDS_MICROS: [u64; 18] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000, 30_000_000, 60_000_000,
@@ -24,7 +24,7 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one.
+    /// Counts one duration.
     pub(crate) fn observe(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
@@ -32,15 +32,15 @@ impl Histogram {
         self.sum_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    /// Upper bound in seconds and count of each bucket, not added up; the last has no bound.
+    /// Returns upper bound in seconds and count of each bucket, not cumulated; the last has no bound.
     pub(crate) fn buckets(&self) -> Vec<(f64, u64)> {
         let bounds = BOUNDS_MICROS.iter().map(|micros| Duration::from_micros(*micros).as_secs_f64());
-        // How the encoder knows the bucket without a bound.
+        // The encoder knows the bucket without a bound by this value.
         let bounds = bounds.chain([f64::MAX]);
         bounds.zip(self.buckets.iter().map(|count| count.load(Ordering::Relaxed))).collect()
     }
 
-    /// Writes it as Prometheus reads it.
+    /// Writes the histogram in the format of Prometheus.
     ///
     /// # Errors
     /// The writer fails.

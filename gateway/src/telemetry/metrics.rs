@@ -26,7 +26,7 @@ struct CodeLabel {
 /// The metrics of the public listener. Clones are handles to the same metrics.
 #[derive(Clone, Debug)]
 pub(crate) struct GatewayMetrics {
-    /// Those of the configuration in force. Removing a route removes its series.
+    /// The routes of the configuration in force. Removing a route removes its series.
     routes: Arc<Mutex<Vec<Arc<RouteMetrics>>>>,
     problems: Family<CodeLabel, Counter>,
     pub(crate) token_cache: TokenCacheMetrics,
@@ -50,7 +50,7 @@ impl GatewayMetrics {
         RouteMetricsSet(known.into_iter().map(|metrics| (metrics.labels(), metrics)).collect())
     }
 
-    /// Shows these from now on.
+    /// Exposes the metrics of these routes from now on.
     pub(crate) fn publish(&self, routes: Vec<Arc<RouteMetrics>>) {
         *self.routes.lock().unwrap_or_else(PoisonError::into_inner) = routes;
     }
@@ -69,7 +69,7 @@ impl GatewayMetrics {
 pub(crate) struct RouteMetricsSet(HashMap<(String, String), Arc<RouteMetrics>>);
 
 impl RouteMetricsSet {
-    /// The metrics of a route.
+    /// Returns the metrics of a route.
     pub(crate) fn get(&mut self, route: &str, upstream: &str) -> Arc<RouteMetrics> {
         let labels = (route.to_owned(), upstream.to_owned());
         Arc::clone(self.0.entry(labels).or_insert_with(|| Arc::new(RouteMetrics::new(route, upstream))))

@@ -54,7 +54,7 @@ impl RouteMetrics {
         Self { route: route.to_owned(), upstream: upstream.to_owned(), ..Self::default() }
     }
 
-    /// What identifies its series.
+    /// Returns the labels that identify its series.
     pub(super) fn labels(&self) -> (String, String) {
         (self.route.clone(), self.upstream.clone())
     }
@@ -96,7 +96,7 @@ impl RouteMetrics {
         self.other_statuses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The number of answers by status, sorted; `other` for those without a slot.
+    /// Returns the number of answers by status, sorted; `other` for those without a slot.
     pub(crate) fn statuses(&self) -> Vec<(String, u64)> {
         let slots = self.statuses.iter().map(|slot| (slot.status.load(Ordering::Relaxed), slot));
         let mut statuses: Vec<(String, u64)> = slots
@@ -111,28 +111,28 @@ impl RouteMetrics {
         statuses
     }
 
-    /// The number of requests that have ended.
+    /// Returns the number of requests that have ended.
     pub(crate) fn completed(&self) -> u64 {
         self.statuses().iter().map(|(_, count)| count).sum()
     }
 
-    /// The number of requests in flight.
+    /// Returns the number of requests in flight.
     pub(crate) fn in_flight(&self) -> i64 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Upper bound in seconds and count of each bucket of the latency.
+    /// Returns upper bound in seconds and count of each bucket of the latency.
     pub(crate) fn latency(&self) -> Vec<(f64, u64)> {
         self.seconds.buckets()
     }
 
-    /// Bytes of request bodies and of answers.
+    /// Returns the bytes of request bodies and of answers.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (self.bytes_in.load(Ordering::Relaxed), self.bytes_out.load(Ordering::Relaxed))
     }
 }
 
-/// Encodes the metrics of these routes, each of which stands there once.
+/// Encodes the metrics of these routes, each of which must occur once.
 pub(super) fn encode(mut encoder: DescriptorEncoder<'_>, routes: &[&RouteMetrics]) -> fmt::Result {
     encode_requests(&mut encoder, routes)?;
     let help = "Seconds from the head of the request to the last byte of the answer, by route";

@@ -1,4 +1,4 @@
-//! Settings of what is shown of requests: the access log and `Server-Timing`.
+//! Settings of what operators and callers see of requests: the access log and `Server-Timing`.
 
 use super::access_log::AccessLog;
 use crate::auth::{

@@ -1,5 +1,5 @@
-//! Turns a request that came by HTTP/2 into the one that HTTP/1.1 would have brought, so that nothing behind this knows
-//! the difference (RFC 9113, section 8.3.1 and 8.2.3).
+//! Converts an HTTP/2 request to the one that HTTP/1.1 would have brought, so that no later step knows the difference
+//! (RFC 9113, sections 8.3.1 and 8.2.3).
 
 use std::{
     pin::Pin,
@@ -15,15 +15,15 @@ use actix_http::{
 use bytes::Bytes;
 use futures_core::Stream;
 
-/// As long as an answer may need to its client, over a slow line. A stream holds 64 KiB meanwhile.
+/// How long an early answer may take to its client over a slow line. The stream holds 64 KiB meanwhile.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The request as the rest of the gateway knows it.
+/// Converts an HTTP/2 request; returns others unchanged.
 pub(crate) fn received(mut request: Request) -> Request {
     if request.version() != Version::HTTP_2 {
         return request;
     }
-    // The authority is the host that was asked for; a `Host` beside it says nothing.
+    // The authority is the host; a `Host` field beside it is ignored.
     let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if let Some(host) = authority {
         request.headers_mut().insert(HOST, host);
@@ -34,7 +34,7 @@ pub(crate) fn received(mut request: Request) -> Request {
     request
 }
 
-/// HTTP/2 may split the cookies, to compress them better; HTTP/1.1 has one field (section 8.2.3).
+/// HTTP/2 may split the `cookie` field to compress it better; HTTP/1.1 has one field (section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let cookies: Vec<&[u8]> = headers.get_all(COOKIE).map(HeaderValue::as_bytes).collect();
     if cookies.len() > 1
@@ -44,9 +44,9 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// No body where the stream has ended with its head. Only reading tells: HTTP/2 needs neither a length nor a coding.
+/// Returns no body where the stream ended with its head. Only reading tells: HTTP/2 needs neither a length nor a coding.
 fn begun(mut payload: Payload) -> Payload {
-    // Whoever reads on is woken by itself.
+    // The no-op waker loses nothing: whoever reads next polls again and registers its own.
     let first = match Pin::new(&mut payload).poll_next(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(None) => return Payload::None,
         Poll::Ready(Some(first)) => Some(first),
@@ -78,8 +78,8 @@ impl Stream for Body {
     }
 }
 
-/// To drop a body that has not ended resets its stream, and clients (curl is one) then do not see an answer that came
-/// early, such as 413. So its stream stays open for a moment, unread: flow control holds the client back.
+/// Dropping a body that has not ended resets its stream, and clients such as curl then do not see an early answer, such as
+/// 413. So the stream stays open for a moment, unread: flow control holds the client back.
 impl Drop for Body {
     fn drop(&mut self) {
         if let Some(unread) = self.rest.take() {

@@ -1,8 +1,10 @@
 //! Makes the answer to the client from that of the upstream: [`respond`] decides between streaming it ([`download`]) and
-//! giving it to a hook ([`post_process`]); [`headers`] are those of both; [`deadline`] ends it in time.
+//! giving it to a hook ([`post_process`]); [`websocket`] answers for a connection that switches protocols. [`headers`] are those
+//! of all three, and [`deadline`] ends an answer in time.
 
 pub(super) mod deadline;
 mod download;
-pub(super) mod headers;
+mod headers;
 mod post_process;
 pub(super) mod respond;
+pub(super) mod websocket;

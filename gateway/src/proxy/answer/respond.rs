@@ -18,12 +18,12 @@ use chassis::problem::Problem;
 use futures_core::Stream;
 
 use super::{
-    super::{admit::content_length, hook_calls::HookCalls, incoming::Incoming, send::Sending},
+    super::{hook_calls::HookCalls, incoming::Incoming, send::Sending},
     download::Download,
     headers,
     post_process::post_process,
 };
-use crate::route::LiveRoute;
+use crate::{route::LiveRoute, rules::fields::content_length};
 
 /// Makes the answer. The permit of the upstream goes with a streamed body, to its last byte.
 ///

@@ -1,5 +1,5 @@
-//! Sends a request, and again to another target where an attempt failed and nothing can happen twice because of it. What
-//! may be retried is decided by [`retry`], which is pure; here are the effects.
+//! Sends a request, and sends it again to another target where an attempt failed and a retry cannot do anything twice. What
+//! may be retried is decided by [`retry`], which is pure; this file has the effects.
 
 use std::time::{Duration, Instant};
 
@@ -26,11 +26,11 @@ use crate::{
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What the attempts at one request have in common.
+/// What is known of the attempts at one request so far.
 #[derive(Default)]
 struct History {
     attempts: u32,
-    /// One of them was on a pooled connection that the upstream had just closed.
+    /// Whether one of them was on a pooled connection that the upstream had just closed.
     had_stale: bool,
     tried: TargetSet,
 }
@@ -92,7 +92,7 @@ fn may_retry(sending: &Sending<'_>, kind: FailureKind, history: &mut History) ->
 
 /// Asks one target for a WebSocket, and returns the permit that holds the attempt. There is no retry: clients reconnect by
 /// themselves, as after every end of a WebSocket.
-pub(super) async fn send_upgrade(sending: Sending<'_>, exchange: &mut Exchange) -> Result<(Opened, Permit), Problem> {
+pub(crate) async fn send_upgrade(sending: Sending<'_>, exchange: &mut Exchange) -> Result<(Opened, Permit), Problem> {
     let upstream = &sending.route.upstream;
     let mut attempt = pick(upstream, sticky_key(&sending), TargetSet::default())?;
     exchange.sends_to(attempt.address().authority.as_str());
@@ -115,7 +115,7 @@ fn pick(upstream: &Upstream, key: Option<u64>, tried: TargetSet) -> Result<Attem
     upstream.pick(key, tried, Instant::now()).map_err(|unavailable| to_problem(upstream, unavailable))
 }
 
-/// The key that keeps a request at one target, where the upstream balances by hash.
+/// Returns the hash that keeps a request at one target, where the upstream balances by hash.
 fn sticky_key(sending: &Sending<'_>) -> Option<u64> {
     match &sending.route.upstream.settings().balance {
         Balance::RoundRobin | Balance::LeastInFlight | Balance::P2c => None,

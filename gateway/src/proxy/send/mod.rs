@@ -1,12 +1,10 @@
 //! Sends a request to its upstream: composed from what came in ([`compose`], [`headers`], [`assertion`]), then attempted,
-//! on another target where that is safe ([`attempts`]). WebSockets leave the usual path here ([`upgrade`], [`relay`]).
+//! on another target where that is safe ([`attempts`]).
 
 mod assertion;
 pub(super) mod attempts;
 pub(super) mod compose;
 mod headers;
-pub(super) mod relay;
-pub(super) mod upgrade;
 
 use std::{net::IpAddr, time::Instant};
 

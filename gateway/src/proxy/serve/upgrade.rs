@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::super::{
     forward,
-    send::relay::{Relay, copy},
+    relay::{Relay, copy},
 };
 use crate::{connection::write::respond, runtime::worker::Worker};
 

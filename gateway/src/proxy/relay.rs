@@ -1,4 +1,5 @@
-//! Copies bytes both ways between a client and an upstream that have switched to another protocol. Knows neither protocol.
+//! Copies bytes in both directions between a client and an upstream that have switched to another protocol. Knows neither
+//! protocol.
 
 use std::{
     cell::Cell,
@@ -16,15 +17,18 @@ use tokio::{
 
 use crate::upstream::{handle::Permit, wire::tunnel::Tunnel};
 
-/// What an answer 101 carries from the request to its connection.
+/// What a 101 answer carries from the request to its connection.
 pub(crate) struct Relay {
     pub(crate) tunnel: Tunnel,
-    /// The connection ends when no byte has moved in either direction for this long.
+    /// Maximum time without a byte in either direction.
     pub(crate) idle: Duration,
     pub(crate) permit: Permit,
 }
 
-/// Copies both ways until both ends have closed, or no byte has moved for `idle`.
+/// Copies in both directions until both ends have closed.
+///
+/// # Errors
+/// Either connection breaks, or no byte has moved for `idle`.
 pub(crate) async fn copy<Io>(io: &mut Io, early: &[u8], relay: Relay) -> io::Result<()>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
