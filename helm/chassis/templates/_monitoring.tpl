@@ -1,4 +1,4 @@
-{{/* How Prometheus finds a service: `root`, the name of the port, and labels that only the Service to scrape has. */}}
+{{/* How Prometheus finds a service. Arguments: `root`; `port`, by name; `labels` that only the Service to scrape has. */}}
 {{- define "chassis.servicemonitor" -}}
 {{- $monitor := .root.Values.monitoring.serviceMonitor -}}
 {{- if and $monitor.enabled (.root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor") -}}

@@ -1,19 +1,19 @@
-{{/* Names, labels and images. All charts of a release find one another by them. */}}
+{{/* Names, labels and images, by which the charts of a release find one another. */}}
 
-{{/* The name of what the chart `name` makes in the release of `root`. */}}
+{{/* The name of the resources of the chart `name` in the release of `root`. */}}
 {{- define "chassis.sibling" -}}
 {{- if eq .root.Release.Name .name -}}{{ .name }}{{- else -}}{{ .root.Release.Name }}-{{ .name }}{{- end -}}
 {{- end -}}
 
 {{- define "chassis.fullname" -}}
 {{- if gt (len .Release.Name) 40 -}}
-{{- /* A pod of a StatefulSet has a label with the set's name and 11 characters more; a label has 63 at most. */ -}}
+{{- /* A pod of a StatefulSet has a label of the set's name plus 11 characters, and a label has at most 63. */ -}}
 {{- fail (printf "the release name %s has %d characters; choose one of at most 40" .Release.Name (len .Release.Name)) -}}
 {{- end -}}
 {{- include "chassis.sibling" (dict "root" . "name" .Chart.Name) -}}
 {{- end -}}
 
-{{/* The Secret with the key that the gateway and the service `name` share. */}}
+{{/* The Secret with the key shared by the gateway and the service `name`. */}}
 {{- define "chassis.internal-key-secret" -}}
 {{- include "chassis.sibling" . }}-internal-key
 {{- end -}}
@@ -31,7 +31,7 @@ app.kubernetes.io/part-of: microservices-app
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{/* registry/repository:tag. A global registry or tag counts before that of the chart. */}}
+{{/* registry/repository:tag. A global registry or tag takes precedence over that of the chart. */}}
 {{- define "chassis.image" -}}
 {{- $global := dig "image" dict (.Values.global | default dict) -}}
 {{- $registry := $global.registry | default .Values.image.registry -}}

@@ -1,13 +1,13 @@
-{{/* What every pod has: the hardening of the pod security standard `restricted`, probes, where it may run. */}}
+{{/* What every pod has: hardening by the pod security standard `restricted`, probes, scheduling rules. */}}
 
-{{/* The part of a pod's spec that is not about its containers. `root`, and how long it may take to end. */}}
+{{/* The part of a pod's spec outside of its containers. Argument: `root`. */}}
 {{- define "chassis.pod" -}}
 {{- $values := .root.Values -}}
 serviceAccountName: {{ include "chassis.fullname" .root }}
 automountServiceAccountToken: false
-# Variables like USERS_PORT, which a Service called users would bring, are not for our programs.
+# Otherwise a Service called users would set variables like USERS_PORT, which the programs would read.
 enableServiceLinks: false
-# The delay, 30 s for requests in flight, 20 s for the store, and some to spare.
+# The drain delay, 30 s for requests in flight, 20 s for the store, and a margin.
 terminationGracePeriodSeconds: {{ add $values.drainDelaySeconds 60 }}
 securityContext:
   runAsNonRoot: true
@@ -43,7 +43,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Probes of the port with this name. A probe behind /health/ready may take 2 s by itself. */}}
+{{/* Probes of the port with this name. The checks of /health/ready may themselves take 2 s. */}}
 {{- define "chassis.probes" -}}
 startupProbe: # a large store is read before the port opens
   httpGet: {path: /health/live, port: {{ . }}}
@@ -61,7 +61,7 @@ readinessProbe:
   failureThreshold: 2
 {{- end -}}
 
-{{/* A table of variables as a list. */}}
+{{/* A map of variables as a list. */}}
 {{- define "chassis.env" -}}
 {{- range $name, $value := . }}
 - {name: {{ $name }}, value: {{ $value | quote }}}

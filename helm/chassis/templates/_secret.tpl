@@ -1,10 +1,9 @@
 {{/*
-A Secret that is made once and never touched again, by no upgrade, rollback or uninstall: a hook is no part of the
-release, and where the Secret is there already, nothing is rendered. `root`, `name`, and `data` with the values in plain
-text.
+A Secret that is generated once, and that no upgrade, rollback or uninstall changes: a hook is not part of the release, and
+nothing is rendered if the Secret exists. Arguments: `root`, `name`, and `data` with the values in plain text.
 
-Without a cluster to ask (`helm template`, Argo CD) nothing is known to be there and each rendering has other keys: name
-Secrets of your own there (`existingSecret`).
+Without access to a cluster (`helm template`, Argo CD) the Secret is never found, and each rendering generates other keys:
+name your own Secrets there (`existingSecret`).
 */}}
 {{- define "chassis.generated-secret" -}}
 {{- if not (lookup "v1" "Secret" .root.Release.Namespace .name) -}}
@@ -24,7 +23,7 @@ data:
 {{- end -}}
 {{- end -}}
 
-{{/* The key that this service shares with the gateway. */}}
+{{/* The key shared by this service and the gateway. */}}
 {{- define "chassis.internal-key" -}}
 {{- if not .Values.internalKey.existingSecret -}}
 {{- $name := include "chassis.internal-key-secret" (dict "root" . "name" .Chart.Name) -}}

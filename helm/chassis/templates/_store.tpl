@@ -1,12 +1,12 @@
 {{/*
-The resources of an internal service that keeps its data in files: users and orders. They differ in their variables.
+The resources of an internal service that stores its data in files: users and orders. They differ in their variables.
 
-A StatefulSet and not a Deployment: it never runs two pods of one number, not even while a node is lost, and a folder
-belongs to one process; and its volume outlives the release. It is `Parallel` because an `OrderedReady` set waits for a
-broken pod to become ready before it replaces it, so that `helm rollback` could not repair anything.
+A StatefulSet and not a Deployment: it never runs two pods with the same ordinal, not even while a node is unreachable, and
+a folder belongs to one process; and its volume outlives the release. It is `Parallel` because an `OrderedReady` set waits
+until a broken pod becomes ready before it replaces it, so that `helm rollback` could not repair anything.
 */}}
 
-{{/* Refuses what a store in files cannot do. */}}
+{{/* Refuses values that a file store cannot support. */}}
 {{- define "chassis.check-store" -}}
 {{- $chart := .Chart.Name -}}
 {{- $more := "More need store.kind: postgresql, which does not exist yet" -}}
@@ -22,7 +22,7 @@ broken pod to become ready before it replaces it, so that `helm rollback` could 
 {{- end -}}
 {{- end -}}
 
-{{/* `root`; `port`; `env`, a table of variables; `secretEnv`, a list of variables that are taken from Secrets. */}}
+{{/* Arguments: `root`; `port`; `env`, a map of variables; `secretEnv`, a list of variables taken from Secrets. */}}
 {{- define "chassis.statefulset" -}}
 {{- $root := .root -}}
 {{- include "chassis.check-store" $root -}}
@@ -81,7 +81,7 @@ spec:
           requests: {storage: {{ $root.Values.persistence.size }}}
 {{- end -}}
 
-{{/* `root`, `port`. */}}
+{{/* Arguments: `root`, `port`. */}}
 {{- define "chassis.service" -}}
 apiVersion: v1
 kind: Service
@@ -94,7 +94,7 @@ spec:
     - {name: http, port: {{ .port }}, targetPort: http, appProtocol: http}
 {{- end -}}
 
-{{/* Only the gateway of the same release gets in, and Prometheus; nothing gets out. */}}
+{{/* Admits only the gateway of the same release, and Prometheus. No egress. */}}
 {{- define "chassis.networkpolicy" -}}
 {{- if .Values.networkPolicy.enabled -}}
 apiVersion: networking.k8s.io/v1

@@ -1,4 +1,4 @@
-{{/* What the gateway is told: its YAML, its variables, and where its services are. */}}
+{{/* The gateway's YAML, environment variables and service addresses. */}}
 
 {{/* The YAML. */}}
 {{- define "gateway.config" -}}
@@ -10,7 +10,7 @@
 {{- .Values.signingKeys.existingSecret | default (printf "%s-signing-keys" (include "chassis.fullname" .)) -}}
 {{- end -}}
 
-{{/* The services with their defaults, as YAML: of each its `url`, `host`, `port` and `secret`. */}}
+{{/* The services with their defaults, as YAML; each has `url`, `host`, `port` and `secret`. */}}
 {{- define "gateway.services" -}}
 {{- range $name, $service := .Values.services }}
 {{- $sibling := dict "root" $ "name" $name }}
@@ -26,7 +26,7 @@
 {{- define "gateway.env" -}}
 GATEWAY_CONFIG: /etc/gateway/config/gateway.yaml
 GATEWAY_LISTEN: 0.0.0.0:8001
-GATEWAY_ADMIN_LISTEN: 0.0.0.0:9000 # a NetworkPolicy keeps it from everybody but Prometheus
+GATEWAY_ADMIN_LISTEN: 0.0.0.0:9000 # a NetworkPolicy admits only Prometheus
 GATEWAY_KEY_DIR: /etc/gateway/signing-keys
 GATEWAY_WORKERS: {{ .Values.workers | quote }}
 GATEWAY_ACCESS_LOG: {{ .Values.accessLog | quote }}
@@ -41,7 +41,7 @@ RUST_LOG: {{ .Values.logLevel }}
 {{- end }}
 {{- end -}}
 
-{{/* The fewest pods that there are. */}}
+{{/* The minimum number of pods. */}}
 {{- define "gateway.replicas-min" -}}
 {{- if .Values.autoscaling.enabled -}}{{ .Values.autoscaling.minReplicas }}{{- else -}}{{ .Values.replicas }}{{- end -}}
 {{- end -}}

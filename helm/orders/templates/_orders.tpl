@@ -1,4 +1,4 @@
-{{/* What the service is told. */}}
+{{/* The service's environment variables. */}}
 {{- define "orders.env" -}}
 ORDERS_LISTEN: 0.0.0.0:8003
 ORDERS_DATABASE_URL: sqlite:///data/orders/orders.db

@@ -1,4 +1,4 @@
-{{/* What the service is told. */}}
+{{/* The service's environment variables. */}}
 
 {{- define "users.admin-secret" -}}
 {{- .Values.admin.existingSecret | default (printf "%s-admin" (include "chassis.fullname" .)) -}}
@@ -6,7 +6,7 @@
 
 {{- define "users.env" -}}
 USERS_LISTEN: 0.0.0.0:8002
-USERS_DATA_DIR: /data/users # a folder of the volume, so that the service decides who may enter it
+USERS_DATA_DIR: /data/users # a folder of the volume, so that the service sets its permissions
 USERS_INTERNAL_KEY_FILE: /etc/users/internal.key
 USERS_DEMO: {{ .Values.demo | quote }}
 USERS_PASSWORD_MIN: {{ .Values.passwordMin | quote }}
