@@ -1,6 +1,6 @@
 #!/usr/bin/env groovy
-// Checks what Jenkins would read only when it starts: casc.yaml and the jobs, against the Jenkinsfile and README.md.
-// groovy -cp snakeyaml.jar check.groovy, in this folder. Exits with 1 and says what is wrong.
+// Checks what Jenkins reads only at startup: casc.yaml and the jobs, against the Jenkinsfile and README.md.
+// groovy -cp snakeyaml.jar check.groovy, in this folder. Prints each mistake and exits with 1.
 import org.yaml.snakeyaml.Yaml
 
 def mistakes = []
@@ -15,7 +15,7 @@ def texts(node, key = '') {
   [[key, node as String]]
 }
 
-// No secret is written down; each variable is explained.
+// The file contains no secrets, and README.md explains each variable.
 texts(casc).each { key, text ->
   if (key in ['password', 'secret', 'secretBytes', 'privateKey', 'token'] && !(text ==~ /\$\{.+\}/)) {
     mistakes << "casc.yaml: `$key` is written down; take it from a variable"
@@ -25,7 +25,7 @@ texts(casc).each { key, text ->
   }
 }
 
-// The credentials and agents that the Jenkinsfile asks for are there, and no others.
+// The credentials and agents are exactly those that the Jenkinsfile uses.
 def credentials = casc.credentials.system.domainCredentials.collectMany { it.credentials }
 def given = credentials.collect { it.values().first().id } as Set
 def environments = (jenkinsfile =~ /name: 'ENVIRONMENT', choices: \[(.*?)\]/)[0][1].replaceAll(/[' ]/, '').split(',')
@@ -47,7 +47,7 @@ class Recorder {
   static List named(List calls, String name) { calls.collectMany { (it.name == name ? [it] : []) + named(it.calls, name) } }
 }
 
-// The jobs are scripts that run, and make the jobs whose names are actions of the Jenkinsfile.
+// The job scripts run, and define the jobs whose names are actions of the Jenkinsfile.
 def provided = casc.jobs.find { it.providedEnv }?.providedEnv ?: [:]
 def files = casc.jobs.findResults { it.file }
 def made = files.collectMany { file ->

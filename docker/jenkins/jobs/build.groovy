@@ -1,4 +1,4 @@
-// The job `build`: checks each change of the main branch, and builds and pushes its images. Language: the plugin job-dsl.
+// The job `build`: checks each change of the main branch, and builds and pushes its images. Written for the plugin job-dsl.
 pipelineJob('build') {
   description('Checks each change, and builds and pushes its images. Its name is the ACTION of the Jenkinsfile.')
   properties {
