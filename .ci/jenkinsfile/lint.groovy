@@ -1,7 +1,7 @@
 #!/usr/bin/env groovy
 // Checks the structure of a declarative Jenkinsfile, as Jenkins does when it loads it: groovy lint.groovy FILE
-// Knows the sections, steps and conditions that ours uses, and refuses all others: what is new is added here, knowingly.
-// One rule is our own: a step `sh` is one line in single quotes, so that parameters cannot become commands.
+// It knows the sections, steps and conditions that ours uses, and refuses all others; add new ones here.
+// One rule is our own: a `sh` step is one line in single quotes, so that parameters cannot inject commands.
 import org.codehaus.groovy.ast.expr.*
 import org.codehaus.groovy.ast.stmt.ExpressionStatement
 import org.codehaus.groovy.control.CompilationFailedException

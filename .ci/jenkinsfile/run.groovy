@@ -1,10 +1,10 @@
 #!/usr/bin/env groovy
 // Runs a declarative Jenkinsfile without Jenkins: groovy run.groovy FILE [PARAMETER=… | credential:ID=… | input=yes]…
-// Steps `sh` run for real, in this folder and with this environment. What Jenkins would add, is as strict as Jenkins: a
-// parameter has to be declared, a credential to be given, a step needs an agent, a report has to be there, an input an answer.
-// Knows what lint.groovy lets pass; options and labels of agents mean nothing here.
+// `sh` steps really run, in this folder and with this environment. It is as strict as Jenkins: parameters must be declared,
+// credentials given, steps need an agent, reports must exist, and inputs need an answer. It supports what lint.groovy accepts;
+// options and agent labels are ignored.
 
-/** Notes the calls of a block, so that they can be carried out in the order that Jenkins has, not that of the file. */
+/** Records the calls of a block, so that they can be executed in the order of Jenkins, not that of the file. */
 class Block {
   final List<List> calls = []
 
@@ -22,7 +22,7 @@ class Block {
   def propertyMissing(String name) { name }
 }
 
-/** Sets what a block `environment` sets, one after the other. */
+/** Applies the assignments of an `environment` block, one after the other. */
 class EnvironmentBlock {
   private final Pipeline pipeline
   EnvironmentBlock(Pipeline pipeline) { this.pipeline = pipeline }

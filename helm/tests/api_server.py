@@ -1,8 +1,8 @@
-"""A stand-in for the API server of Kubernetes, as far as helm talks to it: it keeps objects in memory, patches them as the
-real one does, and says of every workload at once that it is ready, unless an image is tagged `broken`.
+"""Simulates the API server of Kubernetes as far as helm uses it: it keeps objects in memory, patches them as the real one
+does, and reports every workload as ready at once, unless an image is tagged `broken`.
 
 It shows what rendering cannot: what installing, upgrading, failing and rolling back do to the objects. It validates nothing,
-runs nothing, and has no other controllers. python api_server.py PORT
+runs nothing, and has no controllers. python api_server.py PORT
 """
 
 import base64
@@ -24,7 +24,7 @@ KINDS = {
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
     "autoscaling/v2": {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
 }
-# By which field the items of a list are told apart in a strategic merge patch; lists that are not here are replaced whole.
+# The field that identifies the items of a list in a strategic merge patch; other lists are replaced as a whole.
 MERGE_KEYS = {
     "containers": "name", "volumes": "name", "env": "name", "imagePullSecrets": "name", "volumeMounts": "mountPath",
     "topologySpreadConstraints": "topologyKey",
@@ -32,7 +32,7 @@ MERGE_KEYS = {
 
 
 def patched(old, patch, strategic):
-    """What a merge patch (RFC 7396) or a strategic merge patch makes of an object."""
+    """Applies a merge patch (RFC 7396) or a strategic merge patch to an object."""
     if not isinstance(patch, dict):
         return patch
     new = dict(old) if isinstance(old, dict) else {}

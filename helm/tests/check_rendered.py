@@ -1,5 +1,5 @@
-"""Checks what no schema of Kubernetes checks: that the objects of a rendered release fit together, that every pod is
-hardened, and that every variable is one that docs/configuration.md describes. python check_rendered.py FILE DOCUMENT"""
+"""Checks what the schemas of Kubernetes do not: that the objects of a rendered release fit together, that every pod is
+hardened, and that docs/configuration.md describes every variable. python check_rendered.py FILE DOCUMENT"""
 
 import pathlib
 import re
@@ -7,7 +7,7 @@ import sys
 
 import yaml
 
-# What the services need after DRAIN_DELAY: 30 s for requests in flight, 20 s for the store.
+# How long the services may take after DRAIN_DELAY: 30 s for requests in flight, 20 s for the store.
 DRAIN_SECONDS = 50
 
 
@@ -23,7 +23,7 @@ class Checks:
             self.breaches.append(f"{self.where}: {what}")
 
     def of(self, *kinds):
-        """The objects of some kinds, each named in what is said about it."""
+        """The objects of some kinds; each is named in the messages about it."""
         for each in self.objects:
             if each["kind"] in kinds:
                 self.where = f"{each['kind']} {each['metadata']['name']}"
@@ -35,7 +35,7 @@ class Checks:
         return found[0] if found else {}
 
     def pods_with(self, labels):
-        """The pod templates that a selector chooses."""
+        """The pod templates that a selector matches."""
         workloads = [each for each in self.objects if each["kind"] in ("Deployment", "StatefulSet")]
         pods = [each["spec"]["template"] for each in workloads] + [each for each in self.objects if each["kind"] == "Pod"]
         return [pod for pod in pods if labels.items() <= pod["metadata"]["labels"].items()]
@@ -50,7 +50,7 @@ class Checks:
             selector = each["spec"]["selector"]["matchLabels"]
             template = each["spec"]["template"]
             self.check(selector.items() <= template["metadata"]["labels"].items(), "does not select its own pods")
-            self.check(len(self.pods_with(selector)) == 1, "selects the pods of others too")
+            self.check(len(self.pods_with(selector)) == 1, "also selects the pods of others")
             claims = [claim["metadata"]["name"] for claim in each["spec"].get("volumeClaimTemplates", [])]
             self.pod(template["spec"], claims, is_service=True)
         for each in self.of("Pod"):
@@ -60,19 +60,19 @@ class Checks:
             self.check(len(pods) == 1, f"selects {len(pods)} kinds of pods")
             ports = [port["name"] for pod in pods for port in pod["spec"]["containers"][0]["ports"]]
             for port in each["spec"]["ports"]:
-                self.check(port["targetPort"] in ports, f"targetPort {port['targetPort']} is no port of its pods")
+                self.check(port["targetPort"] in ports, f"targetPort {port['targetPort']} is not a port of its pods")
         for each in self.of("NetworkPolicy", "PodDisruptionBudget"):
             selector = each["spec"].get("podSelector") or each["spec"]["selector"]
             self.check(len(self.pods_with(selector["matchLabels"])) == 1, "selects no pods, or several kinds")
         for each in self.of("HorizontalPodAutoscaler"):
             target = each["spec"]["scaleTargetRef"]
             workload = self.named(target["kind"], target["name"])
-            self.check("replicas" not in workload.get("spec", {}), "scales what has a number of replicas, which undo it")
+            self.check("replicas" not in workload.get("spec", {}), "scales a workload with a fixed number of replicas, which would override it")
         for each in self.of("Ingress"):
             for path in [path for rule in each["spec"]["rules"] for path in rule["http"]["paths"]]:
                 backend = path["backend"]["service"]
                 ports = self.named("Service", backend["name"]).get("spec", {}).get("ports", [])
-                self.check(backend["port"]["name"] in [port["name"] for port in ports], "goes to a port that is not there")
+                self.check(backend["port"]["name"] in [port["name"] for port in ports], "uses a port that does not exist")
         for each in self.of("ServiceMonitor"):
             wanted = each["spec"]["selector"]["matchLabels"].items()
             services = [each for each in self.objects if each["kind"] == "Service"]
@@ -85,7 +85,7 @@ class Checks:
         security = pod["securityContext"]
         self.check(security.get("runAsNonRoot") is True and security.get("runAsUser", 0) > 0, "may run as root")
         self.check(security.get("seccompProfile") == {"type": "RuntimeDefault"}, "has no seccomp profile")
-        self.check(pod.get("automountServiceAccountToken") is False, "gets a token of the cluster")
+        self.check(pod.get("automountServiceAccountToken") is False, "gets a service account token")
         self.check(pod.get("enableServiceLinks") is False, "gets a variable for each Service")
         if "serviceAccountName" in pod:
             self.named("ServiceAccount", pod["serviceAccountName"])
@@ -98,7 +98,7 @@ class Checks:
         if is_service:
             delay = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}["DRAIN_DELAY"]
             needed = int(delay.removesuffix("s")) + DRAIN_SECONDS
-            self.check(pod["terminationGracePeriodSeconds"] > needed, f"may need {needed} s to end, and gets less")
+            self.check(pod["terminationGracePeriodSeconds"] > needed, f"may take {needed} s to stop, and gets less")
 
     def references(self, volumes):
         for source in [part for volume in volumes for part in (volume, *volume.get("projected", {}).get("sources", []))]:
@@ -112,14 +112,14 @@ class Checks:
 
     def container(self, container, is_service):
         image = container["image"].rsplit("/", 1)[-1]
-        self.check(":" in image and not image.endswith(":latest"), f"image {image} has no tag that stays")
+        self.check(":" in image and not image.endswith(":latest"), f"image {image} has no fixed tag")
         own = container["securityContext"]
         self.check(own.get("allowPrivilegeEscalation") is False, "may gain privileges")
-        self.check(own.get("readOnlyRootFilesystem") is True, "may write to its image")
+        self.check(own.get("readOnlyRootFilesystem") is True, "has a writable root file system")
         self.check(own.get("capabilities") == {"drop": ["ALL"]}, "keeps capabilities")
         resources = container["resources"]
-        self.check({"cpu", "memory"} <= resources["requests"].keys(), "does not say what it needs")
-        self.check("memory" in resources["limits"], "may use all memory of its node")
+        self.check({"cpu", "memory"} <= resources["requests"].keys(), "has no resource requests")
+        self.check("memory" in resources["limits"], "has no memory limit")
         names = [variable["name"] for variable in container["env"]]
         self.check(len(names) == len(set(names)), "has a variable twice")
         for variable in container["env"]:
@@ -129,7 +129,7 @@ class Checks:
                 self.check(wanted["key"] in data, f"takes {wanted['key']} from a Secret that does not have it")
         if is_service:
             unknown = {name.removesuffix("_FILE") for name in names} - self.variables
-            self.check(not unknown, f"sets {sorted(unknown)}, which docs/configuration.md does not know")
+            self.check(not unknown, f"sets {sorted(unknown)}, which docs/configuration.md does not describe")
             ports = [port["name"] for port in container["ports"]]
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 self.check(container.get(probe, {}).get("httpGet", {}).get("port") in ports, f"has no {probe}")

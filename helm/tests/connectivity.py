@@ -1,8 +1,8 @@
-"""Asks network-config-analyzer (`nca`) which pods of a rendered release reach which, and compares every line with what is
-expected: python connectivity.py NAMESPACE EXPECTED RENDERED.yaml… A line more is a hole, a line less is an outage.
+"""Asks network-config-analyzer (`nca`) which pods of a rendered release can reach which, and compares every line with the
+expected ones: python connectivity.py NAMESPACE EXPECTED RENDERED.yaml… An additional line is a hole, a missing one an outage.
 
-Beside the release there are an ingress controller, the cluster's DNS, Prometheus, a neighbour in the same namespace, and
-strangers.
+Besides the release there are an ingress controller, the cluster's DNS, Prometheus, another pod in the same namespace, and pods
+of other namespaces.
 """
 
 import pathlib

@@ -1,8 +1,8 @@
-"""Runs the pods of rendered charts for real, without a cluster: each container is a process in a sandbox (bubblewrap)
-that has what the pod says: its command line, environment, volumes, user, read-only root and no capability.
+"""Runs the pods of rendered charts without a cluster: each container is a process in a sandbox (bubblewrap) with the command
+line, environment, volumes and user of the pod, a read-only root and no capabilities.
 
-Knows no charts: it reads what Kubernetes would read. What it leaves out: images (the binary is given), names of services
-are all this machine, limits of resources, NetworkPolicies.
+It reads what Kubernetes would read, not the charts. Not covered: images (the binaries are given), service names (all resolve to
+this machine), resource limits, NetworkPolicies.
 """
 
 import base64
@@ -28,7 +28,7 @@ class Cluster:
         try:
             return self.objects[kind, name]
         except KeyError:
-            raise SystemExit(f"pods: there is no {kind} {name}, which a pod refers to") from None
+            raise SystemExit(f"pods: there is no {kind} {name}, to which a pod refers") from None
 
     def content(self, kind, name):
         """The files of a ConfigMap or a Secret."""

@@ -1,5 +1,5 @@
 """Starts the pods of a rendered release with the real binaries, and runs helm/smoke against them: python run_rendered.py
-RENDERED.yaml BINARIES. The variables, files and probes of the charts are those that the services know, or this fails."""
+RENDERED.yaml BINARIES. It fails if the services do not accept the variables, files and probes of the charts."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from pods import Cluster, Pod
 
 
 def smoke(cluster):
-    """Runs the pod of `helm test`, with sh and curl of this machine for those of its image."""
+    """Runs the pod of `helm test`, with sh and curl of this machine instead of those of its image."""
     pod = Pod(cluster, "smoke", next(each for (kind, _), each in cluster.objects.items() if kind == "Pod")["spec"])
     for volume in pod.spec["volumes"]:
         pod.volume(volume)
@@ -23,11 +23,11 @@ def smoke(cluster):
 
 
 def smoke_says(expected, url, password="wrong"):
-    """Runs helm/smoke so that it fails, and looks for what it says."""
+    """Runs helm/smoke so that it fails, and checks its message."""
     environment = {**os.environ, "SMOKE_USERNAME": "admin", "SMOKE_PASSWORD": password, "SMOKE_TIMEOUT": "1"}
     ran = subprocess.run(["helm/smoke", url], env=environment, capture_output=True, text=True)
     if ran.returncode != 1 or expected not in ran.stderr:
-        raise SystemExit(f"run_rendered: helm/smoke {url} should say `{expected}`, but says {ran.stdout}{ran.stderr}")
+        raise SystemExit(f"run_rendered: helm/smoke {url} should print `{expected}`, but printed {ran.stdout}{ran.stderr}")
 
 
 def main(rendered, binaries):
@@ -42,7 +42,7 @@ def main(rendered, binaries):
         smoke(cluster)
         smoke_says("/api/login: answered 401 instead of 201", "http://127.0.0.1:8001")
         smoke_says("/health/ready: not ready after 1 s", "http://127.0.0.1:8009")
-        # What a rolling update does: each ends cleanly in its time, and what was stored is there for the next.
+        # As in a rolling update: each pod exits cleanly in time, and its data is there for the next one.
         for pod in pods:
             code, seconds = pod.stop()
             if code:

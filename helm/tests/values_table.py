@@ -1,7 +1,7 @@
-"""Writes the table of values in the README.md of each chart from its values.yaml: python values_table.py [--update] CHART…
-Without --update it fails where a table is old. A value without a comment is a mistake: comments are the documentation.
+"""Generates the table of values in the README.md of each chart from its values.yaml: python values_table.py [--update] CHART…
+Without --update it fails if a table is outdated. Every value needs a comment, because the comments are the documentation.
 
-A value is a scalar, or a list or table in one line; the comment stands in the lines above it.
+A value is a scalar, or a list or table on one line; its comment is in the lines above it.
 """
 
 import pathlib
@@ -32,7 +32,7 @@ def rows(text):
                 found.append((".".join(path), match["value"] or "", " ".join(comment)))
             comment = []
         elif line.strip():
-            raise SystemExit(f"values.yaml:{number}: cannot be read here; write lists and tables in one line: {line}")
+            raise SystemExit(f"values.yaml:{number}: not supported; write lists and tables on one line: {line}")
     return found
 
 
@@ -54,7 +54,7 @@ def main(*arguments):
         if "--update" in arguments:
             readme.write_text(new, encoding="utf-8")
         elif new != text:
-            old.append(f"{readme} is not what values.yaml says; run helm/verify --update")
+            old.append(f"{readme} does not match values.yaml; run helm/verify --update")
     if old:
         raise SystemExit("\n".join(old))
 

@@ -37,7 +37,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $registry := $global.registry | default .Values.image.registry -}}
 {{- $tag := $global.tag | default .Values.image.tag | default .Chart.AppVersion -}}
 {{- if eq $tag "latest" -}}
-{{- fail (printf "%s: image.tag: latest is another image every time; name a version" .Chart.Name) -}}
+{{- fail (printf "%s: image.tag: latest changes with every push; name a version" .Chart.Name) -}}
 {{- end -}}
 {{- with $registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}:{{ $tag }}
 {{- end -}}

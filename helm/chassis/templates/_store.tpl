@@ -14,11 +14,11 @@ until a broken pod becomes ready before it replaces it, so that `helm rollback` 
 {{- fail (printf "%s: store.kind: %s: this store does not exist yet; set it to file" $chart .Values.store.kind) -}}
 {{- end -}}
 {{- if gt (int .Values.replicas) 1 -}}
-{{- $why := "a store in files belongs to one process; set it to 1" -}}
+{{- $why := "a file store belongs to one process; set it to 1" -}}
 {{- fail (printf "%s: replicas: %d: %s. %s" $chart (int .Values.replicas) $why $more) -}}
 {{- end -}}
 {{- if .Values.autoscaling.enabled -}}
-{{- fail (printf "%s: autoscaling.enabled: a store in files belongs to one process; set it to false. %s" $chart $more) -}}
+{{- fail (printf "%s: autoscaling.enabled: a file store belongs to one process; set it to false. %s" $chart $more) -}}
 {{- end -}}
 {{- end -}}
 
