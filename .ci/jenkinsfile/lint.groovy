@@ -63,7 +63,7 @@ class Lint {
   private void stages(MethodCallExpression parent) {
     calls(parent).each { stage ->
       def title = arguments(stage).find { it instanceof ConstantExpression }?.value
-      if (name(stage) != 'stage' || !title) mistake(stage, 'only `stage(\'name\') { … }` may stand here')
+      if (name(stage) != 'stage' || !title) mistake(stage, 'only `stage(\'name\') { … }` is allowed here')
       else if (!stageNames.add(title)) mistake(stage, "there are two stages `$title`")
       def sections = block('stage', stage)
       if (sections.keySet().count { it in ['stages', 'steps'] } != 1) {
@@ -81,7 +81,7 @@ class Lint {
         def script = arguments(step)
         def fixed = script.size() == 1 && script[0] instanceof ConstantExpression
         if (!fixed || script[0].value.contains('\n')) {
-          mistake(step, '`sh` takes one line in single quotes; the rest belongs into a script')
+          mistake(step, '`sh` takes one line in single quotes; put the rest into a script')
         }
       }
     }
@@ -96,11 +96,11 @@ class Lint {
   private void environment(MethodCallExpression parent) {
     statements(parent).each { statement ->
       def set = statement instanceof ExpressionStatement ? statement.expression : null
-      if (!(set instanceof BinaryExpression && set.operation.text == '=')) mistake(statement, 'only `NAME = value` may stand here')
+      if (!(set instanceof BinaryExpression && set.operation.text == '=')) mistake(statement, 'only `NAME = value` is allowed here')
     }
   }
 
-  /** The calls in a block by their names, each of which is known and there once. */
+  /** The calls in a block by name; each must be known and occur once. */
   private Map<String, MethodCallExpression> block(String kind, MethodCallExpression parent) {
     def found = [:]
     calls(parent).findAll { known(kind, it) }.each {
@@ -111,7 +111,7 @@ class Lint {
 
   private boolean known(String kind, MethodCallExpression call) {
     def known = name(call) in KNOWN[kind]
-    if (!known) mistake(call, "`${name(call)}` is not known as $kind; those are ${KNOWN[kind].join(', ')}")
+    if (!known) mistake(call, "`${name(call)}` is not known as $kind; known are ${KNOWN[kind].join(', ')}")
     known
   }
 

@@ -125,7 +125,7 @@ class Pipeline {
       switch (name) {
         case 'environment': return env[arguments[0].name] == arguments[0].value
         case 'not': return !conditions(arguments[0])
-        default: return true // beforeAgent, beforeInput: here, `when` always comes first
+        default: return true // beforeAgent, beforeInput: here `when` is always evaluated first
       }
     }
   }
@@ -134,7 +134,7 @@ class Pipeline {
     def question = [:]
     within(body, new Expando(params: params, env: env, message: { question.message = it }, ok: { question.ok = it }))
     log "input: $question.message ($question.ok)"
-    if (!approves) throw new Aborted('nobody has approved')
+    if (!approves) throw new Aborted('not approved')
   }
 
   private void onAgent(List agent, Closure body) {

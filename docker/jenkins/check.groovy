@@ -18,7 +18,7 @@ def texts(node, key = '') {
 // The file contains no secrets, and README.md explains each variable.
 texts(casc).each { key, text ->
   if (key in ['password', 'secret', 'secretBytes', 'privateKey', 'token'] && !(text ==~ /\$\{.+\}/)) {
-    mistakes << "casc.yaml: `$key` is written down; take it from a variable"
+    mistakes << "casc.yaml: the value of `$key` is in the file; take it from a variable"
   }
   (text =~ /\$\{(?:readFileBase64:\/run\/secrets\/)?([A-Z_]+)\}/).each { whole, name ->
     if (!readme.contains("`$name`")) mistakes << "README.md does not explain $name, which casc.yaml needs"
@@ -34,9 +34,9 @@ def asked = (jenkinsfile =~ /credentialsId: (?:'|")([^'"]+)/).collect { it[1] }.
 } as Set
 def labels = (jenkinsfile =~ /label '(.*?)'/).collect { it[1] } as Set
 def nodes = casc.jenkins.nodes.collect { it.permanent.labelString } as Set
-if (labels != nodes) mistakes << "the Jenkinsfile wants agents $labels, casc.yaml has $nodes"
+if (labels != nodes) mistakes << "the Jenkinsfile needs the agents $labels, casc.yaml has $nodes"
 
-/** Stands in for the plugin job-dsl: notes every call with its arguments, however deep. */
+/** Replaces the plugin job-dsl: records every call with its arguments, at any depth. */
 class Recorder {
   List calls = []
   def methodMissing(String name, arguments) {
@@ -62,7 +62,7 @@ def made = files.collectMany { file ->
   recorder.calls*.arguments*.first()
 }
 if (made != ['build', 'deploy']) mistakes << "the jobs are $made, not build and deploy"
-if (asked != given) mistakes << "credentials: asked for ${asked.sort()}, given ${given.sort()}"
+if (asked != given) mistakes << "credentials: the Jenkinsfile needs ${asked.sort()}, casc.yaml has ${given.sort()}"
 
 mistakes.each { System.err.println "docker/jenkins: $it" }
 println "casc.yaml: ${given.size()} credentials, jobs ${made.join(', ')}"

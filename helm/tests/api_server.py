@@ -63,7 +63,7 @@ def merged_list(old, patches, key, order):
 
 
 def fields(message):
-    """The fields of a protobuf message that have a length: number and bytes. Helm writes its releases as protobuf."""
+    """The length-delimited fields of a protobuf message: number and bytes. Helm writes its releases as protobuf."""
 
     def number(at):
         value, shift = 0, 0
@@ -83,7 +83,7 @@ def fields(message):
 
 
 def secret(message):
-    """The Secret in a protobuf message. The numbers of fields: `generated.proto` of k8s.io/api and k8s.io/apimachinery."""
+    """The Secret in a protobuf message. Field numbers: `generated.proto` of k8s.io/api and k8s.io/apimachinery."""
     new = {"apiVersion": "v1", "kind": "Secret", "metadata": {"labels": {}}, "data": {}}
     raw = dict(fields(message.removeprefix(b"k8s\0")))[2]
     for number, value in fields(raw):
@@ -130,7 +130,7 @@ class Objects:
         return new
 
     def roll_out(self, place, workload):
-        """The work of the controllers and the kubelet: it is done at once, or never."""
+        """Simulates the controllers and the kubelet: workloads become ready at once, or never."""
         replicas = workload["spec"].setdefault("replicas", 1)
         images = [container["image"] for container in workload["spec"]["template"]["spec"]["containers"]]
         ready = 0 if any(image.endswith(":broken") for image in images) else replicas
@@ -179,7 +179,7 @@ class Handler(BaseHTTPRequestHandler):
         return json.loads(data or b"{}")
 
     def place(self):
-        """Version, plural, namespace and name; nothing where the path names no object and no list."""
+        """Version, plural, namespace and name; None if the path names no object or list."""
         parts = urlsplit(self.path).path.strip("/").split("/")
         version = parts[1] if parts[0] == "api" else "/".join(parts[1:3])
         rest = parts[2:] if parts[0] == "api" else parts[3:]
@@ -210,7 +210,7 @@ class Handler(BaseHTTPRequestHandler):
                 for plural, kind in KINDS[version].items()
             ]
             return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
-        # Helm asks here whether the server itself finds unknown fields. It says so, as the schemas are checked elsewhere.
+        # Helm asks whether the server itself validates fields. The answer is yes, because the schemas are checked separately.
         prefixes = {f"{'apis' if '/' in version else 'api'}/{version}": version for version in KINDS}
         if path == "/openapi/v3":
             return {"paths": {prefix: {"serverRelativeURL": f"/openapi/v3/{prefix}"} for prefix in prefixes}}
@@ -244,7 +244,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", "application/json")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            return self.rfile.read(1)  # nothing more happens, until the client has seen enough
+            return self.rfile.read(1)  # nothing more happens until the client closes the connection
         wanted = dict(pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair)
         name = query.get("fieldSelector", "").removeprefix("metadata.name=")
         items = [

@@ -75,7 +75,7 @@ class Pod:
         return variables
 
     def volume(self, volume):
-        """The folder of a volume, filled."""
+        """The folder of a volume, with its files."""
         folder = self.cluster.folder / f"{self.owner}-{volume['name']}"
         folder.mkdir(exist_ok=True)
         sources = [volume, *volume.get("projected", {}).get("sources", [])]
@@ -121,7 +121,7 @@ class Pod:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def probe(self, kind):
-        """One probe: what came instead of a success, or None."""
+        """Runs one probe; returns what it got instead of success, or None."""
         action = self.container[kind]["httpGet"]
         port = next(port["containerPort"] for port in self.container["ports"] if port["name"] == action["port"])
         url = f"http://127.0.0.1:{port}{action['path']}"
@@ -134,7 +134,7 @@ class Pod:
             return f"{url}: {error}"
 
     def wait_until_ready(self):
-        """Waits as a rollout does; a container that ends, or is not ready in time, ends the program with its log."""
+        """Waits as a rollout does; if a container exits or is not ready in time, exits with its log."""
         deadline = time.monotonic() + 30
         for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
             while failure := self.probe(kind):
@@ -145,9 +145,9 @@ class Pod:
                 time.sleep(0.05)
 
     def stop(self):
-        """Asks it to end, as the kubelet does, and returns its exit code and how many seconds it took."""
+        """Stops it as the kubelet does; returns its exit code and the seconds it took."""
         begun = time.monotonic()
-        # bubblewrap does not pass signals on; its child is the container's first process.
+        # bubblewrap does not forward signals; its child is the container's first process.
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         init = [int(child) for child in children]
         inner = [int(pid) for each in init for pid in pathlib.Path(f"/proc/{each}/task/{each}/children").read_text().split()]
