@@ -62,7 +62,8 @@ def main():
     direct = run.start_direct(folder)
     try:
         for binary in args.binaries:
-            print(f"{instructions(folder, binary, run.token(run.kid()), args.requests):,.0f} instructions per request: {binary}")
+            count = instructions(folder, str(pathlib.Path(binary).resolve()), run.token(run.kid()), args.requests)
+            print(f"{count:,.0f} instructions per request: {binary}")
     finally:
         direct.stop()
         shutil.rmtree(folder, ignore_errors=True)
