@@ -24,12 +24,12 @@ use crate::{
 /// Paths that answer without an assertion: they say nothing about anybody.
 const OPEN_PATHS: [&str; 4] = ["/health/live", "/health/ready", "/metrics", "/openapi.json"];
 
-/// What the endpoints of a service have around them.
+/// What all endpoints of a service share.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct ServiceContext {
     pub health: Health,
     pub registry: Arc<Registry>,
-    pub http: HttpMetrics,
+    pub http_metrics: HttpMetrics,
     /// Verifies that requests came through the gateway; `None` for listeners that are not behind it.
     pub verifier: Option<Arc<AssertionVerifier>>,
 }
@@ -39,7 +39,7 @@ pub struct Surroundings {
 /// # Errors
 /// None: every failure has become a problem.
 pub(crate) async fn envelope(
-    around: web::Data<Surroundings>,
+    service: web::Data<ServiceContext>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
@@ -49,7 +49,7 @@ pub(crate) async fn envelope(
     let path = request.path().to_owned();
     request.extensions_mut().insert(context.clone());
 
-    let answered = match identify(&around, &request) {
+    let answered = match identify(&service, &request) {
         Err(problem) => Err(problem),
         Ok(()) => match catch_panic(next.call(request)).await {
             Ok(Ok(response)) => Ok(response.map_into_boxed_body()),
@@ -63,21 +63,21 @@ pub(crate) async fn envelope(
         Ok(response) => {
             let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
             let response = finish(response, &context, &path);
-            around.http.observe(method.as_str(), &route, response.status().as_u16(), start.elapsed());
+            service.http_metrics.observe(method.as_str(), &route, response.status().as_u16(), start.elapsed());
             Ok(response)
         }
         // The request went down with the failure, so that there is no response to put the problem into: actix makes
         // one from the error.
         Err(problem) => {
             problem.log(&context);
-            around.http.observe(method.as_str(), "refused", problem.status().as_u16(), start.elapsed());
+            service.http_metrics.observe(method.as_str(), "refused", problem.status().as_u16(), start.elapsed());
             Err(problem.within(&context, &path).into())
         }
     }
 }
 
-fn identify(around: &Surroundings, request: &ServiceRequest) -> Result<(), Problem> {
-    let Some(verifier) = &around.verifier else { return Ok(()) };
+fn identify(service: &ServiceContext, request: &ServiceRequest) -> Result<(), Problem> {
+    let Some(verifier) = &service.verifier else { return Ok(()) };
     if OPEN_PATHS.contains(&request.path()) {
         return Ok(());
     }

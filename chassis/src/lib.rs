@@ -18,8 +18,12 @@ pub mod trace;
 pub mod conditional;
 pub mod extract;
 pub mod fields;
+pub mod openapi;
 pub mod page;
 pub mod timestamp;
+
+// For stores.
+pub mod store;
 
 // For operators.
 pub mod health;

@@ -280,14 +280,19 @@ impl Problem {
     }
 
     fn cause_chain(&self) -> String {
-        let mut chain = Vec::new();
-        let mut next = self.0.cause.as_deref().map(|cause| cause as &dyn Error);
-        while let Some(cause) = next {
-            chain.push(cause.to_string());
-            next = cause.source();
-        }
-        chain.join(": ")
+        self.0.cause.as_deref().map(|cause| error_chain(cause)).unwrap_or_default()
     }
+}
+
+/// An error with all its sources, for the log: `cannot insert an order: database disk image is malformed`.
+pub fn error_chain(error: &dyn Error) -> String {
+    let mut chain = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        chain = format!("{chain}: {source}");
+        next = source.source();
+    }
+    chain
 }
 
 impl fmt::Display for Problem {

@@ -16,7 +16,7 @@ use serde_json::Map;
 
 use crate::{
     config::StartError,
-    envelope::{self, Surroundings},
+    envelope::{self, ServiceContext},
     health::Health,
     metrics,
     problem::Problem,
@@ -57,14 +57,19 @@ pub fn addr_of(listener: &TcpListener) -> Result<SocketAddr, StartError> {
 ///
 /// # Errors
 /// Fails if the operating system refuses the listener.
-pub fn serve<F>(listener: TcpListener, workers: usize, around: Surroundings, endpoints: F) -> Result<Server, StartError>
+pub fn serve<F>(
+    listener: TcpListener,
+    workers: usize,
+    service: ServiceContext,
+    endpoints: F,
+) -> Result<Server, StartError>
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let around = web::Data::new(around);
+    let service = web::Data::new(service);
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(around.clone())
+            .app_data(service.clone())
             .wrap(middleware::from_fn(envelope::envelope))
             .configure(observability)
             .configure(endpoints.clone())
@@ -83,14 +88,14 @@ where
 
 fn observability(app: &mut web::ServiceConfig) {
     const ALLOW: &str = "GET, HEAD, OPTIONS";
-    async fn live(around: web::Data<Surroundings>) -> HttpResponse {
-        around.health.live().into()
+    async fn live(service: web::Data<ServiceContext>) -> HttpResponse {
+        service.health.live().into()
     }
-    async fn ready(around: web::Data<Surroundings>) -> Result<HttpResponse, Problem> {
-        around.health.ready(Map::new()).await.map(HttpResponse::from)
+    async fn ready(service: web::Data<ServiceContext>) -> Result<HttpResponse, Problem> {
+        service.health.ready(Map::new()).await.map(HttpResponse::from)
     }
-    async fn scrape(around: web::Data<Surroundings>) -> HttpResponse {
-        metrics::render(&around.registry)
+    async fn scrape(service: web::Data<ServiceContext>) -> HttpResponse {
+        metrics::render(&service.registry)
     }
     let resource = |path: &str| web::resource(path).default_service(envelope::other_methods(ALLOW));
     app.service(resource("/health/live").route(web::get().to(live)).route(web::head().to(live)))

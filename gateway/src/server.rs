@@ -16,7 +16,7 @@ use actix_rt::net::TcpStream;
 use actix_service::{ServiceFactory, fn_factory, fn_service};
 use chassis::{
     config::StartError,
-    envelope::Surroundings,
+    envelope::ServiceContext,
     metrics::HttpMetrics,
     problem::Code,
     server::{DISCONNECT_TIMEOUT, DRAIN_DEADLINE, KEEP_ALIVE, addr_of, bind},
@@ -188,7 +188,7 @@ impl Server {
     /// The operating system refuses a listener.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
         let health = self.current.get().process.health.clone();
-        let context = Surroundings { health, registry: self.registry, http: self.admin_http, verifier: None };
+        let context = ServiceContext { health, registry: self.registry, http_metrics: self.admin_http, verifier: None };
         let current = Arc::clone(&self.current);
         let admin =
             chassis::server::serve(self.listeners.admin, 1, context, move |app| admin::endpoints(app, &current))?;

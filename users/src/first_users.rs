@@ -1,4 +1,4 @@
-//! The users of an empty store: those of the demo, or one admin.
+//! Makes the users that an empty store starts with: those of the demo, or one admin.
 
 use std::time::SystemTime;
 
@@ -9,42 +9,53 @@ use chassis::{
 };
 
 use crate::{
-    Settings,
     domain::{NewPassword, NewUser, PasswordPolicy, User, UserName, UserType},
     passwords, store,
 };
 
 const DEMO_USERS: &str = include_str!("../demo.json");
 const ADMIN: &str = "admin";
-/// A power of two, so that every character is as likely as every other; without `l` and `o`, which are misread.
+/// 32 characters, a power of two, so that every one is equally likely; without `l` and `o`, which are easily misread.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// 26 characters of 5 bits each are 130 bits.
 const ONE_TIME_CHARS_MIN: usize = 26;
 
-/// The users that an empty store starts with; `next_id` is the first id that nobody has had.
-///
-/// # Errors
-/// Says what is wrong with the given password.
-pub(crate) fn of(settings: &Settings, next_id: UserId) -> Result<Vec<User>, StartError> {
-    if settings.demo {
-        log::warn!("the demo users are installed; anybody knows their passwords");
-        return store::read_users(DEMO_USERS).map_err(|mistakes| StartError::failed(mistakes.join("; ")));
+/// Which users an empty store starts with.
+pub(crate) struct FirstUsers {
+    /// The demo users, instead of one admin.
+    pub(crate) demo: bool,
+    pub(crate) policy: PasswordPolicy,
+    /// The cost of the hash of the admin's password.
+    pub(crate) bcrypt_cost: u32,
+    /// The password of the admin. Without one, a random password is generated and logged once.
+    pub(crate) admin_password: Option<Secret>,
+}
+
+impl FirstUsers {
+    /// Makes the users; `next_id` is the first id that nobody has had.
+    ///
+    /// # Errors
+    /// Says what is wrong with the given password.
+    pub(crate) fn create(self, next_id: UserId) -> Result<Vec<User>, StartError> {
+        if self.demo {
+            log::warn!("the demo users are installed; their passwords are public");
+            return store::read_users(DEMO_USERS).map_err(|mistakes| StartError::failed(mistakes.join("; ")));
+        }
+        let username = UserName::parse(ADMIN).map_err(StartError::failed)?;
+        let password = match &self.admin_password {
+            Some(secret) => self.policy.accept_secret(secret, &username).map_err(StartError::failed)?,
+            None => one_time_password(self.policy)?,
+        };
+        let new = NewUser {
+            username,
+            email: None,
+            full_name: None,
+            user_type: UserType::Admin,
+            hashed_password: passwords::hash_blocking(&password, self.bcrypt_cost).map_err(StartError::failed)?,
+            created_by: None,
+        };
+        Ok(vec![new.into_user(next_id, Timestamp::of(SystemTime::now()))])
     }
-    let policy = PasswordPolicy { chars_min: settings.password_min };
-    let username = UserName::parse(ADMIN).map_err(StartError::failed)?;
-    let password = match &settings.admin_password {
-        Some(secret) => policy.accept_secret(secret, &username).map_err(StartError::failed)?,
-        None => one_time_password(policy)?,
-    };
-    let new = NewUser {
-        username,
-        email: None,
-        full_name: None,
-        user_type: UserType::Admin,
-        hashed_password: passwords::hash_blocking(&password, settings.bcrypt_cost).map_err(StartError::failed)?,
-        created_by: None,
-    };
-    Ok(vec![new.into_user(next_id, Timestamp::of(SystemTime::now()))])
 }
 
 /// Whether the first admin may have this password.

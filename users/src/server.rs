@@ -1,4 +1,4 @@
-//! The service as a whole: bind, tell the address, serve until told to stop, end the store last.
+//! Puts the service together: the store, its probe and metrics, the endpoints, and the shutdown in the right order.
 
 use std::{
     future::Future,
@@ -9,20 +9,26 @@ use std::{
 
 use actix_web::web;
 use chassis::{
-    config::StartError, envelope::Surroundings, health::HealthBuilder, identity::AssertionVerifier,
-    metrics::HttpMetrics, page::CursorKey,
+    config::StartError,
+    envelope::ServiceContext,
+    health::{Health, HealthBuilder},
+    identity::AssertionVerifier,
+    metrics::HttpMetrics,
+    page::CursorKey,
+    server,
 };
 use prometheus_client::registry::Registry;
 
 use crate::{
     config::{Settings, cores},
     domain::{PasswordPolicy, Protection},
-    first_users, http,
+    first_users::FirstUsers,
+    http,
     passwords::Passwords,
-    store::{OpenedStore, UsersStore},
+    store::UsersStore,
 };
 
-/// What this service is called in an assertion.
+/// The name by which the gateway addresses its assertions to this service.
 const AUDIENCE: &str = "users";
 
 /// The accounts service, bound and ready to serve.
@@ -31,79 +37,85 @@ pub struct Server {
     listener: TcpListener,
     workers: usize,
     drain_delay: Duration,
-    around: Surroundings,
+    service: ServiceContext,
+    endpoints: http::Endpoints,
     store: UsersStore,
-    app: http::App,
 }
 
 impl Server {
-    /// Binds the port, opens the data folder and starts the store. Runs inside an actix `System`.
+    /// Binds the port and opens the store. Needs an actix `System`.
     ///
     /// # Errors
-    /// Says what cannot be used, and what to do about it.
+    /// Says what cannot be used (the port, the key, the data folder), and what to do about it.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
-        let listener = chassis::server::bind("USERS_LISTEN", settings.listen)?;
-        let addr = chassis::server::addr_of(&listener)?;
         let verifier = AssertionVerifier::new(AUDIENCE, &settings.internal_key)
             .map_err(|error| StartError::Config(vec![format!("INTERNAL_KEY: {error}")]))?;
+        // The port first: a second process on it stops here, before it looks at the data.
+        let listener = server::bind("USERS_LISTEN", settings.listen)?;
+        let addr = server::addr_of(&listener)?;
         let mut registry = chassis::metrics::registry();
         let http_metrics = HttpMetrics::register(&mut registry);
-        let opened = open_store(&settings, &mut registry)?;
-        let cost_known_max = opened.cost_max().unwrap_or(settings.bcrypt_cost);
-        let passwords = Passwords::new(settings.bcrypt_cost, cost_known_max, cores(), &mut registry);
-        let store = opened.serve(Protection(settings.protected_ids));
-        let probed = store.clone();
-        let probe = move || {
-            let probed = probed.clone();
-            async move { probed.ping().await.map_err(|error| error.to_string()) }
-        };
-        let around = Surroundings {
-            health: HealthBuilder::default().probe("store", probe).build(),
+        let store = open_store(&settings, &mut registry)?;
+        let hash_cost_max = store.hash_cost_max().unwrap_or(settings.bcrypt_cost);
+        let passwords = Passwords::new(settings.bcrypt_cost, hash_cost_max, cores(), &mut registry);
+        let service = ServiceContext {
+            health: health_of(&store),
             registry: Arc::new(registry),
-            http: http_metrics,
+            http_metrics,
             verifier: Some(Arc::new(verifier)),
         };
-        let app = http::App {
+        let endpoints = http::Endpoints {
             store: web::Data::new(store.clone()),
             passwords: web::Data::new(passwords),
             policy: web::Data::new(PasswordPolicy { chars_min: settings.password_min }),
             cursors: web::Data::new(CursorKey::derive(&settings.internal_key, AUDIENCE)),
         };
-        Ok(Self { addr, listener, workers: settings.workers, drain_delay: settings.drain_delay, around, store, app })
+        let Settings { workers, drain_delay, .. } = settings;
+        Ok(Self { addr, listener, workers, drain_delay, service, endpoints, store })
     }
 
-    /// Where the service listens, which matters where port 0 was asked for.
+    /// The address that the service listens on: with port 0 in the settings, the port that it got.
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Serves until `shutdown` resolves, finishes the requests in flight, and then everything that the store has staged.
+    /// Serves until `shutdown` resolves, finishes the requests in flight, and then ends the store.
     ///
     /// # Errors
-    /// The listener failed, or the store could not finish.
+    /// The server failed, or the store could not end in order.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
-        let Self { addr, listener, workers, drain_delay, around, store, app } = self;
-        let health = around.health.clone();
-        let server = chassis::server::serve(listener, workers, around, move |config| app.endpoints(config))?;
+        let Self { addr, listener, workers, drain_delay, service, endpoints, store } = self;
+        let health = service.health.clone();
+        let server = server::serve(listener, workers, service, move |config| endpoints.configure(config))?;
         log::info!(addr:%; "users is listening");
-        let served = chassis::server::run_until(server, health, drain_delay, shutdown).await;
+        let served = server::run_until(server, health, drain_delay, shutdown).await;
+        // Last, because the requests in flight are answered from the store.
         let ended = store.shutdown().await;
         log::info!("users has stopped");
         served.and(ended)
     }
 }
 
-fn open_store(settings: &Settings, registry: &mut Registry) -> Result<OpenedStore, StartError> {
-    let mut opened = OpenedStore::open(&settings.data_dir, registry)?;
+fn open_store(settings: &Settings, registry: &mut Registry) -> Result<UsersStore, StartError> {
+    let first_users = FirstUsers {
+        demo: settings.demo,
+        policy: PasswordPolicy { chars_min: settings.password_min },
+        bcrypt_cost: settings.bcrypt_cost,
+        admin_password: settings.admin_password.clone(),
+    };
+    let protection = Protection(settings.protected_ids.clone());
+    let store = UsersStore::open(&settings.data_dir, protection, |next_id| first_users.create(next_id), registry)?;
     if settings.demo {
         log::warn!("demo mode: not for production");
     }
-    if opened.is_empty() {
-        let first = first_users::of(settings, opened.next_id())?;
-        opened.install(first)?;
-    }
-    if opened.has_no_admin() {
-        log::warn!("no user is an admin, so that nobody may manage users");
-    }
-    Ok(opened)
+    Ok(store)
+}
+
+fn health_of(store: &UsersStore) -> Health {
+    let store = store.clone();
+    let probe = move || {
+        let store = store.clone();
+        async move { store.ping().await.map_err(|fault| fault.chain()) }
+    };
+    HealthBuilder::default().probe("store", probe).build()
 }

@@ -1,39 +1,40 @@
 //! The endpoints of the orders service. Behind the gateway they exist as `/api/…` and as `/api/v1/…`.
 //!
-//! | call | who | answers |
+//! | endpoint | who | answer |
 //! |---|---|---|
 //! | `POST /api/orders` | signed in | 201 with `Location` and `ETag` |
 //! | `GET /api/orders?limit&cursor&user_id` | signed in; `user_id` of others: admin | 200, `Link` to the next page |
-//! | `GET /api/orders/{id}` | owner, admin | 200 with `ETag`, 304; 404 for everybody else |
-//! | `GET /openapi.json` | anyone | this API, described |
+//! | `GET /api/orders/{id}` | owner, admin | 200 with `ETag`; 304; 404 for everybody else |
+//! | `GET /openapi.json` | anyone | 200 with the description of this API |
 //!
 //! `HEAD` is answered like `GET`, `OPTIONS` with 204 and `Allow`. Every error is a problem (RFC 9457).
+//!
+//! In the order to read: [`contract`] (bodies), [`parameters`] (queries and headers), [`handlers`], [`error`].
 
 mod contract;
 mod error;
 mod handlers;
 mod openapi;
+mod parameters;
 
 use actix_web::web;
-use chassis::{config::Secret, envelope::other_methods, page::CursorKey};
+use chassis::{envelope::other_methods, page::CursorKey};
 
 use crate::store::OrdersRepo;
 
-/// The list of cursors that this service signs.
-const CURSOR_PURPOSE: &str = "orders";
+/// The endpoints, with what their handlers use.
+#[derive(Clone)]
+pub(crate) struct Endpoints {
+    pub(crate) repo: web::Data<OrdersRepo>,
+    pub(crate) cursors: web::Data<CursorKey>,
+}
 
-/// Registers the endpoints, once in each worker.
-pub(crate) fn endpoints(
-    repo: OrdersRepo,
-    internal_key: &Secret,
-) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
-    let repo = web::Data::new(repo);
-    let cursors = web::Data::new(CursorKey::derive(internal_key, CURSOR_PURPOSE));
-    let document = web::Data::new(openapi::document());
-    move |app| {
-        app.app_data(repo.clone())
-            .app_data(cursors.clone())
-            .app_data(document.clone())
+impl Endpoints {
+    /// Registers the endpoints; called once by each worker.
+    pub(crate) fn configure(&self, config: &mut web::ServiceConfig) {
+        config
+            .app_data(self.repo.clone())
+            .app_data(self.cursors.clone())
             .service(
                 web::resource("/api/orders")
                     .route(web::post().to(handlers::create))
@@ -49,8 +50,8 @@ pub(crate) fn endpoints(
             )
             .service(
                 web::resource("/openapi.json")
-                    .route(web::get().to(openapi::show))
-                    .route(web::head().to(openapi::show))
+                    .route(web::get().to(openapi::serve))
+                    .route(web::head().to(openapi::serve))
                     .default_service(other_methods("GET, HEAD, OPTIONS")),
             );
     }

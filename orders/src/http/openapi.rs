@@ -1,47 +1,31 @@
-//! The description of this API, which the gateway merges with those of the other services.
+//! The OpenAPI document of this service, which the gateway merges with those of the others. Endpoints are described
+//! beside their handlers, bodies in `contract`, parameters and problems in `parameters`.
 
-use actix_web::{HttpResponse, web};
-use chassis::problem::{FieldError, ProblemBody};
-use utoipa::{
-    Modify, OpenApi,
-    openapi::{
-        self,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
+use std::{
+    future::{Ready, ready},
+    sync::LazyLock,
 };
+
+use actix_web::{HttpResponse, web::Bytes};
+use chassis::{openapi::Bearer, problem::ProblemBody};
+use utoipa::OpenApi;
 
 use super::{contract, handlers};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Orders", description = "Orders: signed-in users make them and see their own."),
+    info(title = "orders", description = "Orders: signed-in users create them and see their own."),
     paths(handlers::create, handlers::list, handlers::read),
-    components(schemas(contract::NewOrderBody, contract::OrderBody<'static>, ProblemBody, FieldError)),
-    modifiers(&Bearer),
+    components(schemas(ProblemBody, contract::OrderOut)),
     tags((name = "orders", description = "Orders")),
+    modifiers(&Bearer),
 )]
 struct Document;
 
-/// The gateway takes a bearer token (RFC 6750), and asserts to this service whose it is.
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, document: &mut openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
-    }
-}
-
-/// The document as it is answered.
-pub(super) struct Json(web::Bytes);
-
-/// Writes the document, once for all workers.
-pub(super) fn document() -> Json {
-    // It consists of texts and numbers, for which serialisation cannot fail.
-    Json(serde_json::to_vec(&Document::openapi()).unwrap_or_default().into())
-}
-
 /// Answers `/openapi.json`.
-pub(super) async fn show(document: web::Data<Json>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(document.0.clone())
+pub(super) fn serve() -> Ready<HttpResponse> {
+    // The document consists of strings and numbers, for which serialisation cannot fail.
+    static JSON: LazyLock<Bytes> =
+        LazyLock::new(|| serde_json::to_vec(&Document::openapi()).unwrap_or_default().into());
+    ready(HttpResponse::Ok().content_type("application/json").body(JSON.clone()))
 }

@@ -1,62 +1,67 @@
-//! Keeps orders. `OrdersRepo` is a handle that hides the actors and the database behind it; Diesel is used nowhere else.
+//! Keeps the orders. [`OrdersRepo`] is a handle that hides the actors and the database behind it: callers see methods,
+//! orders and [`StoreError`], and neither messages nor mailboxes.
 //!
-//! Writes go to one actor that gathers them while the batch before is being committed (`writer`, `batch`); reads go to a
-//! pool of actors with a connection each (`readers`). The queues are bounded by permits that the handle takes first,
-//! because a mailbox of actix is not bounded: `Addr::send` queues even where it is full.
+//! Writes are messages to the one actor that owns the connection for writing; reads go to a pool of actors with a
+//! connection each ([`sqlite`]). Each has a queue of its own, bounded by permits, so that writes waiting for the disk
+//! leave room for reads. A write is answered once it is durable.
 
-mod batch;
-mod connection;
 mod error;
-mod fail_stop;
 mod location;
 mod metrics;
-mod migrations;
-mod readers;
-mod schema;
-mod target;
-mod writer;
+mod sqlite;
 
 #[cfg(test)]
 mod tests;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Instant};
+use std::num::NonZeroUsize;
 
-use actix::Addr;
-use chassis::{config::StartError, identity::UserId};
+use actix::{Actor, Addr};
+use actix_rt::{Arbiter, ArbiterHandle};
+use chassis::{
+    config::StartError,
+    identity::UserId,
+    store::{Ping, Queue, StoreFault, lifecycle, metrics::registry_of},
+};
 use prometheus_client::registry::Registry;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::error::StoreError;
 pub use self::location::DatabaseLocation;
 use self::{
     metrics::StoreMetrics,
-    readers::{Get, List, Reader},
-    target::Target,
-    writer::{Create, Writer},
+    sqlite::{
+        connection, migrations,
+        readers::{self, Get, List, Reader},
+        target::Target,
+        writer::{Create, Writer},
+    },
 };
 use crate::domain::{Listed, NewOrder, Order, OrderId, Page};
 
-/// Orders that may wait to be committed: each has at most 4 × (500 + 200) bytes of text, 2.8 MiB together.
-const WRITES_WAITING_MAX: usize = 1024;
-/// Reads that may wait for a connection: a page has at most 500 orders, and only as many pages as there are
-/// connections are being made at a time.
-const READS_WAITING_MAX: usize = 1024;
+/// Maximum number of queued writes: four full batches of 256. Each has at most 4 × (500 + 200) bytes of text, 2.8 MiB
+/// together.
+const WRITES_MAX: usize = 1024;
+/// Maximum number of queued reads. A page has at most 500 orders, and only as many pages are made at a time as there are
+/// connections.
+const READS_MAX: usize = 1024;
 
 /// The orders. A clone is another handle to the same store.
 #[derive(Clone)]
 pub(crate) struct OrdersRepo {
     writer: Addr<Writer>,
+    arbiter: ArbiterHandle,
     readers: Addr<Reader>,
-    write_permits: Arc<Semaphore>,
-    read_permits: Arc<Semaphore>,
+    reads: Queue,
+    writes: Queue,
     failed: watch::Receiver<bool>,
 }
 
 impl OrdersRepo {
-    /// Opens the database, brings its schema up to date and starts the actors. It needs an actix system around it.
+    /// Opens the database, brings its schema up to date and starts the actors: the writer on a thread of its own, and
+    /// `readers` threads that read. Needs an actix `System`.
     ///
     /// # Errors
-    /// Says what is wrong with the database, or with the place where it should be.
+    /// Names the database and what is wrong with it, or with the place where it should be.
     pub(crate) fn open(
         location: &DatabaseLocation,
         readers: NonZeroUsize,
@@ -65,54 +70,60 @@ impl OrdersRepo {
         let target = Target::prepare(location)?;
         let connection = migrations::open(&target)?;
         let pool = connection::reader_pool(&target, readers)?;
+        let registry = registry_of("orders", registry);
         let metrics = StoreMetrics::register(registry);
         let (failed_sender, failed) = watch::channel(false);
-        let writer = writer::start(target, connection, metrics.clone(), failed_sender)?;
+        let arbiter = Arbiter::new().handle();
         let readers = readers::start(&pool, readers, &metrics);
-        Ok(Self {
-            writer,
-            readers,
-            write_permits: Arc::new(Semaphore::new(WRITES_WAITING_MAX)),
-            read_permits: Arc::new(Semaphore::new(READS_WAITING_MAX)),
-            failed,
-        })
+        let writer = Writer::start_in_arbiter(&arbiter, move |context| {
+            // Permits bound what is sent: the mailbox has room for all of it, and for the shutdown.
+            context.set_mailbox_capacity(WRITES_MAX + READS_MAX + 1);
+            Writer::new(target, connection, failed_sender, metrics)
+        });
+        let reads = Queue::register("reads", READS_MAX, registry);
+        let writes = Queue::register("writes", WRITES_MAX, registry);
+        log::info!(database:% = location; "the database is open");
+        Ok(Self { writer, arbiter, readers, reads, writes, failed })
     }
 
-    /// Makes an order. Resolves once it is durable on disk.
+    /// Creates an order. Resolves once it is durable on disk.
     ///
-    /// The order is made even where the caller stops waiting: it is in the queue then.
+    /// The order is created even if the caller stops waiting: the message is queued by then.
     pub(crate) async fn create(&self, order: NewOrder) -> Result<Order, StoreError> {
-        let permit = permit(&self.write_permits)?;
-        self.writer.send(Create { order, permit }).await.map_err(|_| StoreError::Closed)?
+        let (answer, answered) = oneshot::channel();
+        let message = self.writes.admit(Create { order, answer })?;
+        // The permit bounds the mailbox. If the actor has ended, the message is dropped, and with it `answer`.
+        self.writer.do_send(message);
+        answered.await.unwrap_or(Err(StoreFault::Stopping.into()))
     }
 
-    /// The orders of `owner`, newest first.
+    /// A page of the orders of `owner`, newest first.
     pub(crate) async fn list(&self, owner: UserId, page: Page) -> Result<Listed, StoreError> {
-        let permit = permit(&self.read_permits)?;
-        self.readers.send(List { owner, page, since: Instant::now(), permit }).await.map_err(|_| StoreError::Closed)?
+        self.reads.send(&self.readers, List { owner, page }).await
     }
 
-    /// The order with this number.
+    /// The order with this id.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] where there is none.
+    /// [`Refusal::NotFound`](crate::domain::Refusal::NotFound) where there is none.
     pub(crate) async fn get(&self, id: OrderId) -> Result<Order, StoreError> {
-        let permit = permit(&self.read_permits)?;
-        self.readers.send(Get { id, since: Instant::now(), permit }).await.map_err(|_| StoreError::Closed)?
+        self.reads.send(&self.readers, Get { id }).await
     }
 
-    /// Whether reads and writes are answered: the message goes through the same queues as they do.
-    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        let permit = permit(&self.read_permits)?;
-        self.readers.send(readers::Ping { permit }).await.map_err(|_| StoreError::Closed)??;
-        self.writer.send(writer::Ping).await.map_err(|_| StoreError::Closed)?
+    /// Whether reads and writes are answered.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn ping(&self) -> Result<(), StoreFault> {
+        self.reads.send(&self.readers, Ping).await?;
+        self.reads.send(&self.writer, Ping).await
     }
 
-    /// Resolves when a write had an unknown outcome: from then on nothing is written any more. Never resolves otherwise.
+    /// Resolves when a write had an unknown outcome, after which nothing is written any more; otherwise never.
     pub(crate) async fn failed(&self) {
         let mut failed = self.failed.clone();
         if failed.wait_for(|failed| *failed).await.is_err() {
-            // The writer is gone without having failed: the service is shutting down.
+            // The writer has ended without a failure: the service is shutting down.
             std::future::pending::<()>().await;
         }
     }
@@ -122,15 +133,11 @@ impl OrdersRepo {
         *self.failed.borrow()
     }
 
-    /// Commits the writes that wait, refuses later ones and closes the database.
-    pub(crate) async fn shutdown(&self) {
-        if self.writer.send(writer::Shutdown).await.is_err() {
-            log::debug!("the writer is closed already");
-        }
+    /// Makes durable and answers what was sent before, refuses what comes later, and closes the database.
+    ///
+    /// # Errors
+    /// The store did not end in time, or not in order.
+    pub(crate) async fn shutdown(&self) -> Result<(), StartError> {
+        lifecycle::shut_down(&self.writer, &self.arbiter).await
     }
-}
-
-/// The permit travels with the message, and not with the caller, who may stop waiting while the message is still queued.
-fn permit(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
-    Arc::clone(permits).try_acquire_owned().map_err(|_| StoreError::Busy)
 }

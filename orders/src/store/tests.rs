@@ -1,6 +1,6 @@
-//! What only the inside can bring about: a bad order that parsing would refuse, a lock that is held, a panic.
+//! Situations that only the inside can cause: a bad order that parsing would refuse, a lock that is held, a panic.
 
-use std::{os::unix::process::ExitStatusExt, path::Path, process::Command, time::Duration};
+use std::{collections::HashSet, os::unix::process::ExitStatusExt, path::Path, process::Command, time::Duration};
 
 use actix::{Handler, Message};
 use chassis::identity::UserId;
@@ -8,8 +8,11 @@ use diesel::{connection::SimpleConnection, prelude::*};
 use futures_util::future::join_all;
 use prometheus_client::encoding::text;
 
-use super::{connection::Role, *};
-use crate::domain::{Address, Item};
+use super::{
+    sqlite::connection::{self, Role},
+    *,
+};
+use crate::domain::{Address, Item, Position};
 
 const OWNER: UserId = UserId(7);
 
@@ -57,21 +60,22 @@ fn run(test: impl AsyncFnOnce(Store)) {
         let store = Store::open(folder.path());
         let repo = store.repo.clone();
         test(store).await;
-        repo.shutdown().await;
+        // A test may have ended the store already.
+        drop(repo.shutdown().await);
     });
 }
 
 #[test]
 fn an_order_that_the_database_refuses_fails_alone_in_its_batch() {
     run(async |store| {
-        // While somebody else holds the lock, the first order is a batch that waits, and the others gather.
+        // While somebody else holds the lock, one batch waits for it, and what it does not include gathers.
         let lock = store.lock();
         let first = store.repo.create(order("first"));
         let bad = NewOrder { address: Address::unchecked(&"a".repeat(501)), ..order("bad") };
         let others =
             join_all([store.repo.create(order("good")), store.repo.create(bad), store.repo.create(order("fine"))]);
         let release = async {
-            while store.metric("orders_writes_waiting ") != "4" {
+            while store.metric("orders_store_writes_waiting ") != "4" {
                 tokio::task::yield_now().await;
             }
             drop(lock);
@@ -80,9 +84,14 @@ fn an_order_that_the_database_refuses_fails_alone_in_its_batch() {
         assert_eq!(first.unwrap().item.as_str(), "first");
         assert!(others[0].is_ok() && others[2].is_ok(), "{others:?}");
         let refused = others[1].as_ref().unwrap_err();
-        assert!(matches!(refused, StoreError::Failed { operation: "insert an order", .. }), "{refused:?}");
+        assert!(
+            matches!(refused, StoreError::Fault(StoreFault::Failed { operation: "insert an order", .. })),
+            "{refused:?}"
+        );
         assert_eq!(store.items().await, ["first", "good", "fine"]);
-        assert_eq!(store.metric("orders_batch_size_count "), "2", "the three were one batch");
+        // The first batch may include any number of the four, the second includes the rest: the bad one had company.
+        let batches = store.metric("orders_store_batch_size_count ");
+        assert!(batches == "1" || batches == "2", "{batches} batches");
     });
 }
 
@@ -90,21 +99,21 @@ fn an_order_that_the_database_refuses_fails_alone_in_its_batch() {
 fn a_full_queue_refuses_at_once_and_loses_nothing() {
     run(async |store| {
         let lock = store.lock();
-        let names: Vec<String> = (0..WRITES_WAITING_MAX).map(|n| n.to_string()).collect();
+        let names: Vec<String> = (0..WRITES_MAX).map(|n| n.to_string()).collect();
         let waiting = join_all(names.iter().map(|name| store.repo.create(order(name))));
         let meanwhile = async {
-            while store.repo.write_permits.available_permits() > 0 {
+            while store.repo.writes.free() > 0 {
                 tokio::task::yield_now().await;
             }
             let refused = store.repo.create(order("one too many")).await;
-            assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
+            assert!(matches!(refused, Err(StoreError::Fault(StoreFault::Busy(_)))), "{refused:?}");
             assert_eq!(store.items().await, Vec::<String>::new(), "reading goes on");
             drop(lock);
         };
         let (made, ()) = tokio::join!(waiting, meanwhile);
         assert!(made.iter().all(Result::is_ok));
         assert_eq!(store.items().await, names, "in the order in which they came");
-        assert_eq!(store.repo.write_permits.available_permits(), WRITES_WAITING_MAX);
+        assert_eq!(store.repo.writes.free(), WRITES_MAX);
     });
 }
 
@@ -113,7 +122,7 @@ fn a_write_that_another_process_keeps_out_for_too_long_is_refused_and_leaves_not
     run(async |store| {
         let lock = store.lock();
         let refused = store.repo.create(order("locked out")).await;
-        assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
+        assert!(matches!(refused, Err(StoreError::Fault(StoreFault::Busy(_)))), "{refused:?}");
         drop(lock);
         store.repo.create(order("later")).await.unwrap();
         assert_eq!(store.items().await, ["later"]);
@@ -126,10 +135,10 @@ fn a_shutdown_commits_what_waits_and_refuses_what_comes_later() {
         let lock = store.lock();
         let waiting = join_all((0..300).map(|n| store.repo.create(order(&n.to_string()))).collect::<Vec<_>>());
         let closing = async {
-            while store.repo.write_permits.available_permits() > WRITES_WAITING_MAX - 300 {
+            while store.repo.writes.free() > WRITES_MAX - 300 {
                 tokio::task::yield_now().await;
             }
-            let shutdown = store.repo.shutdown();
+            let shutdown = async { store.repo.shutdown().await.unwrap() };
             let late = async {
                 tokio::task::yield_now().await;
                 store.repo.create(order("late")).await
@@ -139,7 +148,7 @@ fn a_shutdown_commits_what_waits_and_refuses_what_comes_later() {
         };
         let (made, late) = tokio::join!(waiting, closing);
         assert!(made.iter().all(Result::is_ok));
-        assert!(matches!(late, Err(StoreError::Closed)), "{late:?}");
+        assert!(matches!(late, Err(StoreError::Fault(StoreFault::Stopping))), "{late:?}");
         assert_eq!(store.items().await.len(), 300);
         assert!(store.repo.ping().await.is_err(), "a closed store is not ready");
     });
@@ -150,9 +159,9 @@ fn orders_that_arrive_together_are_committed_together() {
     run(async |store| {
         let made = join_all((0..500).map(|n| store.repo.create(order(&n.to_string())))).await;
         assert!(made.iter().all(Result::is_ok));
-        let batches: usize = store.metric("orders_batch_size_count ").parse().unwrap();
+        let batches: usize = store.metric("orders_store_batch_size_count ").parse().unwrap();
         assert!(batches < 100, "{batches} batches for 500 orders");
-        assert_eq!(store.metric("orders_writes_waiting "), "0");
+        assert_eq!(store.metric("orders_store_writes_waiting "), "0");
     });
 }
 
@@ -163,21 +172,21 @@ fn pages_tell_orders_of_one_moment_apart_by_their_ids() {
         let names: Vec<String> = (0..8).map(|n| n.to_string()).collect();
         let waiting = join_all(names.iter().map(|name| store.repo.create(order(name))));
         let release = async {
-            while store.metric("orders_writes_waiting ") != "8" {
+            while store.metric("orders_store_writes_waiting ") != "8" {
                 tokio::task::yield_now().await;
             }
             drop(lock);
         };
         let (made, ()) = tokio::join!(waiting, release);
-        let moments: Vec<_> = made.iter().map(|order| order.as_ref().unwrap().created_at).collect();
-        assert!(moments[1..].iter().all(|moment| *moment == moments[1]), "one batch, one moment: {moments:?}");
+        let moments: HashSet<_> = made.iter().map(|order| order.as_ref().unwrap().created_at).collect();
+        assert!(moments.len() <= 2, "eight orders in two batches, each of one moment: {moments:?}");
 
         let mut page = Page { after: None, limit: 3 };
         let mut seen = Vec::new();
         loop {
             let listed = store.repo.list(OWNER, page).await.unwrap();
             seen.extend(listed.orders.iter().map(|order| order.item.as_str().to_owned()));
-            page.after = listed.orders.last().map(Order::position);
+            page.after = listed.orders.last().map(Position::of);
             if !listed.has_more {
                 break;
             }
@@ -216,7 +225,7 @@ fn a_panic_in_any_part_of_the_store_ends_the_process() {
     if let Ok(part) = std::env::var(PANICKING_PART) {
         return panic_in(&part);
     }
-    for part in ["writer", "reader", "thread"] {
+    for part in ["writer", "reader"] {
         let this_test = "store::tests::a_panic_in_any_part_of_the_store_ends_the_process";
         let mut again = Command::new(std::env::current_exe().unwrap());
         let child = again.args(["--exact", this_test, "--nocapture"]).env(PANICKING_PART, part).output().unwrap();
@@ -231,14 +240,7 @@ fn panic_in(part: &str) {
     run(async |store| {
         match part {
             "writer" => drop(store.repo.writer.send(Panic).await),
-            "reader" => drop(store.repo.readers.send(Panic).await),
-            _ => {
-                let thread = std::thread::spawn(|| {
-                    let _fail_stop = fail_stop::AbortOnPanic("thread");
-                    panic!("as asked");
-                });
-                drop(thread.join());
-            }
+            _ => drop(store.repo.readers.send(Panic).await),
         }
         // The process ends before the deadline, or else the test sees another exit than it wants.
         tokio::time::sleep(Duration::from_secs(20)).await;

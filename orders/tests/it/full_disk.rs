@@ -62,7 +62,7 @@ fn a_full_disk_refuses_orders_and_works_again_when_there_is_space() {
     }
     assert_eq!(get("/health/ready").send(addr).status, 200);
     let metrics = get("/metrics").send(addr).text();
-    assert!(metrics.lines().any(|line| line == "orders_failed_commits_total 3"), "{metrics}");
+    assert!(metrics.lines().any(|line| line == "orders_store_failed_commits_total 3"), "{metrics}");
     disk.clear("full");
     let after = ANN.orders(addr, "after");
     program.kill();

@@ -9,7 +9,7 @@ fn health_and_metrics_need_no_caller() {
     let service = in_memory();
     assert_eq!(get("/health/live").send(service.addr()).status, 200);
     let ready = get("/health/ready").send(service.addr());
-    assert_eq!((ready.status, &ready.json()["checks"]["database"]), (200, &serde_json::json!("ok")));
+    assert_eq!((ready.status, &ready.json()["checks"]["store"]), (200, &serde_json::json!("ok")));
 }
 
 #[test]
@@ -19,13 +19,13 @@ fn metrics_tell_of_batches_commits_and_reads() {
     ANN.lists_all(service.addr(), 100);
     let metrics = get("/metrics").send(service.addr()).text();
     for line in [
-        "orders_batch_size_count 1",
-        "orders_commit_duration_seconds_count 1",
-        "orders_failed_commits_total 0",
-        "orders_writes_waiting 0",
-        "orders_writes_waiting_max 1024",
-        "orders_read_wait_seconds_count 1",
-        "orders_read_duration_seconds_count 1",
+        "orders_store_batch_size_count 1",
+        "orders_store_commit_duration_seconds_count 1",
+        "orders_store_failed_commits_total 0",
+        "orders_store_writes_waiting 0",
+        "orders_store_writes_waiting_max 1024",
+        "orders_store_read_wait_seconds_count 1",
+        "orders_store_read_duration_seconds_count 1",
         "http_requests_total{method=\"POST\",route=\"/api/orders\",status=\"201\"} 1",
     ] {
         assert!(metrics.lines().any(|found| found == line), "`{line}` is not in\n{metrics}");

@@ -1,4 +1,4 @@
-//! What goes over the wire: bodies read field by field into domain types, and users as clients see them.
+//! The bodies of requests and answers: read field by field into domain types, and users as clients see them.
 
 use std::convert::Infallible;
 
@@ -31,7 +31,7 @@ pub(super) struct UserOut<'a> {
     full_name: Option<&'a str>,
     #[schema(value_type = UserTypeOut)]
     user_type: &'static str,
-    /// The admin who made this user.
+    /// The admin who created this user.
     #[schema(required, value_type = Option<i64>, example = 1)]
     created_by: Option<UserId>,
     #[schema(required, value_type = Option<String>, format = DateTime)]
@@ -55,7 +55,7 @@ impl<'a> UserOut<'a> {
     }
 }
 
-/// A name and a password, as somebody claims them. The name may be any text: one that no user can have is unknown.
+/// A name and a password to sign in with. The name may be any text: one that no user can have counts as unknown.
 pub(super) struct Login {
     pub(super) username: Option<UserName>,
     pub(super) password: Plaintext,
@@ -70,23 +70,23 @@ impl Login {
     }
 }
 
-/// A user to be made, but for the hash of its password.
+/// A user to be created, without the hash of its password.
 pub(super) struct Unhashed {
-    username: UserName,
-    email: Option<Email>,
+    pub(super) username: UserName,
+    pub(super) email: Option<Email>,
     full_name: Option<FullName>,
     user_type: UserType,
 }
 
 impl Unhashed {
     /// The user with the hash of its password.
-    pub(super) fn with(self, hashed_password: PasswordHash, created_by: UserId) -> NewUser {
+    pub(super) fn with_hash(self, hashed_password: PasswordHash, created_by: UserId) -> NewUser {
         let Self { username, email, full_name, user_type } = self;
         NewUser { username, email, full_name, user_type, hashed_password, created_by: Some(created_by) }
     }
 }
 
-/// Reads a user to be made, and the password that it is to have.
+/// Reads a user to be created, and its password.
 pub(super) fn read_create(
     JsonBody(mut fields): JsonBody,
     policy: PasswordPolicy,
@@ -100,7 +100,7 @@ pub(super) fn read_create(
     fields.finish(user.zip(password)).map_err(Problem::validation)
 }
 
-/// Reads a PUT: what is given changes, what is absent or null stays, as in the Python system.
+/// Reads the body of a PUT: given fields change, absent and null fields stay, as in the Python system.
 pub(super) fn read_put(JsonBody(mut fields): JsonBody) -> Result<UserEdit, Problem> {
     let edit = UserEdit {
         username: fields.optional("username", UserName::parse),
@@ -112,7 +112,7 @@ pub(super) fn read_put(JsonBody(mut fields): JsonBody) -> Result<UserEdit, Probl
     fields.finish(Some(edit)).map_err(Problem::validation)
 }
 
-/// Reads a JSON merge patch (RFC 7396): null clears what may be absent.
+/// Reads a JSON merge patch (RFC 7396): null clears an optional field.
 pub(super) fn read_patch(JsonBody(mut fields): JsonBody) -> Result<UserEdit, Problem> {
     let username = fields.change("username", UserName::parse);
     let user_type = fields.change("user_type", str::parse);
@@ -137,14 +137,14 @@ fn unless_cleared<T>(fields: &mut Fields, name: &str, change: Change<T>) -> Opti
     change.set()
 }
 
-/// A password is changed by a call of its own, so that nobody does it by the way.
+/// A password has an endpoint of its own, so that nobody changes it by accident.
 fn refuse_password(fields: &mut Fields) {
     if fields.has("password") {
         fields.wrong("password", "cannot be changed here; call POST /api/users/{user_id}/password");
     }
 }
 
-/// What a user may do.
+/// The rights of a user.
 #[derive(ToSchema)]
 #[schema(as = UserType, rename_all = "snake_case")]
 #[expect(dead_code, reason = "describes a value in the OpenAPI document")]
@@ -178,15 +178,15 @@ pub(super) struct TokenOut {
     expires_in: u64,
 }
 
-/// A user to be made.
+/// A user to be created.
 #[derive(ToSchema)]
 #[schema(as = NewUser)]
 #[expect(dead_code, reason = "describes a body in the OpenAPI document")]
 pub(super) struct CreateIn {
-    /// Unique, whatever its case.
+    /// Unique, ignoring case.
     #[schema(min_length = 1, max_length = 64, example = "ann")]
     username: String,
-    /// At most 71 bytes; not a common one, and without the username.
+    /// At most 71 bytes; not a common password, and not containing the username.
     #[schema(format = Password, example = "a long sentence is easy")]
     password: String,
     #[schema(max_length = 254, example = "ann@example.com")]
@@ -197,7 +197,7 @@ pub(super) struct CreateIn {
     user_type: String,
 }
 
-/// What is to change of a user.
+/// The fields of a user that are to change.
 #[derive(ToSchema)]
 #[schema(as = UserEdit)]
 #[expect(dead_code, reason = "describes a body in the OpenAPI document")]

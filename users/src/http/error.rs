@@ -1,28 +1,18 @@
-//! Turns every error of the layers below into a problem. Exhaustive on purpose: a new error asks here for its answer.
+//! Turns every error of the layers below into a problem. Exhaustive on purpose: a new error must have its answer here.
 
 use chassis::problem::{Code, Problem};
 
 use crate::{domain::Refusal, passwords::PasswordsError, store::StoreError};
 
-/// What a client waits before it tries again, in seconds: a full queue takes about so long.
-const RETRY_SECONDS: u32 = 1;
-/// A full queue of passwords takes about eight seconds; half of it is free after four.
-const RETRY_PASSWORD_SECONDS: u32 = 4;
+/// Seconds after which a client should try again. A full queue of passwords takes about eight seconds to drain; half of
+/// it is free after four.
+const RETRY_AFTER_SECONDS: u32 = 4;
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::Refused(refusal) => of_refusal(*refusal),
-            StoreError::Busy => Self::overloaded(RETRY_SECONDS),
-            StoreError::Stopping => Self::overloaded(RETRY_SECONDS).because(error),
-            StoreError::StorageFull(_) => {
-                Self::new(Code::StorageFull, "there is no room to keep the change; nothing was changed").because(error)
-            }
-            StoreError::OutcomeUnknown(_) => {
-                Self::new(Code::OutcomeUnknown, "the change may or may not have been made; read before you try again")
-                    .because(error)
-            }
-            StoreError::WriteFailed(_) | StoreError::IdsExhausted => Self::internal(error),
+        match error {
+            StoreError::Refused(refusal) => of_refusal(refusal),
+            StoreError::Fault(fault) => fault.into(),
         }
     }
 }
@@ -45,7 +35,7 @@ fn of_refusal(refusal: Refusal) -> Problem {
 impl From<PasswordsError> for Problem {
     fn from(error: PasswordsError) -> Self {
         match error {
-            PasswordsError::Overloaded => Self::overloaded(RETRY_PASSWORD_SECONDS),
+            PasswordsError::Overloaded => Self::overloaded(RETRY_AFTER_SECONDS),
             PasswordsError::Failed(_) => Self::internal(error),
         }
     }

@@ -1,20 +1,21 @@
-//! The endpoints. Each makes three moves: take what the request says, call, answer.
+//! The handlers. Each makes three moves: extract, call, answer. What they answer is described here too, for
+//! `/openapi.json`.
 
-use std::{num::ParseIntError, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web::Data};
 use chassis::{
     conditional::{ETag, IfMatch, is_not_modified},
     extract::{JsonBody, PathId},
     identity::{Admin, UserId},
-    page::{CursorKey, LIMIT_MAX, PageQuery},
+    page::CursorKey,
     problem::{Code, Problem},
 };
 
 use super::{
     contract::{self, CreateIn, EditIn, Login, LoginIn, TokenOut, UserOut},
-    openapi::{
-        AdminProblems, BodyProblems, ConditionProblems, IdIn, IfMatchIn, IfNoneMatchIn, LoginProblems,
+    parameters::{
+        AdminProblems, BodyProblems, ConditionProblems, IdIn, IfMatchIn, IfNoneMatchIn, ListQuery, LoginProblems,
         MalformedProblems, PageIn, PageProblems, TakenProblems, UnknownProblems, WriteProblems,
     },
 };
@@ -25,12 +26,11 @@ use crate::{
 };
 
 const USERS_PATH: &str = "/api/users";
-/// Cursors are for this list alone; its filters will be part of the scope.
-const CURSOR_SCOPE: &str = "all";
 
 /// Sign in.
 ///
-/// One answer for an unknown username and a wrong password. (This service answers the user; the gateway makes the token.)
+/// An unknown username and a wrong password get the same answer. (This service answers with the user; the gateway makes
+/// the token.)
 #[utoipa::path(
     post, path = "/api/login", tag = "users", operation_id = "login",
     request_body = LoginIn, security(()),
@@ -50,30 +50,33 @@ pub(super) async fn login(
     let is_right = passwords.verify(password.clone(), hash).await?;
     let user = user.filter(|_| is_right).ok_or_else(wrong_credentials)?;
     rehash(&store, &passwords, &user, &password).await;
-    let current = still_the_same(&store, &user).await?;
+    let current = reread(&store, &user).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(UserOut::of(&current)))
 }
 
-/// One answer for an unknown name and a wrong password.
+/// The same answer for an unknown name and a wrong password.
 fn wrong_credentials() -> Problem {
     Problem::new(Code::InvalidCredentials, "the username or the password is wrong")
 }
 
-/// The user as it is now, after the time that hashing took: it may be gone, or have other rights or another password.
-async fn still_the_same(store: &UsersStore, user: &User) -> Result<Arc<User>, Problem> {
+/// Reads the user again after the time that hashing took: it may have been deleted, or have other rights or another
+/// password by now.
+async fn reread(store: &UsersStore, user: &User) -> Result<Arc<User>, Problem> {
     match store.get(user.id).await {
-        Ok(now) if now.version == user.version || now.hashed_password == user.hashed_password => Ok(now),
+        Ok(current) if current.version == user.version || current.hashed_password == user.hashed_password => {
+            Ok(current)
+        }
         Ok(_) | Err(StoreError::Refused(_)) => Err(wrong_credentials()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Keeps the password under the cost of today. A login does not fail because of it.
+/// Replaces the hash of the password by one of the configured cost. A login does not fail because of it.
 async fn rehash(store: &UsersStore, passwords: &Passwords, user: &User, password: &Plaintext) {
     let verified = &user.hashed_password;
     let Some(rehashed) = passwords.rehash(password, verified).await else { return };
     if let Err(error) = store.rehash(user.id, verified.clone(), rehashed).await {
-        log::warn!(user_id = user.id.0; "a password keeps its old hash: {error}");
+        log::warn!(user_id = user.id.0; "the hash of a password keeps its old cost: {error}");
     }
 }
 
@@ -93,34 +96,29 @@ pub(super) async fn list(
     store: Data<UsersStore>,
     cursors: Data<CursorKey>,
 ) -> Result<HttpResponse, Problem> {
-    let query = request.query_string();
-    let page = PageQuery::parse(query, LIMIT_MAX)?;
-    let after = page.cursor.as_deref().map(|cursor| position(&cursors, cursor)).transpose()?;
+    let query = ListQuery::parse(request.query_string(), &cursors)?;
     // One more than asked for tells whether there is a next page.
-    let mut users = store.list(after, page.limit + 1).await?;
-    let has_more = users.len() > page.limit;
-    users.truncate(page.limit);
-    let mut answer = HttpResponse::Ok();
-    if has_more && let Some(last) = users.last() {
-        let cursor = cursors.seal(CURSOR_SCOPE, &last.id.to_string());
-        if let Some(link) = page.link_next(USERS_PATH, query, &cursor) {
-            answer.insert_header((header::LINK, link));
-        }
+    let mut users = store.list(query.after, query.limit + 1).await?;
+    let has_more = users.len() > query.limit;
+    users.truncate(query.limit);
+    let mut response = HttpResponse::Ok();
+    if has_more
+        && let Some(last) = users.last()
+        && let Some(link) = query.next_link(USERS_PATH, request.query_string(), last.id, &cursors)
+    {
+        response.insert_header((header::LINK, link));
     }
-    Ok(answer.json(users.iter().map(|user| UserOut::of(user)).collect::<Vec<_>>()))
+    Ok(response.json(users.iter().map(|user| UserOut::of(user)).collect::<Vec<_>>()))
 }
 
-/// The page goes on after the last id of the one before, so that it matters to nobody what is added or deleted meanwhile.
-fn position(cursors: &CursorKey, cursor: &str) -> Result<UserId, Problem> {
-    // A cursor of ours holds an id; were it not so, the fault would be ours.
-    cursors.open(CURSOR_SCOPE, cursor)?.parse().map_err(|error: ParseIntError| Problem::internal(error))
-}
-
-/// Make a user.
+/// Create a user.
+///
+/// A name or address that is taken is refused before the password is hashed, which takes about a quarter of a second of
+/// a core; the store decides again at the end.
 #[utoipa::path(
     post, path = "/api/users", tag = "users", operation_id = "create_user", request_body = CreateIn,
     responses(
-        (status = 201, description = "Made", body = UserOut, headers(
+        (status = 201, description = "Created", body = UserOut, headers(
             ("Location" = String, description = "Where the user is"), ("ETag" = String, description = "Its version"))),
         TakenProblems, BodyProblems, AdminProblems, WriteProblems,
     ),
@@ -134,15 +132,16 @@ pub(super) async fn create(
     policy: Data<PasswordPolicy>,
 ) -> Result<HttpResponse, Problem> {
     let (new, password) = contract::read_create(body, **policy)?;
+    store.check_available(new.username.clone(), new.email.clone()).await?;
     let hash = passwords.hash(password).await?;
-    let user = store.create(new.with(hash, caller.user_id)).await?;
+    let user = store.create(new.with_hash(hash, caller.user_id)).await?;
     let location = format!("{USERS_PATH}/{}", user.id);
     Ok(answer(HttpResponse::Created().insert_header((header::LOCATION, location)), &user))
 }
 
 /// Read a user.
 #[utoipa::path(
-    get, path = "/api/users/{user_id}", tag = "users", operation_id = "get_user", params(IdIn, IfNoneMatchIn),
+    get, path = "/api/users/{user_id}", tag = "users", operation_id = "read_user", params(IdIn, IfNoneMatchIn),
     responses(
         (status = 200, description = "The user", body = UserOut, headers(("ETag" = String, description = "Its version"))),
         (status = 304, description = "Not changed since the version in `If-None-Match`"),
@@ -150,7 +149,7 @@ pub(super) async fn create(
     ),
     security(("bearer" = [])),
 )]
-pub(super) async fn get(
+pub(super) async fn read(
     _admin: Admin,
     id: PathId,
     request: HttpRequest,
@@ -163,7 +162,7 @@ pub(super) async fn get(
     Ok(answer(&mut HttpResponse::Ok(), &user))
 }
 
-/// Change the given fields of a user; absent and null ones stay.
+/// Change the given fields of a user; absent and null fields stay as they are.
 #[utoipa::path(
     put, path = "/api/users/{user_id}", tag = "users", operation_id = "put_user", params(IdIn, IfMatchIn),
     request_body = EditIn,

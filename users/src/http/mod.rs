@@ -1,37 +1,42 @@
-//! What clients see, through the gateway:
+//! The endpoints of the users service. Behind the gateway they exist as `/api/…` and as `/api/v1/…`.
 //!
-//! | call | who | answer |
+//! | endpoint | who | answer |
 //! |---|---|---|
-//! | `POST /api/login` | anyone | 200 the user, from which the gateway makes the token |
-//! | `GET /api/users?limit&cursor` | admin | 200 a page, `Link` to the next |
-//! | `POST /api/users` | admin | 201, `Location`, `ETag` |
-//! | `GET /api/users/{id}` | admin | 200, `ETag`; 304 |
-//! | `PUT`, `PATCH /api/users/{id}` | admin | 200, `ETag`; honours `If-Match` |
+//! | `POST /api/login` | anyone | 200 with the user, from which the gateway makes the token |
+//! | `GET /api/users?limit&cursor` | admin | 200, `Link` to the next page |
+//! | `POST /api/users` | admin | 201 with `Location` and `ETag` |
+//! | `GET /api/users/{id}` | admin | 200 with `ETag`; 304 |
+//! | `PUT`, `PATCH /api/users/{id}` | admin | 200 with `ETag`; honours `If-Match` |
 //! | `DELETE /api/users/{id}` | admin | 204; honours `If-Match` |
-//! | `GET /openapi.json` | anyone | 200 the description of these calls |
+//! | `GET /openapi.json` | anyone | 200 with the description of this API |
+//!
+//! `HEAD` is answered like `GET`, `OPTIONS` with 204 and `Allow`. Every error is a problem (RFC 9457).
+//!
+//! In the order to read: [`contract`] (bodies), [`parameters`] (queries and headers), [`handlers`], [`error`].
 
 mod contract;
 mod error;
 mod handlers;
 mod openapi;
+mod parameters;
 
 use actix_web::web;
 use chassis::{envelope::other_methods, page::CursorKey};
 
 use crate::{domain::PasswordPolicy, passwords::Passwords, store::UsersStore};
 
-/// What the handlers use.
+/// The endpoints, with what their handlers use.
 #[derive(Clone)]
-pub(crate) struct App {
+pub(crate) struct Endpoints {
     pub(crate) store: web::Data<UsersStore>,
     pub(crate) passwords: web::Data<Passwords>,
     pub(crate) policy: web::Data<PasswordPolicy>,
     pub(crate) cursors: web::Data<CursorKey>,
 }
 
-impl App {
-    /// Adds the endpoints.
-    pub(crate) fn endpoints(&self, config: &mut web::ServiceConfig) {
+impl Endpoints {
+    /// Registers the endpoints; called once by each worker.
+    pub(crate) fn configure(&self, config: &mut web::ServiceConfig) {
         config
             .app_data(self.store.clone())
             .app_data(self.passwords.clone())
@@ -51,8 +56,8 @@ impl App {
             )
             .service(
                 web::resource("/api/users/{id}")
-                    .route(web::get().to(handlers::get))
-                    .route(web::head().to(handlers::get))
+                    .route(web::get().to(handlers::read))
+                    .route(web::head().to(handlers::read))
                     .route(web::put().to(handlers::put))
                     .route(web::patch().to(handlers::patch))
                     .route(web::delete().to(handlers::delete))

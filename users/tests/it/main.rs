@@ -8,6 +8,7 @@ mod process;
 mod crash;
 mod direct;
 mod faults;
+mod hashing;
 mod listing;
 mod login;
 mod openapi;

@@ -114,11 +114,11 @@ fn health_and_metrics_need_no_caller() {
     assert_eq!((ready.status, ready.json()), (200, json!({"status": "ready", "checks": {"store": "ok"}})));
     users.create("ann");
     users.login("nobody", "x");
-    assert_eq!(users.metric("users_store_batch_changes_count"), 1.0);
-    assert!(users.metric("users_store_fsync_seconds_count") >= 4.0);
+    assert_eq!(users.metric("users_store_batch_size_count"), 1.0);
+    assert!(users.metric("users_store_fsync_duration_seconds_count") >= 4.0);
     assert!(users.metric("users_bcrypt_seconds_count") >= 2.0);
-    assert_eq!(users.metric("users_store_waiting_changes"), 0.0);
-    assert_eq!(users.metric("users_store_waiting_changes_max"), 1024.0);
+    assert_eq!(users.metric("users_store_writes_waiting"), 0.0);
+    assert_eq!(users.metric("users_store_writes_waiting_max"), 1024.0);
     assert_eq!(users.metric("users_bcrypt_wait_seconds_count"), users.metric("users_bcrypt_seconds_count"));
     assert!(users.metric("users_bcrypt_waiting_max") >= 33.0);
     assert!(users.metric("process_start_time_seconds") > 1_700_000_000.0);

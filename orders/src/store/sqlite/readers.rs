@@ -1,9 +1,12 @@
-//! The actors that read: a pool of threads, a connection each. They cannot write (`query_only`).
+//! The actors that read: a pool of threads with a connection each, which cannot write (`query_only`).
 
 use std::{num::NonZeroUsize, thread, time::Instant};
 
 use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
-use chassis::identity::UserId;
+use chassis::{
+    identity::UserId,
+    store::{AbortOnPanic, Admitted, Ping, StoreFault},
+};
 use diesel::{
     dsl::{AsSelect, IntoBoxed, Select},
     prelude::*,
@@ -11,33 +14,33 @@ use diesel::{
     sqlite::Sqlite,
 };
 use r2d2::PooledConnection;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    StoreError,
     connection::ReaderPool,
-    fail_stop::AbortOnPanic,
-    metrics::StoreMetrics,
+    fault,
     schema::{OrderRow, orders},
 };
-use crate::domain::{Listed, Order, OrderId, Page};
+use crate::{
+    domain::{Listed, Order, OrderId, Page, Refusal},
+    store::{error::StoreError, metrics::StoreMetrics},
+};
 
 /// Starts one actor for each connection of the pool.
-pub(super) fn start(pool: &ReaderPool, count: NonZeroUsize, metrics: &StoreMetrics) -> Addr<Reader> {
+pub(in crate::store) fn start(pool: &ReaderPool, count: NonZeroUsize, metrics: &StoreMetrics) -> Addr<Reader> {
     let (pool, metrics) = (pool.clone(), metrics.clone());
     let thread = || thread::Builder::new().name("orders-reader".to_owned());
     SyncArbiter::start_with_thread_builder(count.get(), thread, move || Reader {
         pool: pool.clone(),
         metrics: metrics.clone(),
-        _fail_stop: AbortOnPanic("reader"),
+        _abort_on_panic: AbortOnPanic("orders reader"),
     })
 }
 
 /// Reads orders.
-pub(super) struct Reader {
+pub(in crate::store) struct Reader {
     pool: ReaderPool,
     metrics: StoreMetrics,
-    _fail_stop: AbortOnPanic,
+    _abort_on_panic: AbortOnPanic,
 }
 
 impl Actor for Reader {
@@ -45,91 +48,70 @@ impl Actor for Reader {
 }
 
 impl Reader {
-    /// There are as many connections as actors, so that nobody waits here.
-    fn connection(&self) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>, StoreError> {
-        self.pool.get().map_err(|error| StoreError::failed("take a connection", error))
+    /// A connection. There are as many as actors, so that nobody waits here.
+    fn connection(&self) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>, StoreFault> {
+        self.pool.get().map_err(|error| StoreFault::failed("get a connection", error))
     }
 
-    /// Reads, and measures how long the message has waited `since` it was sent and how long the reading takes.
-    fn measured<T>(
+    /// Reads, and records how long the message has waited since `queued_at` and how long the read takes.
+    fn read<T>(
         &self,
-        since: Instant,
+        queued_at: Instant,
         read: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let start = Instant::now();
-        self.metrics.read_wait_seconds.observe((start - since).as_secs_f64());
+        self.metrics.read_wait_seconds.observe((start - queued_at).as_secs_f64());
         let found = read(&mut *self.connection()?);
         self.metrics.read_seconds.observe(start.elapsed().as_secs_f64());
         found
     }
 }
 
-/// Asks for a page of a user's orders.
-pub(super) struct List {
-    pub(super) owner: UserId,
-    pub(super) page: Page,
-    pub(super) since: Instant,
-    pub(super) permit: OwnedSemaphorePermit,
+/// Reads a page of a user's orders.
+#[derive(Message)]
+#[rtype(result = "Result<Listed, StoreError>")]
+pub(in crate::store) struct List {
+    pub(in crate::store) owner: UserId,
+    pub(in crate::store) page: Page,
 }
 
-impl Message for List {
-    type Result = Result<Listed, StoreError>;
-}
-
-impl Handler<List> for Reader {
+impl Handler<Admitted<List>> for Reader {
     type Result = Result<Listed, StoreError>;
 
-    fn handle(&mut self, message: List, _: &mut Self::Context) -> Self::Result {
-        let listed = self.measured(message.since, |connection| list(connection, message.owner, message.page));
-        drop(message.permit);
-        listed
+    fn handle(&mut self, admitted: Admitted<List>, _: &mut Self::Context) -> Self::Result {
+        let List { owner, page } = admitted.message;
+        self.read(admitted.queued_at, |connection| list(connection, owner, page))
     }
 }
 
-/// Asks for one order.
-pub(super) struct Get {
-    pub(super) id: OrderId,
-    pub(super) since: Instant,
-    pub(super) permit: OwnedSemaphorePermit,
+/// Reads one order.
+#[derive(Message)]
+#[rtype(result = "Result<Order, StoreError>")]
+pub(in crate::store) struct Get {
+    pub(in crate::store) id: OrderId,
 }
 
-impl Message for Get {
-    type Result = Result<Order, StoreError>;
-}
-
-impl Handler<Get> for Reader {
+impl Handler<Admitted<Get>> for Reader {
     type Result = Result<Order, StoreError>;
 
-    fn handle(&mut self, message: Get, _: &mut Self::Context) -> Self::Result {
-        let order = self.measured(message.since, |connection| get(connection, message.id));
-        drop(message.permit);
-        order
+    fn handle(&mut self, admitted: Admitted<Get>, _: &mut Self::Context) -> Self::Result {
+        self.read(admitted.queued_at, |connection| get(connection, admitted.message.id))
     }
 }
 
-/// Asks whether reading works.
-pub(super) struct Ping {
-    pub(super) permit: OwnedSemaphorePermit,
-}
+impl Handler<Admitted<Ping>> for Reader {
+    type Result = Result<(), StoreFault>;
 
-impl Message for Ping {
-    type Result = Result<(), StoreError>;
-}
-
-impl Handler<Ping> for Reader {
-    type Result = Result<(), StoreError>;
-
-    fn handle(&mut self, message: Ping, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Admitted<Ping>, _: &mut Self::Context) -> Self::Result {
         let found = orders::table.select(orders::id).first::<i64>(&mut *self.connection()?).optional();
-        drop(message.permit);
-        found.map(|_| ()).map_err(|error| StoreError::of_statement("read the database", error))
+        found.map(drop).map_err(|error| fault::of_statement("read the database", error))
     }
 }
 
 fn list(connection: &mut SqliteConnection, owner: UserId, page: Page) -> Result<Listed, StoreError> {
     // One more than asked for tells whether there is a next page.
     let rows: Vec<OrderRow> =
-        listing(owner, page).load(connection).map_err(|error| StoreError::of_statement("list orders", error))?;
+        listing(owner, page).load(connection).map_err(|error| fault::of_statement("list orders", error))?;
     let has_more = rows.len() > page.limit;
     let orders = rows.into_iter().take(page.limit).map(OrderRow::parse).collect::<Result<_, _>>()?;
     Ok(Listed { orders, has_more })
@@ -137,10 +119,10 @@ fn list(connection: &mut SqliteConnection, owner: UserId, page: Page) -> Result<
 
 type Listing = IntoBoxed<'static, Select<orders::table, AsSelect<OrderRow, Sqlite>>, Sqlite>;
 
-/// A range of the index `orders_by_owner`, read in its order.
+/// The query of a page: a range of the index `orders_by_owner`, read in its order.
 ///
 /// Why not `(created_at, id) < (?, ?)`: Diesel has no row values. `created_at <= ?` bounds the range all the same, and
-/// the rest passes over at most the orders of one moment.
+/// the other condition skips at most the orders that were created at the same time.
 fn listing(owner: UserId, page: Page) -> Listing {
     let newest_first = (orders::created_at.desc(), orders::id.desc());
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);
@@ -157,12 +139,9 @@ fn listing(owner: UserId, page: Page) -> Listing {
 }
 
 fn get(connection: &mut SqliteConnection, id: OrderId) -> Result<Order, StoreError> {
-    orders::table
-        .find(id.0)
-        .select(OrderRow::as_select())
-        .first(connection)
-        .map_err(|error| StoreError::of_statement("read an order", error))
-        .and_then(OrderRow::parse)
+    let row = orders::table.find(id.0).select(OrderRow::as_select()).first(connection).optional();
+    let row = row.map_err(|error| fault::of_statement("read an order", error))?;
+    Ok(row.ok_or(Refusal::NotFound)?.parse()?)
 }
 
 #[cfg(test)]
@@ -173,7 +152,10 @@ mod tests {
     use super::*;
     use crate::{
         domain::Position,
-        store::{DatabaseLocation, migrations, target::Target},
+        store::{
+            DatabaseLocation,
+            sqlite::{migrations, target::Target},
+        },
     };
 
     #[derive(QueryableByName)]

@@ -1,4 +1,4 @@
-//! The form of `users.json`, which the Python system wrote too, and of `users.meta.json`. Knows no file.
+//! The format of `users.json`, the same as in the Python system, and of `users.meta.json`. Opens no file.
 
 use std::{
     fmt::Display,
@@ -17,10 +17,10 @@ use serde_json::{Map, Value};
 use super::table::Users;
 use crate::domain::{Email, FullName, ID_MAX, Unknown, User, UserName};
 
-/// The only form of `users.meta.json` so far.
+/// The only format of `users.meta.json` so far.
 const META_FORMAT: u32 = 1;
 
-/// What is known about the store as a whole.
+/// The content of `users.meta.json`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Meta {
     format: u32,
@@ -42,12 +42,21 @@ impl Meta {
     }
 }
 
-/// The users that could be read, and what is wrong with the others: every wrong field of every record, or the place
-/// where the JSON breaks.
+/// The users that could be read, and what is wrong with the others: every wrong field of every record, or the place of
+/// the syntax error.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Parsed {
     pub(super) users: Vec<User>,
     pub(super) mistakes: Vec<String>,
+}
+
+/// Reads users in the format of the file, or returns every mistake in it.
+///
+/// # Errors
+/// Every mistake.
+pub(crate) fn read_users(json: &str) -> Result<Vec<User>, Vec<String>> {
+    let parsed = parse(json.as_bytes());
+    if parsed.mistakes.is_empty() { Ok(parsed.users) } else { Err(parsed.mistakes) }
 }
 
 /// Reads the array of users.
@@ -58,20 +67,20 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     parsed.unwrap_or_else(|error| Parsed { users: Vec::new(), mistakes: vec![format!("is broken: {error}")] })
 }
 
-/// Writes the array of users, one in a line.
+/// Writes the array of users, one on each line.
 pub(super) fn write(users: &Users, out: &mut dyn Write) -> io::Result<()> {
     let mut separator = "[\n";
     for user in users.values() {
         out.write_all(separator.as_bytes())?;
-        serde_json::to_writer(&mut *out, &Record::of(user))?;
+        serde_json::to_writer(&mut *out, &Record::new(user))?;
         separator = ",\n";
     }
     out.write_all(if users.is_empty() { b"[]\n" } else { b"\n]\n" })
 }
 
-/// About as many bytes as the record of this user takes in the file.
+/// Approximate size of the record of this user in the file.
 pub(super) fn size_bytes(user: &Arc<User>) -> usize {
-    // The names of the fields, the hash and the times take about 300.
+    // The names of the fields, the hash and the times take about 300 bytes.
     300 + user.username.as_str().len()
         + user.email.as_ref().map_or(0, |email| email.as_str().len())
         + user.full_name.as_ref().map_or(0, |name| name.as_str().len())
@@ -94,7 +103,7 @@ struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn of(user: &'a User) -> Self {
+    fn new(user: &'a User) -> Self {
         Self {
             id: user.id,
             username: user.username.as_str(),
@@ -111,7 +120,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Turns each element into a user as it comes, so that a large file is never in memory as JSON values.
+/// Turns each element into a user as it is read, so that a large file is never in memory as JSON values.
 struct Records;
 
 impl<'de> Visitor<'de> for Records {
@@ -133,7 +142,7 @@ impl<'de> Visitor<'de> for Records {
     }
 }
 
-/// Reads one record and notes all its mistakes.
+/// Reads one record and collects all its mistakes.
 struct Reader<'a> {
     place: String,
     mistakes: &'a mut Vec<String>,
@@ -149,7 +158,7 @@ impl Reader<'_> {
         if let Some(id) = id {
             self.place = format!("{} (id {id})", self.place);
         }
-        // Each field is read before any is asked for, so that all mistakes are found.
+        // Every field is read before the first is required, so that all mistakes are found.
         let username = self.required(&mut fields, "username", UserName::parse);
         let email = self.text(&mut fields, "email").filter(|text| !text.trim().is_empty());
         let email = email.map(|text| self.parsed("email", Email::parse(&text)));
@@ -213,9 +222,9 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::table::Table;
+    use crate::store::json::table::Table;
 
-    /// As the Python system wrote it.
+    /// A file as the Python system wrote it.
     const PYTHON: &str = r#"[
     {
         "id": 1,
@@ -249,7 +258,7 @@ mod tests {
         let Parsed { users, mistakes } = parse(PYTHON.as_bytes());
         assert!(mistakes.is_empty(), "{mistakes:?}");
         assert_eq!((users[0].version, users[0].created_at, users[1].email.as_ref()), (1, None, None));
-        let table = Table::of(users.clone(), &mut Vec::new());
+        let table = Table::from_users(users.clone(), &mut Vec::new());
         let text = written(table.users());
         assert!(text.contains("\"nickname\":\"bobby\""), "{text}");
         assert_eq!(parse(text.as_bytes()).users, users);

@@ -1,4 +1,4 @@
-//! The place of the database: a file that is made if it is missing, or a name in memory. Knows no SQL.
+//! Prepares the place of the database: a file, created if it is missing, or a name in memory. Knows no SQL.
 
 use std::{
     fmt,
@@ -12,25 +12,25 @@ use std::{
 
 use chassis::config::StartError;
 
-use super::DatabaseLocation;
+use crate::store::location::DatabaseLocation;
 
 /// The database to connect to.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
+pub(in crate::store) struct Target {
     url: String,
     is_file: bool,
 }
 
 impl Target {
-    /// Makes the folder and the file of the database if they are missing, readable by this user only.
+    /// Creates the folder and the file of the database if they are missing, accessible only to our own account.
     ///
     /// # Errors
     /// Names the folder or the file, and the setting.
-    pub(super) fn prepare(location: &DatabaseLocation) -> Result<Self, StartError> {
+    pub(in crate::store) fn prepare(location: &DatabaseLocation) -> Result<Self, StartError> {
         match location {
             DatabaseLocation::Memory => Ok(Self::memory()),
             DatabaseLocation::File(path) => {
-                make_file(path).map_err(|(what, error)| unusable(&what, &error))?;
+                create_file(path).map_err(|(what, error)| cannot_use(&what, &error))?;
                 // SQLite takes a name that begins with `file:` for a URI; one with a slash in front never does.
                 let path = if path.is_absolute() { path.clone() } else { Path::new(".").join(path) };
                 let url = path.to_str().ok_or_else(|| StartError::failed("the path of the database is not UTF-8"))?;
@@ -40,19 +40,20 @@ impl Target {
     }
 
     /// The `memdb` file system lets all connections of this process share a database that locks like a file does
-    /// (a shared cache would fail with SQLITE_LOCKED, for which there is no timeout). The name makes it a new one.
+    /// (a shared cache would fail with SQLITE_LOCKED, for which there is no timeout). The number in the name makes each
+    /// of them a database of its own.
     fn memory() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self { url: format!("file:/orders-{}-{count}?vfs=memdb", process::id()), is_file: false }
     }
 
-    /// What SQLite is given to open.
+    /// The name that SQLite opens.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Whether it outlives this process.
+    /// Whether it is a file, which outlives this process.
     pub(super) const fn is_file(&self) -> bool {
         self.is_file
     }
@@ -64,11 +65,11 @@ impl fmt::Display for Target {
     }
 }
 
-fn unusable(path: &Path, error: &dyn fmt::Display) -> StartError {
+fn cannot_use(path: &Path, error: &dyn fmt::Display) -> StartError {
     StartError::failed(format!("cannot use {}: {error}; set ORDERS_DATABASE_URL to another place", path.display()))
 }
 
-fn make_file(path: &Path) -> Result<(), (PathBuf, io::Error)> {
+fn create_file(path: &Path) -> Result<(), (PathBuf, io::Error)> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
@@ -79,7 +80,7 @@ fn make_file(path: &Path) -> Result<(), (PathBuf, io::Error)> {
     // An existing file is not opened here: closing it would drop the locks that this process may hold on it
     // (https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        // The folder too must know the file after a power loss.
+        // The folder must be durable too, or the file would be gone after a power loss.
         Ok(file) => file.sync_all().and_then(|()| File::open(folder)?.sync_all()).map_err(at(folder)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let is_file = fs::metadata(path).map_err(at(path))?.is_file();

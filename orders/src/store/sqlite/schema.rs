@@ -1,9 +1,9 @@
-//! The tables as Diesel knows them, and the way between rows and orders. A test compares them with the migrations.
+//! The tables as Diesel knows them, and the conversion between rows and orders. A test compares them with the
+//! migrations.
 
-use chassis::{identity::UserId, timestamp::Timestamp};
+use chassis::{identity::UserId, store::StoreFault, timestamp::Timestamp};
 use diesel::prelude::*;
 
-use super::StoreError;
 use crate::domain::{Address, Item, NewOrder, Order, OrderId, Status};
 
 diesel::table! {
@@ -34,13 +34,13 @@ pub(super) struct OrderRow {
 }
 
 impl OrderRow {
-    /// The order that a row holds.
+    /// The order in this row.
     ///
     /// # Errors
     /// A row that this program would not have written.
-    pub(super) fn parse(self) -> Result<Order, StoreError> {
+    pub(super) fn parse(self) -> Result<Order, StoreFault> {
         let id = self.id;
-        self.parsed().ok_or_else(|| StoreError::failed("read an order", format!("order {id} is not one of ours")))
+        self.parsed().ok_or_else(|| StoreFault::failed("read an order", format!("the row of order {id} is not valid")))
     }
 
     fn parsed(self) -> Option<Order> {
@@ -48,7 +48,7 @@ impl OrderRow {
             id: OrderId(self.id),
             address: Address::parse(&self.address).ok()?,
             item: Item::parse(&self.item).ok()?,
-            status: Status::of_name(&self.status)?,
+            status: Status::from_name(&self.status)?,
             created_by: UserId(self.created_by),
             created_at: Timestamp::of_unix_micros(self.created_at)?,
             updated_at: Timestamp::of_unix_micros(self.updated_at)?,
@@ -57,7 +57,7 @@ impl OrderRow {
     }
 }
 
-/// A row to be inserted; the database gives the id and the version.
+/// A row to be inserted; the database assigns the id and the version.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = orders)]
 pub(super) struct NewOrderRow<'a> {
@@ -70,7 +70,7 @@ pub(super) struct NewOrderRow<'a> {
 }
 
 impl<'a> NewOrderRow<'a> {
-    /// The row of an order that is made `now`.
+    /// The row of an order that is created `now`.
     pub(super) fn of(order: &'a NewOrder, now: Timestamp) -> Self {
         Self {
             address: order.address.as_str(),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, error::Error};
 
-use chassis::config::StartError;
+use chassis::{config::StartError, store::StoreFault};
 use diesel::{
     migration::{Migration, MigrationSource},
     sqlite::{Sqlite, SqliteConnection},
@@ -10,7 +10,6 @@ use diesel::{
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::{
-    StoreError,
     connection::{self, Checkpoint, Role},
     target::Target,
 };
@@ -21,41 +20,31 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/orders/s
 ///
 /// # Errors
 /// What is wrong with the database, in one line.
-pub(super) fn open(target: &Target) -> Result<SqliteConnection, StartError> {
+pub(in crate::store) fn open(target: &Target) -> Result<SqliteConnection, StartError> {
     let connection = connection::open_for_start(target).and_then(|mut connection| {
-        migrate(&mut connection).map_err(|error| StoreError::failed("bring the schema up to date", error))?;
+        migrate(&mut connection).map_err(|error| StoreFault::failed("bring the schema up to date", error))?;
         // On the same connection: a database in memory is gone with its last one.
         connection::set_up(&mut connection, target, Role::Writer)?;
         rewrite_log(&mut connection)?;
         Ok(connection)
     });
-    connection.map_err(|error| StartError::failed(explain(target, &error)))
+    connection.map_err(|fault| StartError::failed(format!("cannot use the database {target}: {}", fault.chain())))
 }
 
-/// The log may hold a commit whose fsync failed before the last process ended: it is in the page cache, perhaps not on
-/// the disk. Copying it into the database writes it anew, before anybody is shown it.
-fn rewrite_log(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+/// Copies the log into the database. The log may have a commit whose fsync failed before the last process ended: it is in
+/// the page cache, but perhaps not on the disk. Copying writes it again, before any reader sees it.
+fn rewrite_log(connection: &mut SqliteConnection) -> Result<(), StoreFault> {
     match connection::checkpoint(connection, Checkpoint::Truncate) {
-        // Reading goes on where there is no space left, and with it the deleting of something else.
-        Err(StoreError::Full | StoreError::Busy) => {
-            log::warn!("the log of the database could not be copied into it; it is tried again later");
+        // Without space the service still starts and reads.
+        Err(fault @ (StoreFault::StorageFull(_) | StoreFault::Busy(_))) => {
+            log::warn!("the log of the database could not be copied into it and will be later: {}", fault.chain());
             Ok(())
         }
         done => done,
     }
 }
 
-fn explain(target: &Target, error: &StoreError) -> String {
-    let mut chain = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        chain = format!("{chain}: {source}");
-        next = source.source();
-    }
-    format!("cannot use the database {target}: {chain}")
-}
-
-/// One exclusive transaction around all migrations: of two processes that start at once, the second waits, and finds
+/// Runs all migrations in one exclusive transaction: of two processes that start at once, the second waits and finds
 /// nothing left to do. A failed migration leaves nothing behind, not even the ones before it.
 fn migrate(connection: &mut SqliteConnection) -> Result<(), Box<dyn Error + Send + Sync>> {
     connection.exclusive_transaction(|connection| {
@@ -86,7 +75,7 @@ mod tests {
     use diesel::{prelude::*, sql_types::Text};
 
     use super::*;
-    use crate::store::{DatabaseLocation, schema::orders};
+    use crate::store::{DatabaseLocation, sqlite::schema::orders};
 
     #[derive(QueryableByName, Debug, PartialEq)]
     struct Named {

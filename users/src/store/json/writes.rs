@@ -4,23 +4,31 @@
 use std::sync::Arc;
 
 use actix::{Context, Handler, Message, ResponseFuture};
-use chassis::{conditional::IfMatch, identity::UserId};
-
-use super::{
-    StoreError,
-    actor::{Admitted, StoreActor, now},
+use chassis::{
+    conditional::IfMatch,
+    identity::UserId,
+    store::{Admitted, StoreFault},
 };
-use crate::domain::{ID_MAX, NewUser, PasswordHash, Refusal, User, UserEdit};
+
+use super::actor::{StoreActor, now};
+use crate::{
+    domain::{ID_MAX, NewUser, PasswordHash, Refusal, User, UserEdit},
+    store::error::StoreError,
+};
 
 #[derive(Message)]
 #[rtype(result = "Result<Arc<User>, StoreError>")]
-pub(super) struct Create(pub(super) NewUser);
+pub(in crate::store) struct Create(pub(in crate::store) NewUser);
 
 impl Handler<Admitted<Create>> for StoreActor {
     type Result = ResponseFuture<Result<Arc<User>, StoreError>>;
 
-    fn handle(&mut self, Admitted { verb, permit }: Admitted<Create>, context: &mut Context<Self>) -> Self::Result {
-        let checked = self.check_create(verb.0);
+    fn handle(
+        &mut self,
+        Admitted { message, permit, .. }: Admitted<Create>,
+        context: &mut Context<Self>,
+    ) -> Self::Result {
+        let checked = self.check_create(message.0);
         let Ok(user) = checked else { return answer(checked) };
         let durable = self.stage(context, permit, None, Some(Arc::clone(&user)));
         Box::pin(async { durable.await.map(|()| user) })
@@ -29,17 +37,21 @@ impl Handler<Admitted<Create>> for StoreActor {
 
 #[derive(Message)]
 #[rtype(result = "Result<Arc<User>, StoreError>")]
-pub(super) struct Update {
-    pub(super) id: UserId,
-    pub(super) if_match: IfMatch,
-    pub(super) edit: UserEdit,
+pub(in crate::store) struct Update {
+    pub(in crate::store) id: UserId,
+    pub(in crate::store) if_match: IfMatch,
+    pub(in crate::store) edit: UserEdit,
 }
 
 impl Handler<Admitted<Update>> for StoreActor {
     type Result = ResponseFuture<Result<Arc<User>, StoreError>>;
 
-    fn handle(&mut self, Admitted { verb, permit }: Admitted<Update>, context: &mut Context<Self>) -> Self::Result {
-        let (before, after) = match self.check_update(verb) {
+    fn handle(
+        &mut self,
+        Admitted { message, permit, .. }: Admitted<Update>,
+        context: &mut Context<Self>,
+    ) -> Self::Result {
+        let (before, after) = match self.check_update(message) {
             Ok(change) => change,
             Err(error) => return answer(Err(error)),
         };
@@ -50,44 +62,52 @@ impl Handler<Admitted<Update>> for StoreActor {
 
 #[derive(Message)]
 #[rtype(result = "Result<(), StoreError>")]
-pub(super) struct Delete {
-    pub(super) id: UserId,
-    pub(super) if_match: IfMatch,
+pub(in crate::store) struct Delete {
+    pub(in crate::store) id: UserId,
+    pub(in crate::store) if_match: IfMatch,
 }
 
 impl Handler<Admitted<Delete>> for StoreActor {
     type Result = ResponseFuture<Result<(), StoreError>>;
 
-    fn handle(&mut self, Admitted { verb, permit }: Admitted<Delete>, context: &mut Context<Self>) -> Self::Result {
-        match self.check_delete(&verb) {
+    fn handle(
+        &mut self,
+        Admitted { message, permit, .. }: Admitted<Delete>,
+        context: &mut Context<Self>,
+    ) -> Self::Result {
+        match self.check_delete(&message) {
             Ok(before) => self.stage(context, permit, Some(before), None),
             Err(error) => answer(Err(error)),
         }
     }
 }
 
-/// Keeps the password of a user under another cost.
+/// Replaces the hash of a password by one of another cost.
 #[derive(Message)]
 #[rtype(result = "Result<(), StoreError>")]
-pub(super) struct Rehash {
-    pub(super) id: UserId,
+pub(in crate::store) struct Rehash {
+    pub(in crate::store) id: UserId,
     /// The hash that the password was verified against. If the user has another one by now, that one stays.
-    pub(super) verified: PasswordHash,
-    pub(super) rehashed: PasswordHash,
+    pub(in crate::store) verified: PasswordHash,
+    pub(in crate::store) rehashed: PasswordHash,
 }
 
 impl Handler<Admitted<Rehash>> for StoreActor {
     type Result = ResponseFuture<Result<(), StoreError>>;
 
-    fn handle(&mut self, Admitted { verb, permit }: Admitted<Rehash>, context: &mut Context<Self>) -> Self::Result {
-        let before = match self.check_open().and_then(|()| Ok(Arc::clone(self.latest.get(verb.id)?))) {
+    fn handle(
+        &mut self,
+        Admitted { message, permit, .. }: Admitted<Rehash>,
+        context: &mut Context<Self>,
+    ) -> Self::Result {
+        let before = match self.check_rehash(message.id) {
             Ok(before) => before,
             Err(error) => return answer(Err(error)),
         };
-        if before.hashed_password != verb.verified {
+        if before.hashed_password != message.verified {
             return answer(Ok(()));
         }
-        let after = Arc::new(before.rehashed(verb.rehashed));
+        let after = Arc::new(before.rehashed(message.rehashed));
         self.stage(context, permit, Some(before), Some(after))
     }
 }
@@ -97,11 +117,11 @@ impl StoreActor {
         self.check_open()?;
         let id = self.next_id();
         if id.0 > ID_MAX {
-            return Err(StoreError::IdsExhausted);
+            return Err(StoreFault::failed("create a user", "every user id has been used").into());
         }
         let user = new.into_user(id, now());
-        self.latest.check_unique(&user)?;
-        self.spend_id();
+        self.latest.check_unique(None, &user.username, user.email.as_ref())?;
+        self.use_next_id();
         Ok(Arc::new(user))
     }
 
@@ -109,7 +129,7 @@ impl StoreActor {
         let before = self.check_state(id, &if_match)?;
         let after = before.edited(edit, now());
         self.protection.allows(before, Some(after.user_type), self.latest.admins())?;
-        self.latest.check_unique(&after)?;
+        self.latest.check_unique(Some(id), &after.username, after.email.as_ref())?;
         Ok((Arc::clone(before), Arc::new(after)))
     }
 
@@ -117,6 +137,11 @@ impl StoreActor {
         let before = self.check_state(*id, if_match)?;
         self.protection.allows(before, None, self.latest.admins())?;
         Ok(Arc::clone(before))
+    }
+
+    fn check_rehash(&self, id: UserId) -> Result<Arc<User>, StoreError> {
+        self.check_open()?;
+        Ok(Arc::clone(self.latest.get(id)?))
     }
 
     fn check_state(&self, id: UserId, if_match: &IfMatch) -> Result<&Arc<User>, StoreError> {

@@ -8,7 +8,7 @@ use std::{
 
 use chassis::identity::UserId;
 
-use crate::domain::{Folded, Refusal, User, UserType};
+use crate::domain::{Email, Folded, Refusal, User, UserName, UserType};
 
 /// All users by id. Records are shared, so that a copy of the map costs a pointer for each.
 pub(super) type Users = BTreeMap<UserId, Arc<User>>;
@@ -23,8 +23,9 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// A table of these users. Notes every id, name and address that two of them share; then the table is of no use.
-    pub(super) fn of(users: Vec<User>, mistakes: &mut Vec<String>) -> Self {
+    /// A table of these users. Adds a mistake for every id, name and address that two of them share; such a table must not
+    /// be used.
+    pub(super) fn from_users(users: Vec<User>, mistakes: &mut Vec<String>) -> Self {
         let mut table = Self::default();
         for user in users {
             if let Some(same) = table.users.get(&user.id) {
@@ -74,18 +75,28 @@ impl Table {
         self.admins
     }
 
+    /// The highest cost of all password hashes.
+    pub(super) fn hash_cost_max(&self) -> Option<u32> {
+        self.users.values().map(|user| user.hashed_password.cost()).max()
+    }
+
     /// The highest id of all.
     pub(super) fn id_max(&self) -> Option<UserId> {
         self.users.keys().next_back().copied()
     }
 
-    /// Whether `user` may take its name and address: they are free, or its own already.
-    pub(super) fn check_unique(&self, user: &User) -> Result<(), Refusal> {
-        let is_free = |holder: Option<&UserId>| holder.is_none_or(|holder| *holder == user.id);
-        if !is_free(self.usernames.get(user.username.folded())) {
+    /// Whether the user `id`, or a new one where there is no id, may have this name and address: nobody else has them.
+    pub(super) fn check_unique(
+        &self,
+        id: Option<UserId>,
+        username: &UserName,
+        email: Option<&Email>,
+    ) -> Result<(), Refusal> {
+        let is_free = |holder: Option<&UserId>| holder.is_none_or(|holder| Some(*holder) == id);
+        if !is_free(self.usernames.get(username.folded())) {
             return Err(Refusal::UsernameTaken);
         }
-        if !is_free(user.email.as_ref().and_then(|email| self.emails.get(email.folded()))) {
+        if !is_free(email.and_then(|email| self.emails.get(email.folded()))) {
             return Err(Refusal::EmailTaken);
         }
         Ok(())
@@ -134,9 +145,13 @@ mod tests {
 
     fn table(users: Vec<User>) -> Table {
         let mut mistakes = Vec::new();
-        let table = Table::of(users, &mut mistakes);
+        let table = Table::from_users(users, &mut mistakes);
         assert_eq!(mistakes, [""; 0]);
         table
+    }
+
+    fn check(table: &Table, user: &User) -> Result<(), Refusal> {
+        table.check_unique(Some(user.id), &user.username, user.email.as_ref())
     }
 
     #[test]
@@ -149,7 +164,7 @@ mod tests {
             (user(1, "Ann", Some("ANN@x")), Ok(())),
             (user(1, "bob", None), Err(Refusal::UsernameTaken)),
         ] {
-            assert_eq!(table.check_unique(&candidate), expected, "{candidate:?}");
+            assert_eq!(check(&table, &candidate), expected, "{candidate:?}");
         }
     }
 
@@ -157,9 +172,9 @@ mod tests {
     fn a_name_is_free_again_after_its_user_is_renamed_or_removed() {
         let mut table = table(vec![user(1, "ann", Some("ann@x")), user(2, "bob", None)]);
         table.put(Arc::new(user(1, "eve", None)));
-        assert_eq!(table.check_unique(&user(3, "ann", Some("ann@x"))), Ok(()));
+        assert_eq!(check(&table, &user(3, "ann", Some("ann@x"))), Ok(()));
         table.remove(UserId(2));
-        assert_eq!(table.check_unique(&user(3, "bob", None)), Ok(()));
+        assert_eq!(check(&table, &user(3, "bob", None)), Ok(()));
         assert!(table.find_by_name(UserName::parse("EVE").unwrap().folded()).is_some());
     }
 
@@ -175,7 +190,7 @@ mod tests {
     fn every_collision_is_listed() {
         let users = vec![user(1, "ann", Some("a@x")), user(2, "Ann", Some("A@x")), user(1, "bob", None)];
         let mut mistakes = Vec::new();
-        Table::of(users, &mut mistakes);
+        Table::from_users(users, &mut mistakes);
         assert_eq!(mistakes.len(), 3, "{mistakes:?}");
     }
 }

@@ -8,9 +8,11 @@ use std::{
     time::Instant,
 };
 
-use chassis::config::StartError;
-
-use super::metrics::StoreMetrics;
+use chassis::{
+    config::StartError,
+    store::{StoreFault, fault::Cause},
+};
+use prometheus_client::metrics::histogram::Histogram;
 
 const LOCK_FILE: &str = "lock";
 const TEMP_SUFFIX: &str = ".tmp";
@@ -20,24 +22,35 @@ const FILE_MODE: u32 = 0o600;
 /// Why a file was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
-    /// No room. The old file is untouched.
+    /// No space is left. The old file is untouched.
     #[error("the disk is full")]
     Full(#[source] io::Error),
     /// The old file is untouched.
     #[error("cannot write")]
     Failed(#[source] io::Error),
-    /// An fsync failed: what is on the disk is unknown. Asking again is no use: the kernel has forgotten the pages that
-    /// it could not write and would report success.
+    /// An fsync failed: what is on the disk is unknown. It is never retried: the kernel has dropped the pages that it
+    /// could not write and would report success.
     #[error("cannot make the write durable")]
     Unknown(#[source] io::Error),
 }
 
 impl WriteError {
-    fn of(error: io::Error) -> Self {
+    /// The error of a system call before the fsync.
+    fn before_fsync(error: io::Error) -> Self {
         if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             Self::Full(error)
         } else {
             Self::Failed(error)
+        }
+    }
+}
+
+impl From<WriteError> for StoreFault {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Full(error) => Self::StorageFull(Cause::new(error)),
+            WriteError::Failed(error) => Self::failed("write the users", error),
+            WriteError::Unknown(error) => Self::OutcomeUnknown(Cause::new(error)),
         }
     }
 }
@@ -47,19 +60,19 @@ pub(super) struct Folder {
     path: PathBuf,
     directory: File,
     lock: File,
-    metrics: StoreMetrics,
+    fsync_seconds: Histogram,
 }
 
 impl Folder {
-    /// Opens the folder, made if need be, and locks it for this process.
+    /// Opens the folder, creates it if it is missing, and locks it for this process.
     ///
     /// # Errors
-    /// Names the folder and what is wrong, or the process that has it.
-    pub(super) fn open(path: &Path, metrics: StoreMetrics) -> Result<Self, StartError> {
+    /// Names the folder and what is wrong, or the process that has locked it.
+    pub(super) fn open(path: &Path, fsync_seconds: Histogram) -> Result<Self, StartError> {
         let failed = |what: &str, error: io::Error| {
             StartError::failed(format!("cannot {what} the data folder {}: {error}", path.display()))
         };
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(|error| failed("make", error))?;
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(|error| failed("create", error))?;
         let directory = File::open(path).map_err(|error| failed("open", error))?;
         let lock = OpenOptions::new()
             .read(true)
@@ -71,14 +84,14 @@ impl Folder {
             .map_err(|error| failed("lock", error))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(held(path, lock)),
+            Err(TryLockError::WouldBlock) => return Err(in_use(path, lock)),
             Err(TryLockError::Error(error)) => return Err(failed("lock", error)),
         }
         write_pid(&lock);
-        Ok(Self { path: path.to_owned(), directory, lock, metrics })
+        Ok(Self { path: path.to_owned(), directory, lock, fsync_seconds })
     }
 
-    /// Reads a file; nothing where there is none.
+    /// Reads a file; `None` where there is none.
     pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StartError> {
         match fs::read(self.path(name)) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -92,12 +105,12 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Makes the folder ours, once its content has been accepted: removes what a crash left over, closes it to others,
-    /// and makes sure that what was read is on the disk and not only in the page cache. A file gets its name after its
-    /// own fsync only, so that it is the name that a crash or a failed fsync can leave in doubt.
-    pub(super) fn settle(&self, names: &[&str]) -> Result<(), StartError> {
-        let failed = |error: io::Error| StartError::failed(format!("cannot settle {}: {error}", self.path.display()));
-        close_to_others(&self.path, FOLDER_MODE);
+    /// Recovers the folder from a crash, once its content has been accepted: removes leftover temporary files, restricts
+    /// access, and makes sure that what was read is on the disk and not only in the page cache. A file is renamed only
+    /// after its own fsync, so that only the rename can be in doubt after a crash or a failed fsync.
+    pub(super) fn recover(&self, names: &[&str]) -> Result<(), StartError> {
+        let failed = |error: io::Error| StartError::failed(format!("cannot recover {}: {error}", self.path.display()));
+        restrict_access(&self.path, FOLDER_MODE);
         for name in names {
             let temp = self.path(&format!("{name}{TEMP_SUFFIX}"));
             if temp.symlink_metadata().is_ok() {
@@ -106,7 +119,7 @@ impl Folder {
             }
             match File::open(self.path(name)) {
                 Ok(file) => {
-                    close_to_others(&self.path(name), FILE_MODE);
+                    restrict_access(&self.path(name), FILE_MODE);
                     self.sync(&file).map_err(failed)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -116,10 +129,10 @@ impl Folder {
         self.sync(&self.directory).map_err(failed)
     }
 
-    /// Replaces a file: whoever reads it, at any moment and after any crash, reads the old content or the new.
+    /// Replaces a file atomically: a reader sees the old content or the new, at any moment and after any crash.
     ///
     /// # Errors
-    /// Whether the old content is still there, or nobody knows.
+    /// Says whether the old content is still there or the outcome is unknown.
     pub(super) fn replace(
         &self,
         name: &str,
@@ -127,11 +140,11 @@ impl Folder {
     ) -> Result<(), WriteError> {
         let temp = self.path(&format!("{name}{TEMP_SUFFIX}"));
         let replaced = self.write_temp(&temp, write).and_then(|()| {
-            fs::rename(&temp, self.path(name)).map_err(WriteError::of)?;
+            fs::rename(&temp, self.path(name)).map_err(WriteError::before_fsync)?;
             self.sync(&self.directory).map_err(WriteError::Unknown)
         });
         if replaced.is_err() {
-            // It gives its room back. Where it cannot be removed, the next write truncates it.
+            // Gives its space back. If it cannot be removed, the next write truncates it.
             let _ = fs::remove_file(&temp);
         }
         replaced
@@ -139,30 +152,30 @@ impl Folder {
 
     fn write_temp(&self, temp: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(temp);
-        let mut buffered = BufWriter::new(file.map_err(WriteError::of)?);
-        write(&mut buffered).map_err(WriteError::of)?;
-        let file = buffered.into_inner().map_err(|error| WriteError::of(error.into_error()))?;
+        let mut buffered = BufWriter::new(file.map_err(WriteError::before_fsync)?);
+        write(&mut buffered).map_err(WriteError::before_fsync)?;
+        let file = buffered.into_inner().map_err(|error| WriteError::before_fsync(error.into_error()))?;
         self.sync(&file).map_err(WriteError::Unknown)
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
         let start = Instant::now();
         let outcome = file.sync_all();
-        self.metrics.fsync_seconds.observe(start.elapsed().as_secs_f64());
+        self.fsync_seconds.observe(start.elapsed().as_secs_f64());
         outcome
     }
 
-    /// Lets another process have the folder.
+    /// Unlocks the folder for other processes.
     pub(super) fn unlock(&self) {
         if let Err(error) = self.lock.unlock() {
-            log::warn!(folder:% = self.path.display(); "cannot unlock the data folder, which ends with the process: {error}");
+            log::warn!(folder:% = self.path.display(); "cannot unlock the data folder; the end of the process unlocks it: {error}");
         }
     }
 }
 
-fn held(path: &Path, mut lock: File) -> StartError {
+fn in_use(path: &Path, mut lock: File) -> StartError {
     let mut holder = String::new();
-    // Who it is makes a better message; the refusal stands without it.
+    // The process id only makes the message better.
     let _ = lock.read_to_string(&mut holder);
     let holder = if holder.trim().is_empty() { "another process" } else { &format!("process {}", holder.trim()) };
     StartError::failed(format!(
@@ -174,13 +187,13 @@ fn held(path: &Path, mut lock: File) -> StartError {
 fn write_pid(mut lock: &File) {
     let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "{}", std::process::id()));
     if let Err(error) = written {
-        log::warn!("cannot note the process id in the lock file: {error}");
+        log::warn!("cannot write the process id into the lock file: {error}");
     }
 }
 
-/// A mounted folder may belong to somebody else, who decides then who may read it.
-fn close_to_others(path: &Path, mode: u32) {
+/// A mounted folder may belong to another account, which then decides who may read it.
+fn restrict_access(path: &Path, mode: u32) {
     if let Err(error) = fs::set_permissions(path, Permissions::from_mode(mode)) {
-        log::warn!(path:% = path.display(); "cannot close this to other users of the machine: {error}");
+        log::warn!(path:% = path.display(); "cannot restrict access to this path to our own account: {error}");
     }
 }

@@ -1,8 +1,8 @@
-//! Opens SQLite: the connections and what is set on each of them, checkpoints, the version of the library.
+//! Opens connections to SQLite with their settings, runs checkpoints, and checks the version of the library.
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use chassis::config::StartError;
+use chassis::{config::StartError, store::StoreFault};
 use diesel::{
     connection::SimpleConnection,
     prelude::*,
@@ -11,60 +11,61 @@ use diesel::{
 };
 use r2d2::Pool;
 
-use super::{StoreError, target::Target};
+use super::{fault, target::Target};
 
-/// Another process (a backup, a shell) may hold the write lock for this long before a write is answered with `Busy`.
+/// How long another process (a backup, a shell) may hold the write lock before a write is answered with `Busy`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Another process that starts at the same time may be running the migrations.
+/// How long another process that starts at the same time may run the migrations.
 const START_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
-/// Opening a file takes milliseconds; a pool that needs longer has failed.
+/// How long opening the pool may take. Opening a file takes milliseconds; a pool that needs longer has failed.
 const POOL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// SQLite before this version may corrupt a database in WAL mode: <https://www.sqlite.org/wal.html#walresetbug>.
+/// Minimum version. SQLite before it may corrupt a database in WAL mode: <https://www.sqlite.org/wal.html#walresetbug>.
 const VERSION_MIN: [u32; 3] = [3, 51, 3];
 /// Withdrawn by its authors.
 const VERSION_WITHDRAWN: [u32; 3] = [3, 52, 0];
 
-pub(super) type ReaderPool = Pool<ConnectionManager<SqliteConnection>>;
+pub(in crate::store) type ReaderPool = Pool<ConnectionManager<SqliteConnection>>;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::store) enum Role {
     Writer,
     Reader,
 }
 
-/// Opens a connection before the schema is known to be right: it changes nothing, and waits long for others that start.
-pub(super) fn open_for_start(target: &Target) -> Result<SqliteConnection, StoreError> {
+/// Opens a connection before the schema has been checked: it changes nothing, and waits long for other processes that
+/// start.
+pub(super) fn open_for_start(target: &Target) -> Result<SqliteConnection, StoreFault> {
     let mut connection = establish(target)?;
     run(&mut connection, &format!("PRAGMA busy_timeout = {}", START_LOCK_TIMEOUT.as_millis()))?;
     assert_version(&mut connection)?;
     Ok(connection)
 }
 
-/// Opens a connection with everything set, to a database whose schema is right.
-pub(super) fn open(target: &Target, role: Role) -> Result<SqliteConnection, StoreError> {
+/// Opens a connection with all settings, to a database whose schema is up to date.
+pub(in crate::store) fn open(target: &Target, role: Role) -> Result<SqliteConnection, StoreFault> {
     let mut connection = establish(target)?;
     set_up(&mut connection, target, role)?;
     Ok(connection)
 }
 
-fn establish(target: &Target) -> Result<SqliteConnection, StoreError> {
-    SqliteConnection::establish(target.url()).map_err(|error| StoreError::failed("open the database", error))
+fn establish(target: &Target) -> Result<SqliteConnection, StoreFault> {
+    SqliteConnection::establish(target.url()).map_err(|error| StoreFault::failed("open the database", error))
 }
 
-/// Sets everything that SQLite keeps per connection. The timeout comes first, because the others may have to wait.
-pub(super) fn set_up(connection: &mut SqliteConnection, target: &Target, role: Role) -> Result<(), StoreError> {
+/// Applies all settings that SQLite keeps per connection. The timeout comes first, because the others may have to wait.
+pub(super) fn set_up(connection: &mut SqliteConnection, target: &Target, role: Role) -> Result<(), StoreFault> {
     run(connection, &format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis()))?;
     if target.is_file() {
         set_journal_mode(connection)?;
     }
-    // FULL: a commit is on the disk when it returns. NORMAL would lose the last ones with the power.
+    // FULL: a commit is on the disk when it returns. With NORMAL a power loss would lose the last ones.
     run(connection, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")?;
     run(
         connection,
         match role {
-            // The writer checkpoints by itself, after the answers are out and where it sees an error: see `batch`.
+            // The writer runs checkpoints itself, after the answers and where it sees an error: see `batch`.
             // The cache (16 MiB) holds any batch, so that only its COMMIT writes to the disk.
             Role::Writer => "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;",
             Role::Reader => "PRAGMA query_only = ON",
@@ -72,8 +73,8 @@ pub(super) fn set_up(connection: &mut SqliteConnection, target: &Target, role: R
     )
 }
 
-/// WAL: readers and the writer do not wait for one another.
-fn set_journal_mode(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+/// Sets WAL, with which readers and the writer do not wait for each other.
+fn set_journal_mode(connection: &mut SqliteConnection) -> Result<(), StoreFault> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -81,50 +82,50 @@ fn set_journal_mode(connection: &mut SqliteConnection) -> Result<(), StoreError>
     }
     let row: Row = diesel::sql_query("PRAGMA journal_mode = WAL")
         .get_result(connection)
-        .map_err(|error| StoreError::of_statement("set the journal mode", error))?;
+        .map_err(|error| fault::of_statement("set the journal mode", error))?;
     if row.journal_mode == "wal" {
         return Ok(());
     }
     let what = format!("the journal mode stays `{}`: is it on a network file system?", row.journal_mode);
-    Err(StoreError::failed("set the journal mode", what))
+    Err(StoreFault::failed("set the journal mode", what))
 }
 
 /// How far a checkpoint goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Checkpoint {
-    /// As far as it gets without waiting for anybody.
+    /// As far as possible without waiting for readers or writers.
     Passive,
-    /// To the end of the log, which is emptied then.
+    /// To the end of the log, which is then emptied.
     Truncate,
 }
 
-/// Copies the log into the database. In a database without a log it does nothing.
+/// Copies the log into the database. Does nothing in a database without a log.
 ///
 /// # Errors
 /// The log stays as it was.
-pub(super) fn checkpoint(connection: &mut SqliteConnection, how: Checkpoint) -> Result<(), StoreError> {
+pub(super) fn checkpoint(connection: &mut SqliteConnection, mode: Checkpoint) -> Result<(), StoreFault> {
     run(
         connection,
-        match how {
+        match mode {
             Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
             Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
         },
     )
 }
 
-/// Lets SQLite bring the statistics of its query planner up to date, which it asks for before a connection closes.
+/// Lets SQLite update the statistics of its query planner, as its documentation recommends before a connection closes.
 ///
 /// # Errors
 /// The statistics stay as they were.
-pub(super) fn optimize(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) fn optimize(connection: &mut SqliteConnection) -> Result<(), StoreFault> {
     run(connection, "PRAGMA optimize")
 }
 
-fn run(connection: &mut SqliteConnection, sql: &str) -> Result<(), StoreError> {
-    connection.batch_execute(sql).map_err(|error| StoreError::of_statement("set up a connection", error))
+fn run(connection: &mut SqliteConnection, sql: &str) -> Result<(), StoreFault> {
+    connection.batch_execute(sql).map_err(|error| fault::of_statement("set up a connection", error))
 }
 
-fn assert_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+fn assert_version(connection: &mut SqliteConnection) -> Result<(), StoreFault> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -132,11 +133,11 @@ fn assert_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     }
     let row: Row = diesel::sql_query("SELECT sqlite_version() AS version")
         .get_result(connection)
-        .map_err(|error| StoreError::of_statement("ask for the version of SQLite", error))?;
+        .map_err(|error| fault::of_statement("ask for the version of SQLite", error))?;
     if is_good_version(&row.version) {
         return Ok(());
     }
-    Err(StoreError::failed(
+    Err(StoreFault::failed(
         "use this SQLite",
         format!("version {} may damage a database; build with the bundled one", row.version),
     ))
@@ -147,11 +148,11 @@ fn is_good_version(version: &str) -> bool {
     parts.as_slice() >= VERSION_MIN.as_slice() && parts != VERSION_WITHDRAWN
 }
 
-/// The connections of the readers, all opened now: a mistake shows at the start, and a database in memory stays.
+/// The connections of the readers, all opened now: an error shows at the start, and a database in memory stays.
 ///
 /// # Errors
 /// Fails if one of them cannot be opened.
-pub(super) fn reader_pool(target: &Target, size: NonZeroUsize) -> Result<ReaderPool, StartError> {
+pub(in crate::store) fn reader_pool(target: &Target, size: NonZeroUsize) -> Result<ReaderPool, StartError> {
     let size = u32::try_from(size.get()).unwrap_or(u32::MAX);
     Pool::builder()
         .max_size(size)
@@ -166,7 +167,7 @@ pub(super) fn reader_pool(target: &Target, size: NonZeroUsize) -> Result<ReaderP
         .map_err(|error| StartError::failed(format!("cannot open the database for reading: {error}")))
 }
 
-/// Sets up every connection of the pool, also those that it opens later.
+/// Applies the settings to every connection of the pool, also to those that it opens later.
 #[derive(Debug)]
 struct Customizer(Target);
 

@@ -1,0 +1,44 @@
+//! What the OpenAPI documents of all services have in common: the bearer token, and groups of problems as responses.
+
+use utoipa::{
+    Modify,
+    openapi::{
+        OpenApi,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
+};
+
+/// Adds the security scheme `bearer` to a document: clients send a bearer token (RFC 6750) to the gateway, which then
+/// asserts to the service whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut OpenApi) {
+        let scheme = SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
+        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// Declares groups of problems for the `responses` of endpoints. Each group becomes a type that derives
+/// `utoipa::IntoResponses`; each line is a status and what it means.
+///
+/// ```
+/// chassis::problem_responses! {
+///     UnknownProblems {
+///         NotFound = 404, "`not_found`: there is no such user";
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! problem_responses {
+    ($($(#[$doc:meta])* $group:ident { $($name:ident = $status:literal, $description:literal;)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(::utoipa::IntoResponses)]
+        #[expect(dead_code, reason = "describes responses in the OpenAPI document")]
+        pub(super) enum $group {$(
+            #[response(status = $status, description = $description, content_type = "application/problem+json")]
+            $name($crate::problem::ProblemBody),
+        )+}
+    )+};
+}

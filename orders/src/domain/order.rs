@@ -1,0 +1,101 @@
+//! An order, an order to be created, and the states that an order goes through.
+
+use std::fmt;
+
+use chassis::{
+    identity::{Caller, UserId},
+    timestamp::Timestamp,
+};
+
+use super::text::{Address, Item};
+
+/// The id of an order, never given to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct OrderId(pub(crate) i64);
+
+impl fmt::Display for OrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The state of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Pending,
+    Confirmed,
+    Shipped,
+    Delivered,
+    Cancelled,
+}
+
+impl Status {
+    const ALL: [Self; 5] = [Self::Pending, Self::Confirmed, Self::Shipped, Self::Delivered, Self::Cancelled];
+
+    /// The name that is stored and shown.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Shipped => "shipped",
+            Self::Delivered => "delivered",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status with this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+}
+
+/// An order to be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewOrder {
+    pub(crate) address: Address,
+    pub(crate) item: Item,
+    pub(crate) created_by: UserId,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) id: OrderId,
+    pub(crate) address: Address,
+    pub(crate) item: Item,
+    pub(crate) status: Status,
+    pub(crate) created_by: UserId,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    /// Counts the versions of this order, from 1; it makes the `ETag`.
+    pub(crate) version: u64,
+}
+
+impl Order {
+    /// Whether `caller` may see the order: its owner and admins may. For everybody else it does not exist.
+    pub(crate) fn is_visible_to(&self, caller: &Caller) -> bool {
+        caller.is_admin || caller.user_id == self.created_by
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_status_is_found_by_its_name() {
+        for status in Status::ALL {
+            assert_eq!(Status::from_name(status.name()), Some(status));
+        }
+        assert_eq!(Status::from_name("Pending"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC*") {
+            let _ = Status::from_name(&text);
+        }
+    }
+}

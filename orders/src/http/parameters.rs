@@ -1,0 +1,124 @@
+//! The parameters of the endpoints: as OpenAPI describes them, and the query of a list as it is read. The problems that
+//! several endpoints answer are described here too. Knows no handler.
+
+use actix_web::http::header::HeaderValue;
+use chassis::{
+    identity::{Caller, UserId},
+    page::{CursorKey, PageQuery, parameter},
+    problem::{Code, Problem},
+};
+use utoipa::IntoParams;
+
+use crate::domain::{Page, Position};
+
+/// Number of orders on a page where the query does not say.
+const LIMIT_DEFAULT: usize = 100;
+
+/// The query of a list: whose orders, and which of them.
+pub(super) struct ListQuery {
+    pub(super) owner: UserId,
+    pub(super) page: Page,
+    query: PageQuery,
+}
+
+impl ListQuery {
+    /// Reads the query.
+    ///
+    /// # Errors
+    /// 400 where a parameter is wrong; 403 where anybody but an admin asks for the orders of another user.
+    pub(super) fn parse(query: &str, caller: &Caller, cursors: &CursorKey) -> Result<Self, Problem> {
+        let owner = owner(query, caller)?;
+        let query = PageQuery::parse(query, LIMIT_DEFAULT)?;
+        let after = query.cursor.as_deref().map(|cursor| open(cursors, owner, cursor)).transpose()?;
+        Ok(Self { owner, page: Page { after, limit: query.limit }, query })
+    }
+
+    /// The `Link` to the page after the order at `last`.
+    pub(super) fn next_link(
+        &self,
+        path: &str,
+        query: &str,
+        last: Position,
+        cursors: &CursorKey,
+    ) -> Option<HeaderValue> {
+        self.query.link_next(path, query, &cursors.seal(&scope(self.owner), &last.to_string()))
+    }
+}
+
+fn owner(query: &str, caller: &Caller) -> Result<UserId, Problem> {
+    let Some(asked) = parameter(query, "user_id")? else { return Ok(caller.user_id) };
+    let asked: UserId =
+        asked.parse().map_err(|_| Problem::new(Code::BadRequest, "`user_id` must be the id of a user, a number"))?;
+    if caller.is_admin || asked == caller.user_id {
+        Ok(asked)
+    } else {
+        Err(Problem::new(Code::InsufficientScope, "only an admin may list the orders of another user"))
+    }
+}
+
+/// A cursor is valid for the list of one user only.
+fn scope(owner: UserId) -> String {
+    format!("user {owner}")
+}
+
+fn open(cursors: &CursorKey, owner: UserId, cursor: &str) -> Result<Position, Problem> {
+    let position = cursors.open(&scope(owner), cursor)?;
+    Position::parse(&position).ok_or_else(|| {
+        Problem::new(Code::BadRequest, "the cursor was made by another version; start again without one")
+    })
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
+pub(super) struct IdIn {
+    order_id: i64,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters in the OpenAPI document")]
+pub(super) struct PageIn {
+    /// Maximum number of orders.
+    #[param(minimum = 1, maximum = 500, default = 100)]
+    limit: Option<u16>,
+    /// Taken from the `Link` of the previous page.
+    cursor: Option<String>,
+    /// For admins: whose orders. Without it, those of the caller.
+    user_id: Option<i64>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
+pub(super) struct IfNoneMatchIn {
+    /// Answer 304 if the order still has one of these versions.
+    #[param(rename = "If-None-Match", example = "\"v1\"")]
+    if_none_match: Option<String>,
+}
+
+chassis::problem_responses! {
+    CallerProblems {
+        Unauthenticated = 401, "`token_missing`, `token_invalid` or `token_expired`";
+        Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: read the current state first";
+    }
+    PageProblems {
+        BadQuery = 400, "`bad_request`: `limit`, `cursor` or `user_id` is not valid";
+        Forbidden = 403, "`insufficient_scope`: the orders of another user are for admins only";
+    }
+    BodyProblems {
+        Malformed = 400, "`malformed_json`";
+        TooLarge = 413, "`payload_too_large`";
+        MediaType = 415, "`unsupported_media_type`: send JSON";
+        Invalid = 422, "`validation_failed`: `errors` names the fields";
+    }
+    MalformedProblems {
+        Malformed = 400, "`bad_request`: the condition is not a list of entity tags";
+    }
+    UnknownProblems {
+        Unknown = 404, "`not_found`: there is no such order, or it belongs to another user";
+    }
+    WriteProblems {
+        Full = 507, "`storage_full`: nothing was changed";
+    }
+}

@@ -1,0 +1,133 @@
+//! Commits a batch of orders in one transaction. Knows no actor and answers nobody.
+//!
+//! Each order has a savepoint of its own, so that an order that the database refuses fails alone. After an error the
+//! connection is opened again, because SQLite may have rolled back by itself and Diesel would not know.
+
+use std::time::SystemTime;
+
+use chassis::{store::StoreFault, timestamp::Timestamp};
+use diesel::{prelude::*, result::Error as DieselError};
+
+use super::{
+    connection::{self, Checkpoint, Role},
+    fault,
+    schema::{NewOrderRow, OrderRow, orders},
+    target::Target,
+};
+use crate::{
+    domain::{NewOrder, Order},
+    store::error::StoreError,
+};
+
+/// Number of orders after which the log is copied into the database. Each order writes a page or two of 4 KiB to the
+/// log, so that it has 4 to 8 MiB by then.
+const CHECKPOINT_AFTER_ORDERS: usize = 1000;
+
+/// The outcome of one order in a batch that was committed.
+type Inserted = Result<Order, StoreError>;
+
+/// The connection for writing.
+pub(super) struct Committer {
+    target: Target,
+    /// `None` after an error, until the next batch.
+    connection: Option<SqliteConnection>,
+    orders_since_checkpoint: usize,
+}
+
+impl Committer {
+    pub(super) const fn new(target: Target, connection: SqliteConnection) -> Self {
+        Self { target, connection: Some(connection), orders_since_checkpoint: 0 }
+    }
+
+    /// Commits all orders in one transaction, and returns the outcome of each once they are durable.
+    ///
+    /// # Errors
+    /// A fault that is not that of a single order: none of them was committed, or, after
+    /// [`OutcomeUnknown`](StoreFault::OutcomeUnknown), that is unknown.
+    pub(super) fn commit<'a>(
+        &mut self,
+        batch: impl Iterator<Item = &'a NewOrder>,
+    ) -> Result<Vec<Inserted>, StoreFault> {
+        let committed = self.transaction(batch);
+        match &committed {
+            Ok(inserted) => self.orders_since_checkpoint += inserted.len(),
+            Err(_) => self.connection = None,
+        }
+        committed
+    }
+
+    fn transaction<'a>(&mut self, batch: impl Iterator<Item = &'a NewOrder>) -> Result<Vec<Inserted>, StoreFault> {
+        let connection = self.connection()?;
+        // The same time for all: they become visible together, and their ids say which came first.
+        let now = Timestamp::of(SystemTime::now());
+        let mut has_begun = false;
+        let mut failure = None;
+        let committed = connection.immediate_transaction(|connection| {
+            has_begun = true;
+            let inserted: Result<_, _> = batch.map(|order| insert(connection, order, now)).collect();
+            // Kept aside: if the rollback fails too, Diesel reports that error instead.
+            inserted.map_err(|error| {
+                failure = Some(fault::of_statement("insert an order", error));
+                DieselError::RollbackTransaction
+            })
+        });
+        committed.map_err(|error| match failure {
+            Some(failure) => failure,
+            None if has_begun => fault::of_commit(error),
+            None => fault::of_statement("begin a transaction", error),
+        })
+    }
+
+    fn connection(&mut self) -> Result<&mut SqliteConnection, StoreFault> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connection::open(&self.target, Role::Writer)?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Copies the log into the database after enough orders. A failure loses nothing: the log stays as it is, and the
+    /// next attempt copies all of it.
+    pub(super) fn checkpoint_if_due(&mut self) {
+        if self.orders_since_checkpoint >= CHECKPOINT_AFTER_ORDERS {
+            self.orders_since_checkpoint = 0;
+            self.checkpoint(Checkpoint::Passive);
+        }
+    }
+
+    fn checkpoint(&mut self, mode: Checkpoint) {
+        let Some(connection) = &mut self.connection else { return };
+        if let Err(fault) = connection::checkpoint(connection, mode) {
+            log::warn!("the log of the database could not be copied into it and will be later: {}", fault.chain());
+        }
+    }
+
+    /// Brings the statistics of the database up to date, empties the log and closes the connection.
+    pub(super) fn close(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && let Err(fault) = connection::optimize(connection)
+        {
+            log::warn!("the statistics of the database could not be brought up to date: {}", fault.chain());
+        }
+        self.checkpoint(Checkpoint::Truncate);
+        self.connection = None;
+    }
+}
+
+/// Inserts one order within a savepoint, so that it leaves nothing behind if it fails.
+///
+/// # Errors
+/// An error that is not the fault of the order, and so ends the transaction.
+fn insert(connection: &mut SqliteConnection, order: &NewOrder, now: Timestamp) -> Result<Inserted, DieselError> {
+    let inserted = connection.transaction(|connection| {
+        diesel::insert_into(orders::table)
+            .values(NewOrderRow::of(order, now))
+            .returning(OrderRow::as_returning())
+            .get_result(connection)
+    });
+    match inserted {
+        Ok(row) => Ok(row.parse().map_err(StoreError::from)),
+        Err(error) if fault::is_of_the_order(&error) => Ok(Err(StoreFault::failed("insert an order", error).into())),
+        Err(error) => Err(error),
+    }
+}

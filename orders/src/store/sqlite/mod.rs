@@ -1,0 +1,15 @@
+//! The orders in an SQLite database. Diesel is used nowhere else.
+//!
+//! In the order to read: [`target`] and [`connection`] (how the database is opened), [`migrations`] and [`schema`] (its
+//! tables), [`batch`] (one transaction for many orders), and the actors: [`writer`], which gathers and commits, and
+//! [`readers`]. [`fault`] tells the errors of SQLite apart.
+
+pub(super) mod connection;
+pub(super) mod migrations;
+pub(super) mod readers;
+pub(super) mod target;
+pub(super) mod writer;
+
+mod batch;
+mod fault;
+mod schema;

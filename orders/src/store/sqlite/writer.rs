@@ -1,0 +1,178 @@
+//! The actor that owns the connection for writing: it gathers orders into batches and commits them.
+//!
+//! It runs on a thread of its own (an arbiter with no other actor) and blocks that thread while it commits. Orders that
+//! arrive meanwhile stay in the mailbox, where permits bound them; afterwards they form the next batch.
+//!
+//! The tricky part is how it gathers. The first order that arrives makes the actor notify itself to commit. Actix handles
+//! what is in the mailbox before such a notification, so that every order that has arrived by then is part of the batch.
+//! Only the size of batches depends on that order, and a test holds it.
+//!
+//! Why not a `SyncArbiter`, as for reading: it hands one message at a time to its thread, which could never see what else
+//! is waiting.
+
+use std::{collections::VecDeque, time::Instant};
+
+use actix::{Actor, AsyncContext, Context, Handler, Message};
+use chassis::store::{AbortOnPanic, Admitted, BatchLimits, Permit, Ping, Shutdown, StoreFault};
+use diesel::sqlite::SqliteConnection;
+use tokio::sync::{oneshot, watch};
+
+use super::{batch::Committer, target::Target};
+use crate::{
+    domain::{NewOrder, Order},
+    store::{error::StoreError, metrics::StoreMetrics},
+};
+
+/// Maximum size of a batch. A commit of 256 orders takes only milliseconds more than the fsync in it, and 256 KiB stay in
+/// the page cache of SQLite (16 MiB), so that only the COMMIT writes to the disk.
+const BATCH: BatchLimits = BatchLimits { changes_max: 256, bytes_max: 256 * 1024 };
+
+/// Gathers and commits orders.
+pub(in crate::store) struct Writer {
+    committer: Committer,
+    gathered: VecDeque<Write>,
+    is_closed: bool,
+    failed: watch::Sender<bool>,
+    metrics: StoreMetrics,
+    _abort_on_panic: AbortOnPanic,
+}
+
+/// An order that waits to be committed.
+struct Write {
+    order: NewOrder,
+    answer: oneshot::Sender<Result<Order, StoreError>>,
+    /// Held until the answer, even if the caller has stopped waiting: it is what bounds the queue.
+    permit: Permit,
+}
+
+impl Write {
+    fn bytes(&self) -> usize {
+        self.order.address.as_str().len() + self.order.item.as_str().len()
+    }
+
+    fn answer(self, answer: Result<Order, StoreError>) {
+        drop(self.permit);
+        // The caller may have stopped waiting; the order stands all the same.
+        let _ = self.answer.send(answer);
+    }
+}
+
+impl Actor for Writer {
+    type Context = Context<Self>;
+}
+
+impl Writer {
+    /// A writer that owns `connection`. `failed` becomes true when a write has an unknown outcome.
+    pub(in crate::store) fn new(
+        target: Target,
+        connection: SqliteConnection,
+        failed: watch::Sender<bool>,
+        metrics: StoreMetrics,
+    ) -> Self {
+        Self {
+            committer: Committer::new(target, connection),
+            gathered: VecDeque::new(),
+            is_closed: false,
+            failed,
+            metrics,
+            _abort_on_panic: AbortOnPanic("orders writer"),
+        }
+    }
+
+    /// Whether orders are still accepted.
+    fn check_open(&self) -> Result<(), StoreFault> {
+        if self.is_closed || *self.failed.borrow() { Err(StoreFault::Stopping) } else { Ok(()) }
+    }
+
+    /// Commits the next batch and answers it, then copies the log into the database if that is due, where it delays no
+    /// answer.
+    fn commit_next_batch(&mut self) {
+        let batch = BATCH.take(&mut self.gathered, Write::bytes);
+        if batch.is_empty() {
+            return;
+        }
+        let start = Instant::now();
+        let committed = self.check_open().and_then(|()| self.committer.commit(batch.iter().map(|write| &write.order)));
+        self.metrics.commits.batch_finished(batch.len(), start.elapsed(), committed.is_ok());
+        match committed {
+            Ok(answers) => batch.into_iter().zip(answers).for_each(|(write, answer)| write.answer(answer)),
+            Err(fault) => {
+                if matches!(fault, StoreFault::OutcomeUnknown(_)) {
+                    log::error!(
+                        "a commit failed, so that the state of the disk is unknown; the process ends: {}",
+                        fault.chain()
+                    );
+                    // Before the answers: whoever sees one finds the store failed.
+                    self.failed.send_replace(true);
+                }
+                batch.into_iter().for_each(|write| write.answer(Err(fault.clone().into())));
+            }
+        }
+        self.committer.checkpoint_if_due();
+    }
+}
+
+/// Creates an order.
+///
+/// The answer goes through a channel of its own and not through the result of the message: actix would deliver that only
+/// when the actor pauses, after the commits of later batches.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::store) struct Create {
+    pub(in crate::store) order: NewOrder,
+    pub(in crate::store) answer: oneshot::Sender<Result<Order, StoreError>>,
+}
+
+impl Handler<Admitted<Create>> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, Admitted { message, permit, .. }: Admitted<Create>, context: &mut Context<Self>) {
+        let write = Write { order: message.order, answer: message.answer, permit };
+        if let Err(fault) = self.check_open() {
+            return write.answer(Err(fault.into()));
+        }
+        if self.gathered.is_empty() {
+            context.notify(Commit);
+        }
+        self.gathered.push_back(write);
+    }
+}
+
+/// Commits a batch. The actor sends it to itself as long as there are orders to commit.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Commit;
+
+impl Handler<Commit> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: Commit, context: &mut Context<Self>) {
+        self.commit_next_batch();
+        if !self.gathered.is_empty() {
+            context.notify(Commit);
+        }
+    }
+}
+
+impl Handler<Admitted<Ping>> for Writer {
+    type Result = Result<(), StoreFault>;
+
+    fn handle(&mut self, _: Admitted<Ping>, _: &mut Context<Self>) -> Self::Result {
+        self.check_open()
+    }
+}
+
+impl Handler<Shutdown> for Writer {
+    type Result = Result<(), StoreFault>;
+
+    fn handle(&mut self, _: Shutdown, _: &mut Context<Self>) -> Self::Result {
+        while !self.gathered.is_empty() {
+            self.commit_next_batch();
+        }
+        if !self.is_closed {
+            self.is_closed = true;
+            self.committer.close();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! The parameters of the endpoints: as OpenAPI describes them, and the query of a list as it is read. The problems that
+//! several endpoints answer are described here too. Knows no handler.
+
+use std::num::ParseIntError;
+
+use actix_web::http::header::HeaderValue;
+use chassis::{
+    identity::UserId,
+    page::{CursorKey, LIMIT_MAX, PageQuery},
+    problem::Problem,
+};
+use utoipa::IntoParams;
+
+/// A cursor is valid for this list only. Filters of the list, once there are some, will be part of the scope.
+const CURSOR_SCOPE: &str = "all";
+
+/// The query of a list: which users are asked for.
+pub(super) struct ListQuery {
+    /// The last id of the previous page. The page starts after it, so that users added or deleted meanwhile neither shift
+    /// nor repeat an entry.
+    pub(super) after: Option<UserId>,
+    pub(super) limit: usize,
+    query: PageQuery,
+}
+
+impl ListQuery {
+    /// Reads the query.
+    ///
+    /// # Errors
+    /// 400 where a parameter is wrong.
+    pub(super) fn parse(query: &str, cursors: &CursorKey) -> Result<Self, Problem> {
+        let query = PageQuery::parse(query, LIMIT_MAX)?;
+        let after = query.cursor.as_deref().map(|cursor| open(cursors, cursor)).transpose()?;
+        Ok(Self { after, limit: query.limit, query })
+    }
+
+    /// The `Link` to the page after the user `last`.
+    pub(super) fn next_link(&self, path: &str, query: &str, last: UserId, cursors: &CursorKey) -> Option<HeaderValue> {
+        self.query.link_next(path, query, &cursors.seal(CURSOR_SCOPE, &last.to_string()))
+    }
+}
+
+fn open(cursors: &CursorKey, cursor: &str) -> Result<UserId, Problem> {
+    // A cursor whose signature is valid holds an id; if it did not, the fault would be ours.
+    cursors.open(CURSOR_SCOPE, cursor)?.parse().map_err(|error: ParseIntError| Problem::internal(error))
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
+pub(super) struct IdIn {
+    user_id: i64,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters in the OpenAPI document")]
+pub(super) struct PageIn {
+    /// Maximum number of users.
+    #[param(minimum = 1, maximum = 500, default = 500)]
+    limit: Option<u16>,
+    /// Taken from the `Link` of the previous page.
+    cursor: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
+pub(super) struct IfMatchIn {
+    /// Proceed only if the user still has one of these versions.
+    #[param(rename = "If-Match", example = "\"v1\"")]
+    if_match: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
+pub(super) struct IfNoneMatchIn {
+    /// Answer 304 if the user still has one of these versions.
+    #[param(rename = "If-None-Match", example = "\"v1\"")]
+    if_none_match: Option<String>,
+}
+
+chassis::problem_responses! {
+    LoginProblems {
+        Malformed = 400, "`malformed_json`";
+        Wrong = 401, "`invalid_credentials`: the username or the password is wrong";
+        TooLarge = 413, "`payload_too_large`";
+        MediaType = 415, "`unsupported_media_type`: send JSON";
+        Invalid = 422, "`validation_failed`: a field is missing";
+        Overloaded = 503, "`overloaded`: try again after `Retry-After`";
+    }
+    AdminProblems {
+        Unauthenticated = 401, "`token_missing`, `token_invalid` or `token_expired`";
+        Forbidden = 403, "`insufficient_scope`: for admins only; `protected_user` or `last_admin`: not for this user";
+        Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: read the current state first";
+    }
+    PageProblems {
+        BadQuery = 400, "`bad_request`: `limit` or `cursor` is not valid";
+    }
+    BodyProblems {
+        Malformed = 400, "`malformed_json`, or `bad_request` for a malformed condition";
+        TooLarge = 413, "`payload_too_large`";
+        MediaType = 415, "`unsupported_media_type`: send JSON";
+        Invalid = 422, "`validation_failed`: `errors` names the fields";
+    }
+    MalformedProblems {
+        Malformed = 400, "`bad_request`: the condition is not a list of entity tags";
+    }
+    UnknownProblems {
+        Unknown = 404, "`not_found`";
+    }
+    ConditionProblems {
+        Changed = 412, "`precondition_failed`: the user has changed since";
+    }
+    TakenProblems {
+        Taken = 409, "`username_taken` or `email_taken`";
+    }
+    WriteProblems {
+        Full = 507, "`storage_full`: nothing was changed";
+    }
+}

@@ -1,0 +1,93 @@
+//! The messages that read users, each beside its handler, and those of the store's lifecycle. They see durable users
+//! only, and are answered at once.
+
+use std::sync::Arc;
+
+use actix::{Context, Handler, Message, ResponseFuture};
+use chassis::{
+    identity::UserId,
+    store::{Admitted, Ping, Shutdown, StoreFault},
+};
+
+use super::actor::StoreActor;
+use crate::{
+    domain::{Email, Folded, User, UserName},
+    store::error::StoreError,
+};
+
+#[derive(Message)]
+#[rtype(result = "Result<Arc<User>, StoreError>")]
+pub(in crate::store) struct Get(pub(in crate::store) UserId);
+
+impl Handler<Admitted<Get>> for StoreActor {
+    type Result = Result<Arc<User>, StoreError>;
+
+    fn handle(&mut self, Admitted { message, .. }: Admitted<Get>, _: &mut Context<Self>) -> Self::Result {
+        self.check_open()?;
+        Ok(Arc::clone(self.visible.get(message.0)?))
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<Option<Arc<User>>, StoreError>")]
+pub(in crate::store) struct FindByName(pub(in crate::store) Folded);
+
+impl Handler<Admitted<FindByName>> for StoreActor {
+    type Result = Result<Option<Arc<User>>, StoreError>;
+
+    fn handle(&mut self, Admitted { message, .. }: Admitted<FindByName>, _: &mut Context<Self>) -> Self::Result {
+        self.check_open()?;
+        Ok(self.visible.find_by_name(&message.0).cloned())
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Arc<User>>, StoreError>")]
+pub(in crate::store) struct List {
+    pub(in crate::store) after: Option<UserId>,
+    pub(in crate::store) limit: usize,
+}
+
+impl Handler<Admitted<List>> for StoreActor {
+    type Result = Result<Vec<Arc<User>>, StoreError>;
+
+    fn handle(&mut self, Admitted { message, .. }: Admitted<List>, _: &mut Context<Self>) -> Self::Result {
+        self.check_open()?;
+        Ok(self.visible.list(message.after, message.limit))
+    }
+}
+
+/// Checks whether a new user could have this name and address. Unlike the other reads it sees what is staged too, and so
+/// gives the answer that a [`Create`](super::writes::Create) would get at this moment.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub(in crate::store) struct CheckAvailable {
+    pub(in crate::store) username: UserName,
+    pub(in crate::store) email: Option<Email>,
+}
+
+impl Handler<Admitted<CheckAvailable>> for StoreActor {
+    type Result = Result<(), StoreError>;
+
+    fn handle(&mut self, Admitted { message, .. }: Admitted<CheckAvailable>, _: &mut Context<Self>) -> Self::Result {
+        self.check_open()?;
+        Ok(self.latest.check_unique(None, &message.username, message.email.as_ref())?)
+    }
+}
+
+impl Handler<Admitted<Ping>> for StoreActor {
+    type Result = Result<(), StoreFault>;
+
+    fn handle(&mut self, _: Admitted<Ping>, _: &mut Context<Self>) -> Self::Result {
+        self.check_open()
+    }
+}
+
+impl Handler<Shutdown> for StoreActor {
+    type Result = ResponseFuture<Result<(), StoreFault>>;
+
+    fn handle(&mut self, _: Shutdown, _: &mut Context<Self>) -> Self::Result {
+        let closed = self.close();
+        Box::pin(async { closed.await.map_err(|_| StoreFault::Stopping) })
+    }
+}
