@@ -17,7 +17,6 @@ use chassis::{
     page::CursorKey,
     server,
 };
-use prometheus_client::registry::Registry;
 
 use crate::{
     config::{Settings, cores},
@@ -48,16 +47,23 @@ impl Server {
     /// # Errors
     /// Says what cannot be used (the port, the key, the data folder), and what to do about it.
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
-        let verifier = AssertionVerifier::new(AUDIENCE, &settings.internal_key)
+        let Settings { listen, data_dir, internal_key, password_min, bcrypt_cost, demo, .. } = settings;
+        let verifier = AssertionVerifier::new(AUDIENCE, &internal_key)
             .map_err(|error| StartError::Config(vec![format!("INTERNAL_KEY: {error}")]))?;
         // The port first: a second process on it stops here, before it looks at the data.
-        let listener = server::bind("USERS_LISTEN", settings.listen)?;
+        let listener = server::bind("USERS_LISTEN", listen)?;
         let addr = server::addr_of(&listener)?;
         let mut registry = chassis::metrics::registry();
         let http_metrics = HttpMetrics::register(&mut registry);
-        let store = open_store(&settings, &mut registry)?;
-        let hash_cost_max = store.hash_cost_max().unwrap_or(settings.bcrypt_cost);
-        let passwords = Passwords::new(settings.bcrypt_cost, hash_cost_max, cores(), &mut registry);
+        let policy = PasswordPolicy { chars_min: password_min };
+        let first_users = FirstUsers { demo, policy, bcrypt_cost, admin_password: settings.admin_password };
+        let protection = Protection(settings.protected_ids);
+        let store = UsersStore::open(&data_dir, protection, |next_id| first_users.create(next_id), &mut registry)?;
+        if demo {
+            log::warn!("demo mode: not for production");
+        }
+        let hash_cost_max = store.hash_cost_max().unwrap_or(bcrypt_cost);
+        let passwords = Passwords::new(bcrypt_cost, hash_cost_max, cores(), &mut registry);
         let service = ServiceContext {
             health: health_of(&store),
             registry: Arc::new(registry),
@@ -67,8 +73,8 @@ impl Server {
         let endpoints = http::Endpoints {
             store: web::Data::new(store.clone()),
             passwords: web::Data::new(passwords),
-            policy: web::Data::new(PasswordPolicy { chars_min: settings.password_min }),
-            cursors: web::Data::new(CursorKey::derive(&settings.internal_key, AUDIENCE)),
+            policy: web::Data::new(policy),
+            cursors: web::Data::new(CursorKey::derive(&internal_key, AUDIENCE)),
         };
         let Settings { workers, drain_delay, .. } = settings;
         Ok(Self { addr, listener, workers, drain_delay, service, endpoints, store })
@@ -94,21 +100,6 @@ impl Server {
         log::info!("users has stopped");
         served.and(ended)
     }
-}
-
-fn open_store(settings: &Settings, registry: &mut Registry) -> Result<UsersStore, StartError> {
-    let first_users = FirstUsers {
-        demo: settings.demo,
-        policy: PasswordPolicy { chars_min: settings.password_min },
-        bcrypt_cost: settings.bcrypt_cost,
-        admin_password: settings.admin_password.clone(),
-    };
-    let protection = Protection(settings.protected_ids.clone());
-    let store = UsersStore::open(&settings.data_dir, protection, |next_id| first_users.create(next_id), registry)?;
-    if settings.demo {
-        log::warn!("demo mode: not for production");
-    }
-    Ok(store)
 }
 
 fn health_of(store: &UsersStore) -> Health {

@@ -25,11 +25,11 @@ const VERSION_MIN: [u32; 3] = [3, 51, 3];
 /// Withdrawn by its authors.
 const VERSION_WITHDRAWN: [u32; 3] = [3, 52, 0];
 
-pub(in crate::store) type ReaderPool = Pool<ConnectionManager<SqliteConnection>>;
+pub(crate) type ReaderPool = Pool<ConnectionManager<SqliteConnection>>;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Role {
+pub(crate) enum Role {
     Writer,
     Reader,
 }
@@ -44,7 +44,7 @@ pub(super) fn open_for_start(target: &Target) -> Result<SqliteConnection, StoreF
 }
 
 /// Opens a connection with all settings, to a database whose schema is up to date.
-pub(in crate::store) fn open(target: &Target, role: Role) -> Result<SqliteConnection, StoreFault> {
+pub(crate) fn open(target: &Target, role: Role) -> Result<SqliteConnection, StoreFault> {
     let mut connection = establish(target)?;
     set_up(&mut connection, target, role)?;
     Ok(connection)
@@ -152,7 +152,7 @@ fn is_good_version(version: &str) -> bool {
 ///
 /// # Errors
 /// Fails if one of them cannot be opened.
-pub(in crate::store) fn reader_pool(target: &Target, size: NonZeroUsize) -> Result<ReaderPool, StartError> {
+pub(crate) fn reader_pool(target: &Target, size: NonZeroUsize) -> Result<ReaderPool, StartError> {
     let size = u32::try_from(size.get()).unwrap_or(u32::MAX);
     Pool::builder()
         .max_size(size)

@@ -20,7 +20,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/orders/s
 ///
 /// # Errors
 /// What is wrong with the database, in one line.
-pub(in crate::store) fn open(target: &Target) -> Result<SqliteConnection, StartError> {
+pub(crate) fn open(target: &Target) -> Result<SqliteConnection, StartError> {
     let connection = connection::open_for_start(target).and_then(|mut connection| {
         migrate(&mut connection).map_err(|error| StoreFault::failed("bring the schema up to date", error))?;
         // On the same connection: a database in memory is gone with its last one.

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Starts one actor for each connection of the pool.
-pub(in crate::store) fn start(pool: &ReaderPool, count: NonZeroUsize, metrics: &StoreMetrics) -> Addr<Reader> {
+pub(crate) fn start(pool: &ReaderPool, count: NonZeroUsize, metrics: &StoreMetrics) -> Addr<Reader> {
     let (pool, metrics) = (pool.clone(), metrics.clone());
     let thread = || thread::Builder::new().name("orders-reader".to_owned());
     SyncArbiter::start_with_thread_builder(count.get(), thread, move || Reader {
@@ -37,7 +37,7 @@ pub(in crate::store) fn start(pool: &ReaderPool, count: NonZeroUsize, metrics: &
 }
 
 /// Reads orders.
-pub(in crate::store) struct Reader {
+pub(crate) struct Reader {
     pool: ReaderPool,
     metrics: StoreMetrics,
     _abort_on_panic: AbortOnPanic,
@@ -70,9 +70,9 @@ impl Reader {
 /// Reads a page of a user's orders.
 #[derive(Message)]
 #[rtype(result = "Result<Listed, StoreError>")]
-pub(in crate::store) struct List {
-    pub(in crate::store) owner: UserId,
-    pub(in crate::store) page: Page,
+pub(crate) struct List {
+    pub(crate) owner: UserId,
+    pub(crate) page: Page,
 }
 
 impl Handler<Admitted<List>> for Reader {
@@ -87,8 +87,8 @@ impl Handler<Admitted<List>> for Reader {
 /// Reads one order.
 #[derive(Message)]
 #[rtype(result = "Result<Order, StoreError>")]
-pub(in crate::store) struct Get {
-    pub(in crate::store) id: OrderId,
+pub(crate) struct Get {
+    pub(crate) id: OrderId,
 }
 
 impl Handler<Admitted<Get>> for Reader {

@@ -16,7 +16,7 @@ use crate::store::location::DatabaseLocation;
 
 /// The database to connect to.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct Target {
+pub(crate) struct Target {
     url: String,
     is_file: bool,
 }
@@ -26,7 +26,7 @@ impl Target {
     ///
     /// # Errors
     /// Names the folder or the file, and the setting.
-    pub(in crate::store) fn prepare(location: &DatabaseLocation) -> Result<Self, StartError> {
+    pub(crate) fn prepare(location: &DatabaseLocation) -> Result<Self, StartError> {
         match location {
             DatabaseLocation::Memory => Ok(Self::memory()),
             DatabaseLocation::File(path) => {

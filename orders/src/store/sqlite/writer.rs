@@ -28,7 +28,7 @@ use crate::{
 const BATCH: BatchLimits = BatchLimits { changes_max: 256, bytes_max: 256 * 1024 };
 
 /// Gathers and commits orders.
-pub(in crate::store) struct Writer {
+pub(crate) struct Writer {
     committer: Committer,
     gathered: VecDeque<Write>,
     is_closed: bool,
@@ -63,7 +63,7 @@ impl Actor for Writer {
 
 impl Writer {
     /// A writer that owns `connection`. `failed` becomes true when a write has an unknown outcome.
-    pub(in crate::store) fn new(
+    pub(crate) fn new(
         target: Target,
         connection: SqliteConnection,
         failed: watch::Sender<bool>,
@@ -118,9 +118,9 @@ impl Writer {
 /// when the actor pauses, after the commits of later batches.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::store) struct Create {
-    pub(in crate::store) order: NewOrder,
-    pub(in crate::store) answer: oneshot::Sender<Result<Order, StoreError>>,
+pub(crate) struct Create {
+    pub(crate) order: NewOrder,
+    pub(crate) answer: oneshot::Sender<Result<Order, StoreError>>,
 }
 
 impl Handler<Admitted<Create>> for Writer {

@@ -46,7 +46,7 @@ enum State {
     Failed,
 }
 
-pub(in crate::store) struct StoreActor {
+pub(crate) struct StoreActor {
     pub(super) latest: Table,
     pub(super) visible: Table,
     pub(super) protection: Protection,
@@ -66,7 +66,7 @@ impl Actor for StoreActor {
 }
 
 impl StoreActor {
-    pub(in crate::store) fn new(files: Files, loaded: Loaded, protection: Protection, metrics: StoreMetrics) -> Self {
+    pub(crate) fn new(files: Files, loaded: Loaded, protection: Protection, metrics: StoreMetrics) -> Self {
         Self {
             latest: loaded.table.clone(),
             visible: loaded.table,

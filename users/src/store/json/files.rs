@@ -17,12 +17,12 @@ const USERS_FILE: &str = "users.json";
 const META_FILE: &str = "users.meta.json";
 
 /// The files of the store.
-pub(in crate::store) struct Files {
+pub(crate) struct Files {
     folder: Folder,
 }
 
 /// What was read from the files.
-pub(in crate::store) struct Loaded {
+pub(crate) struct Loaded {
     pub(super) table: Table,
     pub(super) next_id: i64,
     /// The next id as the file has it. It is lower where the file is missing: the Python system had none.
@@ -30,21 +30,21 @@ pub(in crate::store) struct Loaded {
 }
 
 impl Loaded {
-    pub(in crate::store) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.table.users().is_empty()
     }
 
-    pub(in crate::store) const fn has_admin(&self) -> bool {
+    pub(crate) const fn has_admin(&self) -> bool {
         self.table.admins() > 0
     }
 
     /// The next id, which nobody has had.
-    pub(in crate::store) const fn next_id(&self) -> UserId {
+    pub(crate) const fn next_id(&self) -> UserId {
         UserId(self.next_id)
     }
 
     /// The highest cost of all password hashes.
-    pub(in crate::store) fn hash_cost_max(&self) -> Option<u32> {
+    pub(crate) fn hash_cost_max(&self) -> Option<u32> {
         self.table.hash_cost_max()
     }
 }
@@ -54,7 +54,7 @@ impl Files {
     ///
     /// # Errors
     /// Lists everything that is wrong with the files, and leaves them as they are.
-    pub(in crate::store) fn open(path: &Path, metrics: &StoreMetrics) -> Result<(Self, Loaded), StartError> {
+    pub(crate) fn open(path: &Path, metrics: &StoreMetrics) -> Result<(Self, Loaded), StartError> {
         let files = Self { folder: Folder::open(path, metrics.fsync_seconds.clone())? };
         let loaded = files.load()?;
         files.folder.recover(&[META_FILE, USERS_FILE])?;
@@ -86,7 +86,7 @@ impl Files {
     ///
     /// # Errors
     /// Says why they cannot be written.
-    pub(in crate::store) fn install(&self, loaded: &mut Loaded, users: Vec<User>) -> Result<(), StartError> {
+    pub(crate) fn install(&self, loaded: &mut Loaded, users: Vec<User>) -> Result<(), StartError> {
         for user in users {
             loaded.next_id = loaded.next_id.max(user.id.0 + 1);
             loaded.table.put(Arc::new(user));

@@ -17,7 +17,7 @@ use crate::{
 
 #[derive(Message)]
 #[rtype(result = "Result<Arc<User>, StoreError>")]
-pub(in crate::store) struct Get(pub(in crate::store) UserId);
+pub(crate) struct Get(pub(crate) UserId);
 
 impl Handler<Admitted<Get>> for StoreActor {
     type Result = Result<Arc<User>, StoreError>;
@@ -30,7 +30,7 @@ impl Handler<Admitted<Get>> for StoreActor {
 
 #[derive(Message)]
 #[rtype(result = "Result<Option<Arc<User>>, StoreError>")]
-pub(in crate::store) struct FindByName(pub(in crate::store) Folded);
+pub(crate) struct FindByName(pub(crate) Folded);
 
 impl Handler<Admitted<FindByName>> for StoreActor {
     type Result = Result<Option<Arc<User>>, StoreError>;
@@ -43,9 +43,9 @@ impl Handler<Admitted<FindByName>> for StoreActor {
 
 #[derive(Message)]
 #[rtype(result = "Result<Vec<Arc<User>>, StoreError>")]
-pub(in crate::store) struct List {
-    pub(in crate::store) after: Option<UserId>,
-    pub(in crate::store) limit: usize,
+pub(crate) struct List {
+    pub(crate) after: Option<UserId>,
+    pub(crate) limit: usize,
 }
 
 impl Handler<Admitted<List>> for StoreActor {
@@ -61,9 +61,9 @@ impl Handler<Admitted<List>> for StoreActor {
 /// gives the answer that a [`Create`](super::writes::Create) would get at this moment.
 #[derive(Message)]
 #[rtype(result = "Result<(), StoreError>")]
-pub(in crate::store) struct CheckAvailable {
-    pub(in crate::store) username: UserName,
-    pub(in crate::store) email: Option<Email>,
+pub(crate) struct CheckAvailable {
+    pub(crate) username: UserName,
+    pub(crate) email: Option<Email>,
 }
 
 impl Handler<Admitted<CheckAvailable>> for StoreActor {

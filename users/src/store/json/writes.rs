@@ -18,7 +18,7 @@ use crate::{
 
 #[derive(Message)]
 #[rtype(result = "Result<Arc<User>, StoreError>")]
-pub(in crate::store) struct Create(pub(in crate::store) NewUser);
+pub(crate) struct Create(pub(crate) NewUser);
 
 impl Handler<Admitted<Create>> for StoreActor {
     type Result = ResponseFuture<Result<Arc<User>, StoreError>>;
@@ -37,10 +37,10 @@ impl Handler<Admitted<Create>> for StoreActor {
 
 #[derive(Message)]
 #[rtype(result = "Result<Arc<User>, StoreError>")]
-pub(in crate::store) struct Update {
-    pub(in crate::store) id: UserId,
-    pub(in crate::store) if_match: IfMatch,
-    pub(in crate::store) edit: UserEdit,
+pub(crate) struct Update {
+    pub(crate) id: UserId,
+    pub(crate) if_match: IfMatch,
+    pub(crate) edit: UserEdit,
 }
 
 impl Handler<Admitted<Update>> for StoreActor {
@@ -62,9 +62,9 @@ impl Handler<Admitted<Update>> for StoreActor {
 
 #[derive(Message)]
 #[rtype(result = "Result<(), StoreError>")]
-pub(in crate::store) struct Delete {
-    pub(in crate::store) id: UserId,
-    pub(in crate::store) if_match: IfMatch,
+pub(crate) struct Delete {
+    pub(crate) id: UserId,
+    pub(crate) if_match: IfMatch,
 }
 
 impl Handler<Admitted<Delete>> for StoreActor {
@@ -85,11 +85,11 @@ impl Handler<Admitted<Delete>> for StoreActor {
 /// Replaces the hash of a password by one of another cost.
 #[derive(Message)]
 #[rtype(result = "Result<(), StoreError>")]
-pub(in crate::store) struct Rehash {
-    pub(in crate::store) id: UserId,
+pub(crate) struct Rehash {
+    pub(crate) id: UserId,
     /// The hash that the password was verified against. If the user has another one by now, that one stays.
-    pub(in crate::store) verified: PasswordHash,
-    pub(in crate::store) rehashed: PasswordHash,
+    pub(crate) verified: PasswordHash,
+    pub(crate) rehashed: PasswordHash,
 }
 
 impl Handler<Admitted<Rehash>> for StoreActor {
