@@ -9,8 +9,8 @@ use crate::problem::{Code, Problem};
 pub struct ETag(String);
 
 impl ETag {
-    /// The tag of the `version`-th state of a resource. Tags are compared only within one resource.
-    pub fn of_version(version: u64) -> Self {
+    /// The tag of a version of a resource. Tags of different resources are never compared.
+    pub fn from_version(version: u64) -> Self {
         Self(format!("\"v{version}\""))
     }
 
@@ -20,14 +20,14 @@ impl ETag {
     }
 }
 
-/// What `If-Match` allows.
+/// The condition in `If-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IfMatch {
     /// No condition.
     Absent,
-    /// `*`: any state, as long as the resource exists.
+    /// `*`: any version, as long as the resource exists.
     Any,
-    /// One of these tags. Weak tags are left out: they never match here (section 13.1.1).
+    /// One of these tags. Weak tags are omitted, since they never match here (section 13.1.1).
     Tags(Vec<ETag>),
 }
 
@@ -46,16 +46,16 @@ impl IfMatch {
         })
     }
 
-    /// Whether a change of a resource in this state may go on.
+    /// Whether a resource in this version may be changed.
     pub fn allows(&self, version: u64) -> bool {
         match self {
             Self::Absent | Self::Any => true,
-            Self::Tags(tags) => tags.contains(&ETag::of_version(version)),
+            Self::Tags(tags) => tags.contains(&ETag::from_version(version)),
         }
     }
 }
 
-/// Whether `If-None-Match` says that the client has this state already, so that 304 is the answer (weak comparison).
+/// Whether `If-None-Match` says that the client has this version already, so that the answer is 304 (weak comparison).
 ///
 /// # Errors
 /// 400 where the field is not a list of entity tags.
@@ -63,7 +63,7 @@ pub fn is_not_modified(headers: &HeaderMap, version: u64) -> Result<bool, Proble
     Ok(match parse(headers, &header::IF_NONE_MATCH)? {
         None => false,
         Some(List::Any) => true,
-        Some(List::Tags(tags)) => tags.iter().any(|(_, tag)| *tag == ETag::of_version(version)),
+        Some(List::Tags(tags)) => tags.iter().any(|(_, tag)| *tag == ETag::from_version(version)),
     })
 }
 
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn if_match_lets_only_the_state_it_names_be_changed() {
+    fn if_match_allows_only_the_versions_that_it_names() {
         for (value, allowed) in [
             ("\"v3\"", true),
             ("*", true),

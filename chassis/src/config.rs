@@ -21,14 +21,14 @@ pub fn environment(name: &str) -> Option<String> {
 /// Why a service did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// The configuration is wrong: one line for each mistake.
+    /// The configuration is not valid: one line for each mistake.
     Config(Vec<String>),
-    /// The configuration is right, but something it names could not be used.
+    /// The configuration is valid, but something that it names could not be used.
     Failed(String),
 }
 
 impl StartError {
-    /// A failed start; `what` names the thing and the way out.
+    /// A failed start; `what` says what failed and what to do about it.
     pub fn failed(what: impl fmt::Display) -> Self {
         Self::Failed(what.to_string())
     }
@@ -58,13 +58,13 @@ impl std::error::Error for StartError {}
 /// Parses the command line into `A`. Help and version end the process with 0, a usage error with [`EXIT_USAGE`].
 pub fn parse_args<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<A, ExitCode> {
     A::try_parse_from(args).map_err(|error| {
-        // Nothing is left to do where the terminal itself is gone.
+        // There is nothing to do about a terminal that is gone.
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
     })
 }
 
-/// Ends a `main`: prints what went wrong, once, and turns it into the exit code.
+/// Ends a `main`: prints the error, once, and turns it into the exit code.
 pub fn exit(name: &str, result: Result<(), StartError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,17 +75,17 @@ pub fn exit(name: &str, result: Result<(), StartError>) -> ExitCode {
     }
 }
 
-/// Collects the mistakes of a configuration, so that a user sees all of them at the first try.
+/// Collects the mistakes of a configuration, so that all of them are reported at once.
 #[derive(Debug, Default)]
 pub struct Mistakes(Vec<String>);
 
 impl Mistakes {
-    /// Notes a mistake in the setting `name`.
+    /// Adds a mistake in the setting `name`.
     pub fn note(&mut self, name: &str, what: impl fmt::Display) {
         self.0.push(format!("{name}: {what}"));
     }
 
-    /// Parses a setting, or notes why it cannot be.
+    /// Parses a setting, or adds the mistake.
     pub fn parse<T>(&mut self, name: &str, raw: &str) -> Option<T>
     where
         T: FromStr,
@@ -95,27 +95,27 @@ impl Mistakes {
         self.take(name, parsed)
     }
 
-    /// Keeps a value, or notes its error.
+    /// Returns the value, or adds its error as a mistake.
     pub fn take<T>(&mut self, name: &str, result: Result<T, impl fmt::Display>) -> Option<T> {
         result.map_err(|error| self.note(name, error)).ok()
     }
 
-    /// Like [`secret`], noting the error.
+    /// Like [`secret`], adding its error as a mistake.
     pub fn secret(&mut self, name: &str, lookup: Lookup<'_>) -> Option<Secret> {
         self.take(name, secret(name, lookup)).flatten()
     }
 
-    /// Like [`secret`](Self::secret), but its absence is a mistake too.
+    /// Like [`secret`](Self::secret), where the absence of the secret is a mistake too.
     pub fn required_secret(&mut self, name: &str, lookup: Lookup<'_>) -> Option<Secret> {
-        let noted = self.0.len();
+        let count = self.0.len();
         let secret = self.secret(name, lookup);
-        if secret.is_none() && self.0.len() == noted {
+        if secret.is_none() && self.0.len() == count {
             self.note(name, format!("missing; set {name} or {name}_FILE"));
         }
         secret
     }
 
-    /// The settings, or every mistake. `settings` is `None` only where a mistake was noted.
+    /// Returns the settings, or every mistake. `settings` is `None` only if there is a mistake.
     pub fn finish<T>(mut self, settings: Option<T>) -> Result<T, StartError> {
         match settings {
             Some(settings) if self.0.is_empty() => Ok(settings),
@@ -129,7 +129,7 @@ impl Mistakes {
     }
 }
 
-/// Reads a secret from the variable `name`, or from the file that `{name}_FILE` names.
+/// Reads a secret from the variable `name`, or from the file that the variable `{name}_FILE` names.
 ///
 /// # Errors
 /// Both are set, or the file cannot be read.
@@ -143,39 +143,39 @@ pub fn secret(name: &str, lookup: Lookup<'_>) -> Result<Option<Secret>, String> 
     }
 }
 
-/// A duration as people write it: `250ms`, `30s`, `15m`, `2h`, `7d`; a bare number is seconds.
+/// Parses a duration: `250ms`, `30s`, `15m`, `2h`, `7d`; a number without a unit is seconds.
 ///
 /// # Errors
-/// Says what form is wanted.
+/// Says what the format is.
 pub fn parse_duration(raw: &str) -> Result<std::time::Duration, String> {
-    let wrong = || format!("`{raw}` is not a duration; write it like 250ms, 30s, 15m, 2h or 7d");
+    let invalid = || format!("`{raw}` is not a duration; write it like 250ms, 30s, 15m, 2h or 7d");
     let raw_trimmed = raw.trim();
     let digits = raw_trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(raw_trimmed.len());
     let (number, unit) = raw_trimmed.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let number: u64 = number.parse().map_err(|_| invalid())?;
     let unit_ms: u64 = match unit {
         "ms" => 1,
         "s" | "" => 1000,
         "m" => 60 * 1000,
         "h" => 60 * 60 * 1000,
         "d" => 24 * 60 * 60 * 1000,
-        _ => return Err(wrong()),
+        _ => return Err(invalid()),
     };
-    number.checked_mul(unit_ms).map(std::time::Duration::from_millis).ok_or_else(wrong)
+    number.checked_mul(unit_ms).map(std::time::Duration::from_millis).ok_or_else(invalid)
 }
 
-/// A secret value. It is wiped from memory when dropped, and neither `Debug` nor `Display` shows it. It is compared with
-/// itself as configured before, never with what a client sent.
+/// A secret value. It is wiped from memory when dropped, and `Debug` does not show it. Comparison is for
+/// configurations only: it does not take constant time, so that a secret is never compared with what a client sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Wraps a secret that is at hand.
+    /// Wraps a secret.
     pub fn new(value: String) -> Self {
         Self(Zeroizing::new(value))
     }
 
-    /// Reads a secret from a file and drops one trailing newline, which editors and `echo` add.
+    /// Reads a secret from a file, without one trailing newline, which editors and `echo` add.
     ///
     /// # Errors
     /// Names the file and the reason.
@@ -186,7 +186,7 @@ impl Secret {
         Ok(Self::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
     }
 
-    /// The secret itself, for the one place that uses it.
+    /// The secret itself, for the place that uses it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -194,7 +194,7 @@ impl Secret {
     /// The bytes of a key.
     ///
     /// # Errors
-    /// Keys under `bytes_min` bytes are refused; the message says how to make one.
+    /// Refuses keys under `bytes_min` bytes; the message says how to make one.
     pub fn key(&self, bytes_min: usize) -> Result<&[u8], String> {
         let bytes = self.0.as_bytes();
         if bytes.len() < bytes_min {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_written_as_people_write_them() {
+    fn durations_have_units() {
         for (raw, expected) in [
             ("250ms", Some(Duration::from_millis(250))),
             ("30s", Some(Duration::from_secs(30))),

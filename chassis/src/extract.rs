@@ -1,4 +1,4 @@
-//! What handlers take from a request, with our problems where it is wrong: a JSON body, an id in the path.
+//! Extractors for handlers, which answer with problems: a JSON body, an id in the path.
 
 use std::{
     future::{Future, Ready, ready},
@@ -14,7 +14,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// No JSON body of this system comes near this size.
+/// Maximum size of a JSON body. A body with every field at its maximum has a few KiB.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// A JSON body, read field by field.
@@ -41,15 +41,15 @@ async fn read_json(body: web::Payload) -> Result<JsonBody, Problem> {
     let bytes = bytes.map_err(|error| Problem::new(Code::BadRequest, format!("the body cannot be read: {error}")))?;
     let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
         let hint =
-            if bytes.is_empty() { "the body is empty; a JSON object is wanted".to_owned() } else { error.to_string() };
+            if bytes.is_empty() { "the body is empty; send a JSON object".to_owned() } else { error.to_string() };
         Problem::new(Code::MalformedJson, hint)
     })?;
-    Fields::of(value).map(JsonBody).map_err(Problem::validation)
+    Fields::from_json(value).map(JsonBody).map_err(Problem::validation)
 }
 
 /// 413 for a body over `bytes_max`.
 pub fn too_large(bytes_max: usize) -> Problem {
-    Problem::new(Code::PayloadTooLarge, format!("the body may have {bytes_max} bytes"))
+    Problem::new(Code::PayloadTooLarge, format!("the body may have at most {bytes_max} bytes"))
 }
 
 fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
@@ -65,7 +65,7 @@ fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
     ))
 }
 
-/// The integer that ends the path of a resource. Anything else names nothing, and is answered 404.
+/// The id in the path of a resource, an integer. Anything else names no resource and is answered 404.
 #[derive(Clone, Copy, Debug)]
 pub struct PathId(pub i64);
 
@@ -75,7 +75,7 @@ impl FromRequest for PathId {
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         let text = request.match_info().get("id").unwrap_or_default();
-        // One resource has one address: `007` and `+7` are not 7.
+        // A resource has one path only: `007` and `+7` are not 7.
         let id = text.parse::<i64>().ok().filter(|id| id.to_string() == text);
         ready(id.map(Self).ok_or_else(Problem::not_found))
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::problem::FieldError;
 
-/// What a body says about a field that need not be there.
+/// What a body says about an optional field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Change<T> {
     /// The field is absent.
@@ -19,16 +19,16 @@ pub enum Change<T> {
 }
 
 impl<T> Change<T> {
-    /// The value, where there is one.
-    pub fn set(self) -> Option<T> {
+    /// The value, if there is one.
+    pub fn value(self) -> Option<T> {
         match self {
             Self::Set(value) => Some(value),
             Self::Keep | Self::Clear => None,
         }
     }
 
-    /// The new state of an optional field that is now `current`.
-    pub fn applied_to(self, current: Option<T>) -> Option<T> {
+    /// The new value of an optional field whose value is `current`.
+    pub fn apply_to(self, current: Option<T>) -> Option<T> {
         match self {
             Self::Keep => current,
             Self::Clear => None,
@@ -37,51 +37,52 @@ impl<T> Change<T> {
     }
 }
 
-/// The fields of a JSON object, and the mistakes found in them so far. Fields that nobody asks for are ignored.
+/// The fields of a JSON object, and the errors found in them so far. Unknown fields are ignored.
 #[derive(Debug)]
 pub struct Fields {
     object: Map<String, Value>,
-    mistakes: Vec<FieldError>,
+    errors: Vec<FieldError>,
 }
 
 impl Fields {
-    /// Takes a body.
+    /// The fields of a body.
     ///
     /// # Errors
-    /// A body that is no object.
-    pub fn of(body: Value) -> Result<Self, Vec<FieldError>> {
+    /// The body is not an object.
+    pub fn from_json(body: Value) -> Result<Self, Vec<FieldError>> {
         match body {
-            Value::Object(object) => Ok(Self { object, mistakes: Vec::new() }),
+            Value::Object(object) => Ok(Self { object, errors: Vec::new() }),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 Err(vec![FieldError { pointer: String::new(), detail: "must be a JSON object".to_owned() }])
             }
         }
     }
 
-    /// A text that must be there.
+    /// A required string.
     pub fn required<T, E: Display>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
         match self.change(name, parse) {
             Change::Set(value) => Some(value),
             Change::Clear => {
-                self.wrong(name, "must not be null");
+                self.add_error(name, "must not be null");
                 None
             }
-            // A text that is there but wrong has been noted already.
+            // The error of an invalid string has been added already.
             Change::Keep => {
                 if !self.object.contains_key(name) {
-                    self.wrong(name, "is required");
+                    self.add_error(name, "is required");
                 }
                 None
             }
         }
     }
 
-    /// A text that may be absent or null.
+    /// A string that may be absent or null.
     pub fn optional<T, E: Display>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
-        self.change(name, parse).set()
+        self.change(name, parse).value()
     }
 
-    /// A text that may be absent, null or given. A wrong one is noted and reads as absent.
+    /// A string that may be absent or null, where the difference matters. An invalid one adds its error and counts as
+    /// absent.
     pub fn change<T, E: Display>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Change<T> {
         let parsed = match self.object.get(name) {
             None => return Change::Keep,
@@ -94,32 +95,32 @@ impl Fields {
         match parsed {
             Ok(value) => Change::Set(value),
             Err(detail) => {
-                self.wrong(name, detail);
+                self.add_error(name, detail);
                 Change::Keep
             }
         }
     }
 
-    /// Whether the body has this field at all.
-    pub fn has(&self, name: &str) -> bool {
+    /// Whether the body has this field.
+    pub fn contains(&self, name: &str) -> bool {
         self.object.contains_key(name)
     }
 
-    /// Notes a mistake in a field.
-    pub fn wrong(&mut self, name: &str, detail: impl Display) {
+    /// Adds the error of a field.
+    pub fn add_error(&mut self, name: &str, detail: impl Display) {
         // RFC 6901, section 3: `~` and `/` are escaped in a pointer.
         let escaped = name.replace('~', "~0").replace('/', "~1");
-        self.mistakes.push(FieldError { pointer: format!("/{escaped}"), detail: detail.to_string() });
+        self.errors.push(FieldError { pointer: format!("/{escaped}"), detail: detail.to_string() });
     }
 
-    /// What was read, or every mistake. `read` is `None` only where a mistake was noted.
+    /// Returns what was read, or every error. `read` is `None` only if there is an error.
     ///
     /// # Errors
-    /// The mistakes.
+    /// Every error.
     pub fn finish<T>(self, read: Option<T>) -> Result<T, Vec<FieldError>> {
         match read {
-            Some(value) if self.mistakes.is_empty() => Ok(value),
-            Some(_) | None => Err(self.mistakes),
+            Some(value) if self.errors.is_empty() => Ok(value),
+            Some(_) | None => Err(self.errors),
         }
     }
 }
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_wrong_field_is_reported() {
-        let mut fields = Fields::of(json!({"a": 1, "b": null, "c": "long text"})).unwrap();
+        let mut fields = Fields::from_json(json!({"a": 1, "b": null, "c": "long text"})).unwrap();
         let read = (
             fields.required("a", short),
             fields.required("b", short),
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn absent_null_and_given_are_three_things() {
-        let mut fields = Fields::of(json!({"a": "x", "b": null})).unwrap();
+        let mut fields = Fields::from_json(json!({"a": "x", "b": null})).unwrap();
         assert_eq!(fields.change("a", short), Change::Set("x".to_owned()));
         assert_eq!(fields.change("b", short), Change::Clear);
         assert_eq!(fields.change("c", short), Change::Keep);
@@ -162,7 +163,7 @@ mod tests {
     #[test]
     fn a_body_that_is_no_object_is_refused() {
         for body in [json!([]), json!("text"), json!(null), json!(1)] {
-            assert_eq!(Fields::of(body).unwrap_err()[0].pointer, "");
+            assert_eq!(Fields::from_json(body).unwrap_err()[0].pointer, "");
         }
     }
 }

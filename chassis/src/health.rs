@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::problem::{Code, Problem};
 
-/// A probe that takes longer counts as failed.
+/// How long a probe may take; a slower one counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 type ProbeFuture = Pin<Box<dyn Future<Output = Result<(), String>>>>;
@@ -37,7 +37,7 @@ struct Inner {
 pub struct HealthBuilder(Inner);
 
 impl HealthBuilder {
-    /// Adds a probe: readiness fails while it does.
+    /// Adds a probe: the service is not ready while it fails.
     #[must_use]
     pub fn probe<F, Fut>(mut self, name: &'static str, probe: F) -> Self
     where
@@ -63,12 +63,12 @@ struct Report {
 }
 
 impl Health {
-    /// From now on the service is not ready, so that balancers stop sending.
+    /// Makes the service not ready from now on, so that load balancers stop sending.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
     }
 
-    /// Whether it is being shut down.
+    /// Whether the service is shutting down.
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
     }
@@ -78,15 +78,15 @@ impl Health {
         respond(&Report { status: "live", checks: Map::new() })
     }
 
-    /// Answers `/health/ready`: every part works. `more` is shown with it and decides nothing.
+    /// Answers `/health/ready`: every part works. `details` are shown with the checks and decide nothing.
     ///
     /// # Errors
-    /// 503 `not_ready` naming the parts that do not work.
-    pub async fn ready(&self, more: Map<String, Value>) -> Result<Response<BoxBody>, Problem> {
+    /// 503 `not_ready`, naming the parts that do not work.
+    pub async fn ready(&self, details: Map<String, Value>) -> Result<Response<BoxBody>, Problem> {
         if self.0.draining.load(Ordering::Acquire) {
             return Err(Problem::new(Code::NotReady, "the service is shutting down"));
         }
-        let mut checks = more;
+        let mut checks = details;
         let mut failed = Vec::new();
         for (name, probe) in &self.0.probes {
             let outcome = tokio::time::timeout(PROBE_TIMEOUT, probe()).await;

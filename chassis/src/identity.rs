@@ -1,7 +1,8 @@
-//! Who calls: the only place where the caller headers are spelled. Signs, verifies and knows them, and extracts the caller.
+//! The identity of the caller: the only place where the identity headers are spelled. Signs and verifies assertions, and
+//! extracts the caller.
 //!
-//! The gateway sends each service a signed assertion of who calls. A service believes nothing else, so that a request
-//! which did not come through the gateway gets nowhere, whatever headers it carries.
+//! The gateway sends each service a signed assertion of who calls. A service trusts nothing else, so that a request
+//! that did not come through the gateway is refused, whatever headers it has.
 
 use std::{
     fmt,
@@ -26,7 +27,7 @@ use crate::{
 pub const USER_ID: HeaderName = HeaderName::from_static("request-user-id");
 /// The caller's user type.
 pub const USER_TYPE: HeaderName = HeaderName::from_static("request-user-type");
-/// The signed statement of the gateway about the caller.
+/// The signed assertion of the gateway about the caller.
 pub const ASSERTION: HeaderName = HeaderName::from_static("gateway-assertion");
 
 /// The user type that may do everything.
@@ -34,12 +35,12 @@ pub const ADMIN: &str = "admin";
 
 /// An HS256 key has at least the size of the hash (RFC 7518, section 3.2).
 pub const ASSERTION_KEY_BYTES_MIN: usize = 32;
-/// An assertion is valid for this long; a stolen one is worth little.
+/// How long an assertion is valid: briefly, so that a stolen one is of little use.
 pub const ASSERTION_TTL: Duration = Duration::from_secs(60);
 
 const ISSUER: &str = "gateway";
 const TYP: &str = "assertion+jwt";
-/// Clocks of two machines may differ by this much.
+/// By how much the clocks of two machines may differ.
 const LEEWAY_SECONDS: u64 = 5;
 
 /// The id of a user: an integer that is never given to another user.
@@ -61,7 +62,7 @@ impl FromStr for UserId {
     }
 }
 
-/// What the gateway states about a request: its claims (RFC 7519), which the service named by the audience believes.
+/// What the gateway asserts about a request: claims (RFC 7519) that the service named by the audience accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assertion {
     /// The user id; absent where nobody is signed in.
@@ -79,7 +80,7 @@ pub struct Assertion {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Envelope {
+struct Claims {
     iss: String,
     aud: String,
     iat: u64,
@@ -96,7 +97,7 @@ pub struct AssertionSigner {
 }
 
 impl AssertionSigner {
-    /// A signer for the service that calls itself `audience`.
+    /// A signer for the service named `audience`.
     ///
     /// # Errors
     /// Refuses a key that is too short.
@@ -111,7 +112,7 @@ impl AssertionSigner {
     /// Fails only if the claims cannot be serialised.
     pub fn sign(&self, assertion: &Assertion, now: SystemTime) -> Result<HeaderValue, Problem> {
         let iat = unix_seconds(now);
-        let claims = Envelope {
+        let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: self.audience.clone(),
             iat,
@@ -124,7 +125,7 @@ impl AssertionSigner {
     }
 }
 
-/// Verifies the assertions that are meant for one service.
+/// Verifies the assertions made for one service.
 #[derive(Clone)]
 pub struct AssertionVerifier {
     key: DecodingKey,
@@ -132,7 +133,7 @@ pub struct AssertionVerifier {
 }
 
 impl AssertionVerifier {
-    /// A verifier for the service that calls itself `audience`.
+    /// A verifier for the service named `audience`.
     ///
     /// # Errors
     /// Refuses a key that is too short.
@@ -151,20 +152,20 @@ impl AssertionVerifier {
     /// # Errors
     /// `assertion_invalid` where it is absent, repeated, invalid, or contradicted by another identity header.
     pub fn verify(&self, headers: &HeaderMap) -> Result<Assertion, Problem> {
-        let token = single(headers, &ASSERTION)?.ok_or_else(|| refused("the request carries no gateway-assertion"))?;
-        let data = jsonwebtoken::decode::<Envelope>(token, &self.key, &self.validation)
-            .map_err(|error| refused("the gateway-assertion is not valid").because(error))?;
+        let token = single(headers, &ASSERTION)?.ok_or_else(|| invalid("the request has no gateway-assertion"))?;
+        let data = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)
+            .map_err(|error| invalid("the gateway-assertion is not valid").because(error))?;
         if data.header.typ.as_deref() != Some(TYP) {
-            return Err(refused("the gateway-assertion is another kind of token"));
+            return Err(invalid("the gateway-assertion is a token of another type"));
         }
         let assertion = data.claims.assertion;
-        agrees(headers, &USER_ID, assertion.sub.as_deref())?;
-        agrees(headers, &USER_TYPE, assertion.user_type.as_deref())?;
+        check_agreement(headers, &USER_ID, assertion.sub.as_deref())?;
+        check_agreement(headers, &USER_TYPE, assertion.user_type.as_deref())?;
         Ok(assertion)
     }
 }
 
-fn refused(detail: &'static str) -> Problem {
+fn invalid(detail: &'static str) -> Problem {
     Problem::new(Code::AssertionInvalid, detail)
 }
 
@@ -172,32 +173,32 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     let mut values = headers.get_all(name);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(Some).map_err(|_| refused("an identity header is not text")),
-        (Some(_), Some(_)) => Err(refused("an identity header is repeated")),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| invalid("an identity header is not text")),
+        (Some(_), Some(_)) => Err(invalid("an identity header is repeated")),
     }
 }
 
-fn agrees(headers: &HeaderMap, name: &HeaderName, asserted: Option<&str>) -> Result<(), Problem> {
+fn check_agreement(headers: &HeaderMap, name: &HeaderName, asserted: Option<&str>) -> Result<(), Problem> {
     match single(headers, name)? {
-        Some(value) if Some(value) != asserted => Err(refused("an identity header contradicts the gateway-assertion")),
+        Some(value) if Some(value) != asserted => Err(invalid("an identity header contradicts the gateway-assertion")),
         Some(_) | None => Ok(()),
     }
 }
 
-/// The header names that only the gateway may set, in all their spellings.
+/// The names of the headers that only the gateway may set, in all their spellings.
 #[derive(Clone, Debug)]
 pub struct IdentityHeaders(Vec<String>);
 
 impl IdentityHeaders {
-    /// The headers of this module, and `more` that a configuration names.
-    pub fn new<'a>(more: impl IntoIterator<Item = &'a HeaderName>) -> Self {
+    /// The headers of this module, and `others` from the configuration.
+    pub fn new<'a>(others: impl IntoIterator<Item = &'a HeaderName>) -> Self {
         let mut names: Vec<String> = [&USER_ID, &USER_TYPE, &ASSERTION].map(|name| name.as_str().to_owned()).into();
-        names.extend(more.into_iter().map(|name| fold(name.as_str()).collect()));
+        names.extend(others.into_iter().map(|name| fold(name.as_str()).collect()));
         Self(names)
     }
 
-    /// Whether `name` spells an identity header. CGI, WSGI and PHP turn `-`, `_` and `.` into the same character, so
-    /// that `Request_User_Id` would reach such an upstream as `request-user-id`.
+    /// Whether `name` is an identity header in any spelling. CGI, WSGI and PHP turn `-`, `_` and `.` into the same
+    /// character, so that `Request_User_Id` would reach such an upstream as `request-user-id`.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|known| known.len() == name.len() && fold(name).eq(known.chars()))
     }
@@ -207,7 +208,7 @@ fn fold(name: &str) -> impl Iterator<Item = char> {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
 }
 
-/// The signed-in user who calls, as the gateway asserts.
+/// The signed-in user who makes the request, as asserted by the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub user_id: UserId,
@@ -219,8 +220,9 @@ impl Caller {
         let extensions = request.extensions();
         let assertion = extensions.get::<Assertion>();
         let sub = assertion.and_then(|assertion| assertion.sub.as_deref());
-        let sub = sub.ok_or_else(|| refused("the gateway asserts no caller for this request"))?;
-        let user_id = sub.parse().map_err(|_| refused("the asserted caller is no user of this system"))?;
+        let sub = sub.ok_or_else(|| invalid("the gateway-assertion names no caller"))?;
+        let user_id =
+            sub.parse().map_err(|_| invalid("the caller in the gateway-assertion is not a user of this system"))?;
         let user_type = assertion.and_then(|assertion| assertion.user_type.as_deref());
         Ok(Self { user_id, is_admin: user_type == Some(ADMIN) })
     }
@@ -235,7 +237,7 @@ impl FromRequest for Caller {
     }
 }
 
-/// The caller, who is an admin: the second level of authorization, inside the service.
+/// A caller who is an admin: the second level of authorization, inside the service.
 #[derive(Clone, Debug)]
 pub struct Admin(pub Caller);
 
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_believes_only_a_fresh_assertion_made_for_it() {
+    fn a_service_accepts_only_a_fresh_assertion_made_for_it() {
         let verifier = AssertionVerifier::new("users", &key("k")).unwrap();
         let now = SystemTime::now();
         assert_eq!(verifier.verify(&signed("users", &key("k"), now)).unwrap().sub.as_deref(), Some("7"));

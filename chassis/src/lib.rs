@@ -1,7 +1,7 @@
 //! What every service shares (the "microservice chassis" pattern). Knows no domain: neither users nor orders nor routes.
 //!
-//! In the order to read: how a service is configured and started, what surrounds each of its endpoints, what its
-//! handlers use, and what it shows to operators.
+//! In the order to read: how a service is configured and started, the middleware around its endpoints, what its handlers
+//! and its store use, and what it shows to operators.
 
 // Start and stop.
 pub mod config;
@@ -9,8 +9,8 @@ pub mod logging;
 pub mod server;
 
 // Around every request.
-pub mod envelope;
 pub mod identity;
+pub mod middleware;
 pub mod problem;
 pub mod trace;
 

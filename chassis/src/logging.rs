@@ -15,10 +15,10 @@ use serde_json::{Map, json};
 
 use crate::timestamp::Timestamp;
 
-/// The server library tells every worker and listener; ours tell the same in one line.
+/// The server library logs a line for every worker and listener; the services log one line with the same content.
 const DEFAULT_FILTER: &str = "info,actix_server=warn";
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Text,
@@ -37,7 +37,7 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Sends the log of this process to standard error. `RUST_LOG` filters it; without it, `info` and worse are shown.
+/// Sends the log of this process to standard error. `RUST_LOG` filters it; without it, the level is `info`.
 pub fn init(format: Option<LogFormat>) {
     let in_terminal = if io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
     let mut builder = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_FILTER));
@@ -45,13 +45,13 @@ pub fn init(format: Option<LogFormat>) {
         LogFormat::Text => builder.format_target(false),
         LogFormat::Json => builder.format(write_json),
     };
-    // A second logger in one process (tests) keeps the first.
+    // In tests the process may have a logger already, which stays.
     let _ = builder.try_init();
 }
 
 fn write_json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let mut line = Map::new();
-    line.insert("time".to_owned(), json!(Timestamp::of(SystemTime::now())));
+    line.insert("time".to_owned(), json!(Timestamp::from(SystemTime::now())));
     line.insert("level".to_owned(), json!(record.level().as_str()));
     line.insert("target".to_owned(), json!(record.target()));
     line.insert("message".to_owned(), json!(record.args().to_string()));

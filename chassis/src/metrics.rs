@@ -11,14 +11,14 @@ use prometheus_client::{
 
 use crate::process::ProcessCollector;
 
-/// From half a millisecond (a read from memory) to ten seconds (given up).
+/// From half a millisecond (a read from memory) to ten seconds (most clients have given up).
 const SECONDS_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// A registry that shows the process already, as every service does.
+/// A registry with the metrics of the process, which every service has.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(ProcessCollector::of_this_process()));
+    registry.register_collector(Box::new(ProcessCollector::started_now()));
     registry
 }
 
@@ -39,7 +39,7 @@ struct RouteLabels {
     route: String,
 }
 
-/// Counts requests and measures how long they take, by route pattern: paths would grow without end.
+/// Counts requests and measures how long they take, by route pattern: the number of paths has no bound.
 #[derive(Clone)]
 pub struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
@@ -57,14 +57,14 @@ impl HttpMetrics {
     }
 
     /// Counts one answered request.
-    pub fn observe(&self, method: &str, route: &str, status: u16, took: Duration) {
+    pub fn observe(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
         let labels = RequestLabels { method: known_method(method).to_owned(), route: route.to_owned(), status };
         self.requests.get_or_create(&labels).inc();
-        self.seconds.get_or_create(&RouteLabels { route: route.to_owned() }).observe(took.as_secs_f64());
+        self.seconds.get_or_create(&RouteLabels { route: route.to_owned() }).observe(elapsed.as_secs_f64());
     }
 }
 
-/// Clients may invent methods without end; a table keyed by them may not.
+/// Clients may send any number of different methods, so that unknown ones share a label.
 fn known_method(method: &str) -> &str {
     match method {
         "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => method,

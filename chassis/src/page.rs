@@ -1,4 +1,4 @@
-//! Pages of a list: `limit` and an opaque, signed `cursor` in the query, the next page in `Link` (RFC 8288).
+//! Pagination: `limit` and an opaque, signed `cursor` in the query, the next page in `Link` (RFC 8288).
 
 use actix_http::header::HeaderValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -10,47 +10,48 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// A page has at most this many entries.
+/// Maximum number of entries on a page.
 pub const LIMIT_MAX: usize = 500;
-/// 16 bytes of the MAC are kept: cursors are checked against mistakes and meddling, they give no rights.
+/// Number of bytes of the MAC in a cursor. 16 are enough: they detect errors and tampering, and a cursor gives no rights.
 const MAC_BYTES: usize = 16;
-/// A cursor of ours is far shorter; a longer text is not decoded at all.
+/// Maximum length of a cursor that is decoded at all; valid ones are far shorter.
 const CURSOR_BYTES_MAX: usize = 512;
 
-/// Signs and verifies cursors, so that one made up or changed by a client is told from one of ours.
+/// Signs and verifies cursors, so that an invented or altered one is detected.
 #[derive(Clone)]
 pub struct CursorKey(Hmac<Sha256>);
 
 impl CursorKey {
-    /// A key for the list called `purpose`. All replicas of a service share the secret, and so each other's cursors.
+    /// A key for the service named `purpose`. All replicas of a service share the secret, and so accept each other's
+    /// cursors.
     pub fn derive(secret: &Secret, purpose: &str) -> Self {
-        // HMAC takes a key of any length (RFC 2104, section 2), so that the error cannot happen.
+        // HMAC accepts a key of any length (RFC 2104, section 2).
         #[expect(clippy::expect_used, reason = "HMAC accepts keys of every length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("any length is a key");
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("a key of any length is valid");
         mac.update(b"cursor\0");
         mac.update(purpose.as_bytes());
         mac.update(b"\0");
         Self(mac)
     }
 
-    /// The cursor that stands for `position`, good only in the same `scope` (whose list, which filters).
-    pub fn seal(&self, scope: &str, position: &str) -> String {
+    /// The cursor for `position`, valid only in the same `scope` (whose list, which filters).
+    pub fn sign(&self, scope: &str, position: &str) -> String {
         let mut bytes = self.mac(scope, position)[..MAC_BYTES].to_vec();
         bytes.extend_from_slice(position.as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The position that a cursor stands for.
+    /// The position of a cursor.
     ///
     /// # Errors
-    /// 400 where the cursor is not one of ours, or belongs to another list.
-    pub fn open(&self, scope: &str, cursor: &str) -> Result<String, Problem> {
-        self.verified(scope, cursor).ok_or_else(|| {
+    /// 400 where the cursor was not signed with this key, or belongs to another list.
+    pub fn verify(&self, scope: &str, cursor: &str) -> Result<String, Problem> {
+        self.position(scope, cursor).ok_or_else(|| {
             Problem::new(Code::BadRequest, "the cursor is not valid for this list; start again without one")
         })
     }
 
-    fn verified(&self, scope: &str, cursor: &str) -> Option<String> {
+    fn position(&self, scope: &str, cursor: &str) -> Option<String> {
         if cursor.len() > CURSOR_BYTES_MAX {
             return None;
         }
@@ -69,12 +70,12 @@ impl CursorKey {
     }
 }
 
-/// The part of a list that a request asks for.
+/// The page of a list that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageQuery {
-    /// At most so many entries.
+    /// Maximum number of entries.
     pub limit: usize,
-    /// Where the page before ended.
+    /// Where the previous page ended.
     pub cursor: Option<String>,
 }
 
@@ -82,7 +83,7 @@ impl PageQuery {
     /// Reads `limit` and `cursor`; other parameters belong to the endpoint.
     ///
     /// # Errors
-    /// 400 where `limit` is no number from 1 to [`LIMIT_MAX`], or a parameter is repeated.
+    /// 400 where `limit` is not a number from 1 to [`LIMIT_MAX`], or a parameter is repeated.
     pub fn parse(query: &str, limit_default: usize) -> Result<Self, Problem> {
         let limit = match parameter(query, "limit")? {
             None => limit_default,
@@ -94,16 +95,16 @@ impl PageQuery {
     }
 
     /// The `Link` to the page that starts at `cursor`: `</api/users?limit=2&cursor=…>; rel="next"`.
-    pub fn link_next(&self, path: &str, query: &str, cursor: &str) -> Option<HeaderValue> {
-        let mut kept: Vec<&str> =
+    pub fn next_link(&self, path: &str, query: &str, cursor: &str) -> Option<HeaderValue> {
+        let mut parameters: Vec<&str> =
             query.split('&').filter(|pair| !pair.is_empty() && name_of(pair) != "cursor").collect();
         let cursor = format!("cursor={cursor}");
-        kept.push(&cursor);
-        HeaderValue::try_from(format!("<{path}?{}>; rel=\"next\"", kept.join("&"))).ok()
+        parameters.push(&cursor);
+        HeaderValue::try_from(format!("<{path}?{}>; rel=\"next\"", parameters.join("&"))).ok()
     }
 }
 
-/// A query parameter, which may be given once.
+/// A query parameter, which may be given only once.
 ///
 /// # Errors
 /// 400 where it is repeated.
@@ -144,32 +145,32 @@ mod tests {
     #[test]
     fn the_link_keeps_the_other_parameters() {
         let page = PageQuery::parse("limit=2&cursor=old&status=a", 100).unwrap();
-        let link = page.link_next("/api/orders", "limit=2&cursor=old&status=a", "new").unwrap();
+        let link = page.next_link("/api/orders", "limit=2&cursor=old&status=a", "new").unwrap();
         assert_eq!(link, "</api/orders?limit=2&status=a&cursor=new>; rel=\"next\"");
     }
 
     #[test]
-    fn a_cursor_is_good_for_its_own_list_only() {
-        let cursor = key().seal("user 7", "17:4");
-        assert_eq!(key().open("user 7", &cursor).unwrap(), "17:4");
-        assert!(key().open("user 8", &cursor).is_err());
-        assert!(CursorKey::derive(&Secret::new("k".repeat(32)), "users").open("user 7", &cursor).is_err());
+    fn a_cursor_is_valid_for_its_own_list_only() {
+        let cursor = key().sign("user 7", "17:4");
+        assert_eq!(key().verify("user 7", &cursor).unwrap(), "17:4");
+        assert!(key().verify("user 8", &cursor).is_err());
+        assert!(CursorKey::derive(&Secret::new("k".repeat(32)), "users").verify("user 7", &cursor).is_err());
     }
 
     proptest! {
         #[test]
         fn a_cursor_with_any_character_changed_is_refused(at in 0_usize..27, to in "[A-Za-z0-9_-]") {
-            let cursor = key().seal("s", "17:4");
+            let cursor = key().sign("s", "17:4");
             let mut changed = cursor.clone();
             changed.replace_range(at..=at, &to);
             prop_assume!(changed != cursor);
-            prop_assert!(key().open("s", &changed).is_err());
+            prop_assert!(key().verify("s", &changed).is_err());
         }
 
         #[test]
         fn no_text_makes_the_parsers_panic(text in "\\PC*") {
             let _ = PageQuery::parse(&text, 100);
-            let _ = key().open("s", &text);
+            let _ = key().verify("s", &text);
         }
     }
 }

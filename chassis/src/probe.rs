@@ -1,4 +1,4 @@
-//! Asks a running service whether it is ready: the health check of images that have no curl. Blocks; starts no runtime.
+//! Asks a running service whether it is ready: the health check of images without curl. Blocks and needs no runtime.
 
 use std::{
     io::{Read, Write},
@@ -6,12 +6,14 @@ use std::{
     time::Duration,
 };
 
-/// More than the two seconds that each probe behind `/health/ready` may take, less than the interval of most checks.
+/// How long to wait: more than the two seconds that a probe behind `/health/ready` may take, less than the interval of
+/// most health checks.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// `HTTP/1.1 200` has 12 bytes.
 const STATUS_BYTES: usize = 12;
 
-/// Where a listener can be reached from its own machine: one that listens everywhere, at the loopback address.
+/// The address at which a listener can be reached from its own machine: for one that listens on all addresses, the
+/// loopback address.
 pub fn reachable(listener: SocketAddr) -> SocketAddr {
     let ip = match listener.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -21,19 +23,19 @@ pub fn reachable(listener: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listener.port())
 }
 
-/// Asks the service that listens here.
+/// Checks the service on this listener.
 ///
 /// # Errors
-/// Says what came instead.
-pub fn listener(listener: SocketAddr) -> Result<(), String> {
-    ready(&format!("http://{}/health/ready", reachable(listener)))
+/// Says what it answered instead.
+pub fn check_listener(listener: SocketAddr) -> Result<(), String> {
+    check_url(&format!("http://{}/health/ready", reachable(listener)))
 }
 
-/// Asks `http://host:port/path`. Ready is what answers 200 in time.
+/// Checks `http://host:port/path`: ready means that it answers 200 in time.
 ///
 /// # Errors
-/// Says what came instead.
-pub fn ready(url: &str) -> Result<(), String> {
+/// Says what it answered instead.
+pub fn check_url(url: &str) -> Result<(), String> {
     let rest = url.strip_prefix("http://").ok_or_else(|| format!("`{url}` must begin with http://"))?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let failed = |error: std::io::Error| format!("{url} does not answer: {error}");
@@ -55,7 +57,7 @@ fn status(address: SocketAddr, host: &str, path: &str) -> std::io::Result<String
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    // At once: `write!` on a socket sends each piece of the text by itself.
+    // In one call: `write!` on a socket would send each piece of the text by itself.
     stream.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut status = [0; STATUS_BYTES];
     stream.read_exact(&mut status)?;
@@ -83,13 +85,13 @@ mod tests {
 
     #[test]
     fn ready_is_what_answers_200() {
-        assert_eq!(ready(&answering("HTTP/1.1 200 OK\r\n\r\n")), Ok(()));
+        assert_eq!(check_url(&answering("HTTP/1.1 200 OK\r\n\r\n")), Ok(()));
         for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "garbage", ""] {
-            assert!(ready(&answering(answer)).is_err(), "{answer}");
+            assert!(check_url(&answering(answer)).is_err(), "{answer}");
         }
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(ready(&format!("http://{closed}/")).unwrap_err().contains("does not answer"));
-        assert!(ready("https://localhost/").is_err());
+        assert!(check_url(&format!("http://{closed}/")).unwrap_err().contains("does not answer"));
+        assert!(check_url("https://localhost/").is_err());
     }
 
     #[test]

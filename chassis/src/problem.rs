@@ -1,4 +1,4 @@
-//! Problem details (RFC 9457), the only body of an error in every service. The only writer of error bodies.
+//! Problem details (RFC 9457), the body of every error of every service. Nothing else writes error bodies.
 
 use std::{borrow::Cow, error::Error, fmt};
 
@@ -61,7 +61,7 @@ impl Code {
             Self::Internal => ("internal", 500, "Internal error"),
             Self::InvalidCredentials => ("invalid_credentials", 401, "Wrong username or password"),
             Self::LastAdmin => ("last_admin", 403, "The last admin must remain"),
-            Self::LoopDetected => ("loop_detected", 508, "The request goes round in a circle"),
+            Self::LoopDetected => ("loop_detected", 508, "Loop detected"),
             Self::MalformedJson => ("malformed_json", 400, "The body is not JSON"),
             Self::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),
             Self::NotFound => ("not_found", 404, "Not found"),
@@ -72,7 +72,7 @@ impl Code {
             Self::PreconditionFailed => ("precondition_failed", 412, "Precondition failed"),
             Self::ProtectedUser => ("protected_user", 403, "This user is protected"),
             Self::RateLimited => ("rate_limited", 429, "Too many requests"),
-            Self::RequestTimeout => ("request_timeout", 408, "The request came too slowly"),
+            Self::RequestTimeout => ("request_timeout", 408, "The request arrived too slowly"),
             Self::StorageFull => ("storage_full", 507, "The storage is full"),
             Self::TokenExpired => ("token_expired", 401, "The token has expired"),
             Self::TokenInvalid => ("token_invalid", 401, "The token is not valid"),
@@ -80,7 +80,7 @@ impl Code {
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "Unsupported media type"),
             Self::UpstreamInvalid => ("upstream_invalid", 502, "The service gave an invalid answer"),
             Self::UpstreamTimeout => ("upstream_timeout", 504, "The service did not answer in time"),
-            Self::UpstreamUnavailable => ("upstream_unavailable", 503, "The service is out of order at the moment"),
+            Self::UpstreamUnavailable => ("upstream_unavailable", 503, "The service is unavailable"),
             Self::UpstreamUnreachable => ("upstream_unreachable", 502, "The service cannot be reached"),
             Self::UsernameTaken => ("username_taken", 409, "Username already in use"),
             Self::ValidationFailed => ("validation_failed", 422, "The request is not valid"),
@@ -97,8 +97,8 @@ impl Code {
         StatusCode::from_u16(self.parts().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The code that stands for an error which a library answered with a bare status.
-    fn of_status(status: StatusCode) -> Self {
+    /// The code for an error that a library answered with a status only.
+    fn from_status(status: StatusCode) -> Self {
         match status.as_u16() {
             401 => Self::TokenMissing,
             403 => Self::InsufficientScope,
@@ -116,7 +116,7 @@ impl Code {
 /// One wrong field of a request body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where: a JSON pointer (RFC 6901) into the body, `""` for the body itself.
+    /// The field as a JSON pointer (RFC 6901) into the body, `""` for the body itself.
     #[schema(example = "/password")]
     pub pointer: String,
     /// What is wrong, for a person.
@@ -124,7 +124,7 @@ pub struct FieldError {
     pub detail: String,
 }
 
-/// An error on its way to the client: what the client is told, and, apart from it, what the log is told.
+/// An error on its way to the client: what the client sees and, separately, what the log shows.
 #[derive(Debug)]
 pub struct Problem(Box<Parts>);
 
@@ -150,18 +150,18 @@ impl Problem {
         Self::new(Code::NotFound, "there is nothing at this address")
     }
 
-    /// A failure of ours. The client learns nothing of `cause`; the log has it with the request id.
+    /// A failure of the service. The client does not see `cause`; the log has it with the request id.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(Code::Internal, "something went wrong here; the request id finds it in the log").because(cause)
     }
 
-    /// Too much to do: try again after `seconds`.
+    /// The service is overloaded; the client may try again after `seconds`.
     pub fn overloaded(seconds: u32) -> Self {
         Self::new(Code::Overloaded, "too much is waiting already; try again in a moment")
             .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// A body whose fields are wrong; every one of them is listed.
+    /// A body with invalid fields; every one of them is listed.
     pub fn validation(errors: Vec<FieldError>) -> Self {
         let named: Vec<String> =
             errors.iter().map(|e| format!("{} {}", e.pointer.trim_start_matches('/'), e.detail)).collect();
@@ -170,7 +170,7 @@ impl Problem {
         problem
     }
 
-    /// 405 with the methods that the resource knows (RFC 9110, section 15.5.6).
+    /// 405 with the methods that the resource supports (RFC 9110, section 15.5.6).
     pub fn method_not_allowed(allow: &str) -> Self {
         let problem = Self::new(Code::MethodNotAllowed, format!("this resource allows {allow}"));
         match HeaderValue::from_str(allow) {
@@ -179,13 +179,13 @@ impl Problem {
         }
     }
 
-    /// The problem that stands for a bare error status of a library.
-    pub fn of_status(status: StatusCode) -> Self {
-        let code = Code::of_status(status);
+    /// The problem for an error that a library answered with a status only.
+    pub fn from_status(status: StatusCode) -> Self {
+        let code = Code::from_status(status);
         Self::new(code, code.parts().2)
     }
 
-    /// Adds what only the log shall see.
+    /// Adds the cause, which only the log shows.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.0.cause = Some(cause.into());
@@ -199,16 +199,16 @@ impl Problem {
         self
     }
 
-    /// Adds the request that it happened to.
+    /// Adds the request that failed.
     #[must_use]
-    pub fn within(mut self, context: &RequestContext, path: &str) -> Self {
+    pub fn for_request(mut self, context: &RequestContext, path: &str) -> Self {
         self.0.context = Some((context.request_id().to_owned(), path.to_owned()));
         self
     }
 
-    /// The half that the client sees, of a problem that is only borrowed. The cause stays behind, for the log.
+    /// A copy of the part that the client sees.
     #[must_use]
-    pub fn public_copy(&self) -> Self {
+    pub fn without_cause(&self) -> Self {
         Self(Box::new(Parts {
             code: self.0.code,
             detail: self.0.detail.clone(),
@@ -229,7 +229,7 @@ impl Problem {
         self.0.code.status()
     }
 
-    /// The sentence that the client reads.
+    /// The detail that the client sees.
     pub fn detail(&self) -> &str {
         &self.0.detail
     }
@@ -267,7 +267,7 @@ impl Problem {
         response
     }
 
-    /// Writes the one log line of a failure that is ours: the public words and the chain of causes.
+    /// Logs a failure of the service in one line: the public detail and the chain of causes. A client error is not logged.
     pub fn log(&self, context: &RequestContext) {
         if !self.status().is_server_error() {
             return;
@@ -323,17 +323,17 @@ pub struct ProblemBody {
     /// The HTTP status.
     #[schema(example = 404)]
     pub status: u16,
-    /// What is wrong this time, and what to do about it.
+    /// What went wrong with this request, and what to do about it.
     pub detail: String,
     /// The path of the request.
     #[schema(example = "/api/orders/7")]
     pub instance: String,
-    /// A stable name to branch on.
+    /// A stable name, for programs.
     #[schema(example = "not_found")]
     pub code: String,
-    /// Names this request in every log.
+    /// The id of this request in every log.
     pub request_id: String,
-    /// The wrong fields of the body, where there are some.
+    /// The invalid fields of the body, if there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }

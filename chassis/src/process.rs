@@ -1,4 +1,4 @@
-//! The process in numbers, read from /proc when they are asked for: memory, CPU, open files, its age. Knows no requests.
+//! The metrics of the process, read from /proc on each scrape: memory, CPU time, open files, start time.
 
 use std::{
     fmt, fs,
@@ -7,20 +7,20 @@ use std::{
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType, registry::Unit};
 
-/// Linux shows CPU time in hundredths of a second on every architecture that it still supports (`USER_HZ`).
+/// Linux reports CPU time in hundredths of a second on every architecture that it still supports (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Shows the process itself, by the names that Prometheus clients share.
+/// Shows the process by the metric names that all Prometheus clients use.
 #[derive(Debug)]
 pub struct ProcessCollector {
-    since: SystemTime,
+    started: SystemTime,
 }
 
 impl ProcessCollector {
-    /// Made as the process starts, which it takes for the moment of its start: the kernel knows it only in ticks since
-    /// the machine was started.
-    pub fn of_this_process() -> Self {
-        Self { since: SystemTime::now() }
+    /// A collector that takes this moment for the start of the process: the kernel knows the start only in ticks since the
+    /// machine was booted.
+    pub fn started_now() -> Self {
+        Self { started: SystemTime::now() }
     }
 }
 
@@ -47,7 +47,7 @@ impl Collector for ProcessCollector {
             let help = "Open files and sockets that the system allows";
             encoder.encode_descriptor("process_max_fds", help, None, MetricType::Gauge)?.encode_gauge(&files)?;
         }
-        let seconds = self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let seconds = self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let (help, unit) = ("When the process started, in Unix time", Some(&Unit::Seconds));
         encoder.encode_descriptor("process_start_time", help, unit, MetricType::Gauge)?.encode_gauge(&seconds)
     }
@@ -62,7 +62,7 @@ fn resident_bytes() -> Option<i64> {
 
 fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name of the program may have blanks and brackets; what follows the last bracket has none.
+    // The name of the program may have spaces and brackets; what follows the last bracket has none.
     let (_, fields) = stat.rsplit_once(')')?;
     // Fields 14 and 15 of proc(5), counted from 1; the first after the name is field 3.
     let mut times = fields.split_whitespace().skip(11).map(|ticks| ticks.parse::<u32>().ok());
@@ -77,7 +77,7 @@ fn open_files() -> Option<i64> {
 fn open_files_max() -> Option<i64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    // The soft limit; `unlimited` is no number, and then there is nothing to show.
+    // The soft limit. `unlimited` is not a number, and then the metric is absent.
     line.split_whitespace().next()?.parse().ok()
 }
 

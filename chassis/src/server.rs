@@ -1,4 +1,4 @@
-//! Serving: binding a port, the settings that every listener keeps, and the drain under a deadline.
+//! Binds a port, serves with the timeouts that every listener has, and drains under a deadline.
 
 use std::{
     future::Future,
@@ -10,28 +10,30 @@ use std::{
 use actix_web::{
     App, HttpResponse, HttpServer,
     dev::{Server, ServerHandle},
-    middleware, web,
+    middleware::from_fn,
+    web,
 };
 use serde_json::Map;
 
 use crate::{
     config::StartError,
-    envelope::{self, ServiceContext},
     health::Health,
     metrics,
+    middleware::{self, ServiceContext},
     problem::Problem,
 };
 
-/// The gateway keeps idle connections for less than this, so that it never writes to one that was just closed.
+/// How long an idle connection stays open. The gateway keeps idle connections for less than this, so that it never sends
+/// a request on one that is just being closed.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// A client that needs longer for the head of a request is cut off.
+/// How long the head of a request may take to arrive.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that does not finish its goodbye is dropped.
+/// How long a connection may take to close.
 pub const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Requests in flight at the end have so long to finish.
+/// How long requests in flight may take to finish after the signal to stop.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Binds the address that the setting `name` gives.
+/// Binds the address in the setting `name`.
 ///
 /// # Errors
 /// Says which setting to change.
@@ -45,15 +47,15 @@ pub fn bind(name: &str, addr: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
-/// The address that a listener got, which matters where port 0 was asked for.
+/// The address of a listener: with port 0 in the settings, the port that it got.
 ///
 /// # Errors
 /// Fails only if the socket is gone.
-pub fn addr_of(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+pub fn local_addr(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(StartError::failed)
 }
 
-/// Serves `endpoints` with everything that surrounds them, and `/health/*` and `/metrics` beside them.
+/// Serves `endpoints` behind the middleware, with `/health/*` and `/metrics` beside them.
 ///
 /// # Errors
 /// Fails if the operating system refuses the listener.
@@ -70,7 +72,7 @@ where
     let server = HttpServer::new(move || {
         App::new()
             .app_data(service.clone())
-            .wrap(middleware::from_fn(envelope::envelope))
+            .wrap(from_fn(middleware::handle))
             .configure(observability)
             .configure(endpoints.clone())
             .default_service(web::to(|| async { Err::<HttpResponse, _>(Problem::not_found()) }))
@@ -97,14 +99,14 @@ fn observability(app: &mut web::ServiceConfig) {
     async fn scrape(service: web::Data<ServiceContext>) -> HttpResponse {
         metrics::render(&service.registry)
     }
-    let resource = |path: &str| web::resource(path).default_service(envelope::other_methods(ALLOW));
+    let resource = |path: &str| web::resource(path).default_service(middleware::other_methods(ALLOW));
     app.service(resource("/health/live").route(web::get().to(live)).route(web::head().to(live)))
         .service(resource("/health/ready").route(web::get().to(ready)).route(web::head().to(ready)))
         .service(resource("/metrics").route(web::get().to(scrape)).route(web::head().to(scrape)));
 }
 
-/// Runs `server` until `shutdown` resolves, then drains it: not ready first, still accepting for `drain_delay`, so
-/// that balancers notice; then no new connections, and the requests in flight finish under [`DRAIN_DEADLINE`].
+/// Runs `server` until `shutdown` resolves, then drains it: first it is not ready but still accepts for `drain_delay`, so
+/// that load balancers notice; then it accepts no new connections, and the requests in flight have [`DRAIN_DEADLINE`].
 ///
 /// # Errors
 /// Fails if the server ends by itself with an error.
@@ -126,8 +128,8 @@ async fn drain_after(shutdown: impl Future<Output = ()>, health: Health, drain_d
     handle.stop(true).await;
 }
 
-/// Listens, from now on, for the operating system asking this process to end (SIGTERM, SIGINT). Called before anything
-/// is bound, so that a signal during the start is not lost.
+/// Listens for SIGTERM and SIGINT from the moment of the call, and resolves with the first. Called before anything is
+/// bound, so that a signal during the start is not lost.
 pub fn shutdown_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
@@ -140,7 +142,7 @@ pub fn shutdown_signal() -> impl Future<Output = ()> {
                 }
             }
             Err(error) => {
-                log::error!("cannot listen for signals, which end this process at once then: {error}");
+                log::error!("cannot listen for signals, so that they end the process without draining: {error}");
                 std::future::pending::<()>().await;
             }
         }

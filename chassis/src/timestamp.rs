@@ -10,20 +10,21 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub struct Timestamp(OffsetDateTime);
 
 impl Timestamp {
-    /// A time of the system clock.
-    pub fn of(time: SystemTime) -> Self {
-        let utc = OffsetDateTime::from(time).to_offset(time::UtcOffset::UTC);
-        Self(utc.replace_nanosecond(utc.nanosecond() / 1000 * 1000).unwrap_or(utc))
-    }
-
     /// Microseconds since 1970.
     pub fn unix_micros(self) -> i64 {
         i64::try_from(self.0.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)
     }
 
-    /// The time so many microseconds after 1970; `None` beyond the year 9999.
-    pub fn of_unix_micros(micros: i64) -> Option<Self> {
+    /// The time at this number of microseconds since 1970; `None` beyond the year 9999.
+    pub fn from_unix_micros(micros: i64) -> Option<Self> {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok().map(Self)
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let utc = OffsetDateTime::from(time).to_offset(time::UtcOffset::UTC);
+        Self(utc.replace_nanosecond(utc.nanosecond() / 1000 * 1000).unwrap_or(utc))
     }
 }
 
@@ -48,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_time_is_shown_in_utc_and_read_back_the_same() {
-        let time = Timestamp::of_unix_micros(1_700_000_000_123_456).unwrap();
+        let time = Timestamp::from_unix_micros(1_700_000_000_123_456).unwrap();
         let json = serde_json::to_string(&time).unwrap();
         assert_eq!(json, "\"2023-11-14T22:13:20.123456Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), time);

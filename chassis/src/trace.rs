@@ -7,12 +7,12 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header of the W3C trace context, <https://www.w3.org/TR/trace-context/>.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// A request id from a client is taken over up to this length; longer ones would fill the logs.
+/// Maximum length of a request id that is taken over from a client; longer ones would fill the logs.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 /// `00-` + 32 hexadecimal digits + `-` + 16 + `-` + 2 = 55 bytes.
 const TRACEPARENT_BYTES: usize = 55;
 
-/// What identifies a request across services.
+/// Identifies a request across services.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     request_id: HeaderValue,
@@ -20,11 +20,11 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// Takes over a well-formed request id and trace, or makes new ones.
+    /// Takes over a well-formed request id and trace, or generates new ones.
     ///
     /// The trace keeps its trace id and gets a new span id, so that each hop is a span of its own.
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        // From the generator of this thread: a system call for each request would cost more than the rest of this.
+        // From the generator of this thread: a system call for each request would cost more than the rest of this function.
         let random: [u8; 24] = rand::random();
         let (id, span) = random.split_at(16);
         let request_id =
@@ -90,7 +90,7 @@ fn is_traceparent(text: &str) -> bool {
         && !is_zero(span_id)
 }
 
-/// By table and in place: this runs for every request, where the formatting machinery would cost half a microsecond.
+/// By table and in place: this runs for every request, and formatting would cost half a microsecond.
 fn hex(bytes: &[u8], text: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (byte, digits) in bytes.iter().zip(text.chunks_exact_mut(2)) {

@@ -16,10 +16,10 @@ use actix_rt::net::TcpStream;
 use actix_service::{ServiceFactory, fn_factory, fn_service};
 use chassis::{
     config::StartError,
-    envelope::ServiceContext,
     metrics::HttpMetrics,
+    middleware::ServiceContext,
     problem::Code,
-    server::{DISCONNECT_TIMEOUT, DRAIN_DEADLINE, KEEP_ALIVE, addr_of, bind},
+    server::{DISCONNECT_TIMEOUT, DRAIN_DEADLINE, KEEP_ALIVE, bind, local_addr},
 };
 use listenfd::ListenFd;
 use prometheus_client::registry::Registry;
@@ -170,7 +170,7 @@ impl Server {
     /// # Errors
     /// Fails only if the socket is gone.
     pub fn addr(&self) -> Result<SocketAddr, StartError> {
-        addr_of(&self.listeners.public)
+        local_addr(&self.listeners.public)
     }
 
     /// Returns the address of the admin listener.
@@ -178,7 +178,7 @@ impl Server {
     /// # Errors
     /// Fails only if the socket is gone.
     pub fn admin_addr(&self) -> Result<SocketAddr, StartError> {
-        addr_of(&self.listeners.admin)
+        local_addr(&self.listeners.admin)
     }
 
     /// Serves until `shutdown` resolves, then drains: requests in flight finish, new connections are refused. Must run in

@@ -14,14 +14,14 @@ use crate::store::DatabaseLocation;
 const LISTEN_DEFAULT: &str = "127.0.0.1:8003";
 const DATABASE_URL_DEFAULT: &str = "sqlite://data/orders/orders.db";
 const DRAIN_DELAY_DEFAULT: &str = "0s";
-/// Reads are short and come from the page cache: more threads than cores would only take turns.
+/// Maximum by default. Reads are short and come from the page cache, so that more threads would not help.
 const READERS_DEFAULT_MAX: usize = 8;
 /// More threads than this are a typing mistake.
 const THREADS_MAX: usize = 256;
 
-/// The command line and the environment as typed. An empty text counts as not given: Compose passes those.
+/// The command line and the environment as typed. An empty text counts as absent, because Compose passes those.
 ///
-/// The key comes from the environment or a file only, because everybody on a machine can read a command line:
+/// The key comes from the environment or a file only, because other users of a machine can read command lines:
 /// `ORDERS_INTERNAL_KEY` or `INTERNAL_KEY`, or either with `_FILE` for the path of a file.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "orders", version, about = "The orders service.")]
@@ -32,16 +32,16 @@ pub struct Args {
     /// `sqlite:///absolute/path`, `sqlite://relative/path` or `:memory:` [default: sqlite://data/orders/orders.db]
     #[arg(long, env = "ORDERS_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// How long to go on accepting after the signal to end, while not ready any more [default: 0s]
+    /// How long to accept requests after the signal to stop, for example 5s [default: 0s]
     #[arg(long, env = "DRAIN_DELAY")]
     pub drain_delay: Option<String>,
     /// `text` or `json` [default: text in a terminal, json elsewhere]
     #[arg(long, env = "LOG_FORMAT")]
     pub log_format: Option<String>,
-    /// Threads that serve HTTP [default: the number of cores]
+    /// Number of threads that serve requests [default: one for each core]
     #[arg(long, env = "ORDERS_WORKERS")]
     pub workers: Option<String>,
-    /// Threads that read the database [default: the number of cores, at most 8]
+    /// Number of threads that read the database [default: one for each core, at most 8]
     #[arg(long, env = "ORDERS_READERS")]
     pub readers: Option<String>,
     /// Ask the running service whether it is ready, and exit with 0 or 1.
@@ -54,36 +54,36 @@ pub struct Args {
 pub struct Settings {
     /// Where to listen; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// Where the orders are kept.
+    /// The database with the orders.
     pub database: DatabaseLocation,
     /// Verifies the gateway's assertions and signs cursors; at least [`ASSERTION_KEY_BYTES_MIN`] bytes.
     pub internal_key: Secret,
-    /// How long to go on accepting while not ready any more.
+    /// How long to accept requests after the signal to stop, while not ready.
     pub drain_delay: Duration,
-    /// `None` chooses by whether standard error is a terminal.
+    /// The format of log lines; `None` means text in a terminal, else JSON.
     pub log_format: Option<LogFormat>,
-    /// Threads that serve HTTP.
+    /// Number of threads that serve requests.
     pub workers: NonZeroUsize,
-    /// Threads that read the database.
+    /// Number of threads that read the database.
     pub readers: NonZeroUsize,
 }
 
 impl Settings {
-    /// Parses the settings.
+    /// Reads the settings. An empty setting counts as absent.
     ///
     /// # Errors
     /// Every mistake at once.
     pub fn from_args(args: &Args, lookup: Lookup<'_>) -> Result<Self, StartError> {
         let mut mistakes = Mistakes::default();
-        let listen = mistakes.parse("ORDERS_LISTEN", given(&args.listen).unwrap_or(LISTEN_DEFAULT));
-        let database = given(&args.database_url).unwrap_or(DATABASE_URL_DEFAULT);
+        let listen = mistakes.parse("ORDERS_LISTEN", non_empty(&args.listen).unwrap_or(LISTEN_DEFAULT));
+        let database = non_empty(&args.database_url).unwrap_or(DATABASE_URL_DEFAULT);
         let database = mistakes.take("ORDERS_DATABASE_URL", database.parse());
         let internal_key = internal_key(&mut mistakes, lookup);
-        let drain_delay = parse_duration(given(&args.drain_delay).unwrap_or(DRAIN_DELAY_DEFAULT));
+        let drain_delay = parse_duration(non_empty(&args.drain_delay).unwrap_or(DRAIN_DELAY_DEFAULT));
         let drain_delay = mistakes.take("DRAIN_DELAY", drain_delay);
-        let log_format = given(&args.log_format).map(|raw| mistakes.parse("LOG_FORMAT", raw));
-        let workers = threads(&mut mistakes, "ORDERS_WORKERS", given(&args.workers), THREADS_MAX);
-        let readers = threads(&mut mistakes, "ORDERS_READERS", given(&args.readers), READERS_DEFAULT_MAX);
+        let log_format = non_empty(&args.log_format).map(|raw| mistakes.parse("LOG_FORMAT", raw));
+        let workers = threads(&mut mistakes, "ORDERS_WORKERS", non_empty(&args.workers), THREADS_MAX);
+        let readers = threads(&mut mistakes, "ORDERS_READERS", non_empty(&args.readers), READERS_DEFAULT_MAX);
         let settings = (|| {
             Some(Self {
                 listen: listen?,
@@ -99,11 +99,11 @@ impl Settings {
     }
 }
 
-fn given(raw: &Option<String>) -> Option<&str> {
+fn non_empty(raw: &Option<String>) -> Option<&str> {
     raw.as_deref().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The key of this service alone, or else the one that all services of a small installation share.
+/// The key of this service, or the one that all services share.
 fn internal_key(mistakes: &mut Mistakes, lookup: Lookup<'_>) -> Option<Secret> {
     let own = ["ORDERS_INTERNAL_KEY", "ORDERS_INTERNAL_KEY_FILE"].iter().any(|name| lookup(name).is_some());
     let name = if own { "ORDERS_INTERNAL_KEY" } else { "INTERNAL_KEY" };
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_setting_counts_as_not_given() {
+    fn an_empty_setting_counts_as_absent() {
         let empty = || Some(String::new());
         let args = Args { listen: empty(), database_url: empty(), log_format: empty(), ..Args::default() };
         assert_eq!(Settings::from_args(&args, &lookup).unwrap().listen.to_string(), LISTEN_DEFAULT);

@@ -1,13 +1,16 @@
-//! Orders: a signed-in user makes them and sees their own. A library, so that `stack` and tests can start it.
+//! The orders service: signed-in users create orders and see their own.
+//!
+//! In the order to read: what an order is (`domain`), how orders are stored, what clients see (`http`), and how it all
+//! starts.
 
-// Start and stop.
+mod domain;
+
+mod store;
+
+mod http;
+
 mod config;
 mod server;
-
-// From the edge inwards: what clients see, what an order is, how it is kept.
-mod domain;
-mod http;
-mod store;
 
 pub use config::{Args, Settings};
 pub use server::Server;

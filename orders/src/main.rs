@@ -1,4 +1,4 @@
-//! The `orders` program: the command line, the log, and a server until the operating system says stop.
+//! The `orders` program: reads the command line and the environment, and serves until the operating system says stop.
 
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), StartError> {
     let settings = Settings::from_args(args, &config::environment)?;
     if args.healthcheck {
-        return probe::listener(settings.listen).map_err(StartError::failed);
+        return probe::check_listener(settings.listen).map_err(StartError::failed);
     }
     logging::init(settings.log_format);
     actix_rt::System::new().block_on(async {

@@ -1,5 +1,5 @@
 //! Gateway, users and orders in one process, on loopback, with demo users: what `cargo run` starts, and the fixture of
-//! the end-to-end tests. The services speak to each other as they do in containers: over sockets, with signed assertions.
+//! the end-to-end tests. The services communicate as they do in containers: over sockets, with signed assertions.
 
 use std::{
     future::Future,
@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 
 const DATA_DIR_DEFAULT: &str = "./data";
 
-/// The command line and the environment as typed. Besides these, the variables of the three services apply.
+/// The command line and the environment as typed. The variables of the three services apply too.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "stack", version, about = "Gateway, users and orders in one process, with demo users.")]
 pub struct Args {
-    /// The folder of everything that is kept [default: ./data]
+    /// The folder for all data [default: ./data]
     #[arg(long, env = "DATA_DIR")]
     pub data_dir: Option<String>,
 }
@@ -31,10 +31,10 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Makes the keys that are missing and binds all three. `lookup` gives the environment.
+    /// Creates missing keys and binds all three services. `lookup` reads the environment.
     ///
     /// # Errors
-    /// What cannot be used: a setting, a port, a file.
+    /// Says what cannot be used: a setting, a port, a file.
     pub fn bind(args: &Args, lookup: Lookup<'_>) -> Result<Self, StartError> {
         let data = args.data_dir.as_deref().filter(|text| !text.is_empty()).unwrap_or(DATA_DIR_DEFAULT);
         let data = Path::new(data);
@@ -45,7 +45,7 @@ impl Stack {
         Ok(Self { gateway, users, orders })
     }
 
-    /// Where clients reach the gateway.
+    /// The address of the gateway, for clients.
     ///
     /// # Errors
     /// Fails only if the socket is gone.
@@ -53,24 +53,24 @@ impl Stack {
         self.gateway.addr()
     }
 
-    /// Where users and orders listen, for tests that call them directly.
+    /// The addresses of users and orders, for tests that call them directly.
     pub const fn internal_addrs(&self) -> (SocketAddr, SocketAddr) {
         (self.users.addr(), self.orders.addr())
     }
 
-    /// Serves until `shutdown` resolves; then the gateway drains first, so that its requests still find the services.
-    /// If one of the three ends by itself, so do the others.
+    /// Serves until `shutdown` resolves; then the gateway drains first, so that its requests still reach the services. If
+    /// one of the three ends by itself, the others end too.
     ///
     /// # Errors
-    /// The first that failed.
+    /// The error of the first that failed.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
         let (stop_users, users_stopped) = oneshot::channel::<()>();
         let (stop_orders, orders_stopped) = oneshot::channel::<()>();
         let users = actix_rt::spawn(self.users.run_until(async { drop(users_stopped.await) }));
         let orders = actix_rt::spawn(self.orders.run_until(async { drop(orders_stopped.await) }));
-        let (lost, service_lost) = oneshot::channel::<()>();
+        let (ended, service_ended) = oneshot::channel::<()>();
         let services = actix_rt::spawn(async move {
-            let (users, orders) = watch(users, orders, lost).await;
+            let (users, orders) = join_services(users, orders, ended).await;
             users.and(orders)
         });
         let gateway = self
@@ -78,11 +78,11 @@ impl Stack {
             .run_until(async {
                 tokio::select! {
                     () = shutdown => {}
-                    _ = service_lost => log::error!("a service has ended, so that the rest ends too"),
+                    _ = service_ended => log::error!("a service has ended, so that the others end too"),
                 }
             })
             .await;
-        // A service that has ended already has dropped its end.
+        // A service that has ended already has dropped the receiver.
         let _ = stop_users.send(());
         let _ = stop_orders.send(());
         let services = services.await.map_err(StartError::failed)?;
@@ -90,28 +90,29 @@ impl Stack {
     }
 }
 
-type Service = actix_rt::task::JoinHandle<Result<(), StartError>>;
+type ServiceTask = actix_rt::task::JoinHandle<Result<(), StartError>>;
 
-/// Waits for both, and tells at the first end: before the shutdown, that is a failure.
-async fn watch(
-    mut users: Service,
-    mut orders: Service,
-    lost: oneshot::Sender<()>,
+/// Waits for both services, and notifies `ended` when the first of them ends: before the shutdown, that is a failure.
+async fn join_services(
+    mut users: ServiceTask,
+    mut orders: ServiceTask,
+    ended: oneshot::Sender<()>,
 ) -> (Result<(), StartError>, Result<(), StartError>) {
-    let ended = |joined: Result<Result<(), StartError>, tokio::task::JoinError>| joined.map_err(StartError::failed)?;
+    let outcome =
+        |joined: Result<Result<(), StartError>, tokio::task::JoinError>| joined.map_err(StartError::failed)?;
     tokio::select! {
         result = &mut users => {
-            let _ = lost.send(());
-            (ended(result), ended(orders.await))
+            let _ = ended.send(());
+            (outcome(result), outcome(orders.await))
         }
         result = &mut orders => {
-            let _ = lost.send(());
-            (ended(users.await), ended(result))
+            let _ = ended.send(());
+            (outcome(users.await), outcome(result))
         }
     }
 }
 
-/// The keys between the gateway and its services, and the folder of the signing key.
+/// The keys shared by the gateway and each service, and the folder with the signing key.
 struct Keys {
     dir: PathBuf,
     users: Secret,
@@ -134,7 +135,7 @@ fn users_settings(data: &Path, keys: &Keys, lookup: Lookup<'_>) -> Result<users:
         demo: Some("true".to_owned()),
         ..users::Args::parse_from(["users"])
     };
-    users::Settings::from_args(&args, &or_key("USERS_INTERNAL_KEY", &keys.users, lookup))
+    users::Settings::from_args(&args, &with_default_key("USERS_INTERNAL_KEY", &keys.users, lookup))
 }
 
 fn orders_settings(data: &Path, keys: &Keys, lookup: Lookup<'_>) -> Result<orders::Settings, StartError> {
@@ -143,11 +144,15 @@ fn orders_settings(data: &Path, keys: &Keys, lookup: Lookup<'_>) -> Result<order
         let file = data.join("orders").join("orders.db");
         args.database_url = Some(format!("sqlite://{}", file.display()));
     }
-    orders::Settings::from_args(&args, &or_key("ORDERS_INTERNAL_KEY", &keys.orders, lookup))
+    orders::Settings::from_args(&args, &with_default_key("ORDERS_INTERNAL_KEY", &keys.orders, lookup))
 }
 
-/// The environment, with the key that was made here in the place of the one that it lacks.
-fn or_key<'a>(name: &'static str, key: &'a Secret, lookup: Lookup<'a>) -> impl Fn(&str) -> Option<String> + 'a {
+/// The environment, with `key` as the default of the variable `name`.
+fn with_default_key<'a>(
+    name: &'static str,
+    key: &'a Secret,
+    lookup: Lookup<'a>,
+) -> impl Fn(&str) -> Option<String> + 'a {
     move |wanted| {
         let given = [name, "INTERNAL_KEY"]
             .iter()
@@ -163,8 +168,8 @@ fn bind_gateway(
     lookup: Lookup<'_>,
 ) -> Result<gateway::Server, StartError> {
     let has_secret = lookup("GATEWAY_JWT_SECRET").is_some() || lookup("GATEWAY_JWT_SECRET_FILE").is_some();
-    let with_users = or_key("USERS_INTERNAL_KEY", &keys.users, lookup);
-    let with_orders = or_key("ORDERS_INTERNAL_KEY", &keys.orders, &with_users);
+    let with_users = with_default_key("USERS_INTERNAL_KEY", &keys.users, lookup);
+    let with_orders = with_default_key("ORDERS_INTERNAL_KEY", &keys.orders, &with_users);
     let environment = |name: &str| match name {
         "USERS_SERVICE_URL" => Some(format!("http://{users}")),
         "ORDERS_SERVICE_URL" => Some(format!("http://{orders}")),
@@ -179,7 +184,7 @@ fn bind_gateway(
     gateway::Server::bind(config, settings)
 }
 
-/// Reads the settings of the gateway that are not in the YAML from the environment.
+/// Reads those settings of the gateway from the environment that are not in the YAML.
 #[derive(Parser)]
 struct GatewayArgs {
     #[command(flatten)]

@@ -1,4 +1,5 @@
-//! The process: starts the three services, says where they are and what to try, and serves until a signal.
+//! The `stack` program: starts the three services, prints their addresses and a command to try, and serves until the
+//! operating system says stop.
 
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -32,8 +33,8 @@ fn run(args: &Args) -> Result<(), StartError> {
 fn banner(gateway: SocketAddr, users: SocketAddr, orders: SocketAddr) -> String {
     format!(
         "
-  Gateway  http://{gateway}        the page to try things: http://{gateway}/docs
-  users    http://{users}        orders http://{orders}        (they answer only the gateway)
+  Gateway  http://{gateway}        API documentation to try: http://{gateway}/docs
+  users    http://{users}        orders http://{orders}        (they accept requests from the gateway only)
 
   WARNING: demo accounts are installed: admin/a (admin), demo/b, test/test. Never use them in production.
 

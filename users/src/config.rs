@@ -1,4 +1,4 @@
-//! The settings of the service: as they are written on the command line and in the environment, and as they are needed.
+//! The settings of the service: as typed on the command line and in the environment, and as needed.
 
 use std::{
     collections::BTreeSet, fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, thread,
@@ -17,54 +17,54 @@ use crate::{
     first_users,
 };
 
-const LISTEN: &str = "127.0.0.1:8002";
-const DATA_DIR: &str = "./data/users";
+const LISTEN_DEFAULT: &str = "127.0.0.1:8002";
+const DATA_DIR_DEFAULT: &str = "./data/users";
 /// NIST SP 800-63B-4, section 3.1.1.2: a password that is the only factor has at least 15 characters.
-const PASSWORD_MIN: usize = 15;
-/// The demo passwords are one letter.
+const PASSWORD_MIN_DEFAULT: usize = 15;
+/// The demo passwords have one letter.
 const PASSWORD_MIN_DEMO: usize = 1;
-/// bcrypt reads 71 bytes; a longer minimum would leave little or nothing.
+/// bcrypt reads 71 bytes; a higher minimum would allow almost no password.
 const PASSWORD_MIN_MAX: usize = 64;
-/// About a quarter of a second on a core of today.
-const BCRYPT_COST: u32 = 12;
+/// About a quarter of a second on a current core.
+const BCRYPT_COST_DEFAULT: u32 = 12;
 /// OWASP, Password Storage Cheat Sheet: a work factor of 10 or more.
 const BCRYPT_COST_MIN: u32 = 10;
-/// More threads than any machine has cores are a mistake.
+/// More threads than any machine has cores are a typing mistake.
 const WORKERS_MAX: usize = 1024;
 const PROTECTED_IDS_DEMO: &str = "1,2";
 
 /// Accounts: who may sign in, and as what.
 ///
 /// Secrets come from the environment only: USERS_INTERNAL_KEY, or INTERNAL_KEY (required, at least 32 bytes), and
-/// USERS_ADMIN_PASSWORD; each also as …_FILE, the name of a file that has it.
+/// USERS_ADMIN_PASSWORD; each also as …_FILE, the path of a file with the secret.
 #[derive(Debug, Default, Parser)]
 #[command(name = "users", version)]
 pub struct Args {
     /// The address to listen on [default: 127.0.0.1:8002]
     #[arg(long, env = "USERS_LISTEN")]
     pub listen: Option<String>,
-    /// The folder that keeps the users [default: ./data/users]
+    /// The folder with the users [default: ./data/users]
     #[arg(long, env = "USERS_DATA_DIR")]
     pub data_dir: Option<String>,
     /// Install the demo users in an empty folder, and protect them [default: false]
     #[arg(long, env = "USERS_DEMO", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub demo: Option<String>,
-    /// The fewest characters of a new password [default: 15, with --demo 1]
+    /// Minimum length of a new password, in characters [default: 15, with --demo 1]
     #[arg(long, env = "USERS_PASSWORD_MIN")]
     pub password_min: Option<String>,
     /// The cost of new bcrypt hashes, 10 to 15 [default: 12]
     #[arg(long, env = "USERS_BCRYPT_COST")]
     pub bcrypt_cost: Option<String>,
-    /// Users that are never deleted or demoted, as in 1,2 [default: none, with --demo 1,2]
+    /// Users that are never deleted or demoted, for example 1,2 [default: none, with --demo 1,2]
     #[arg(long, env = "USERS_PROTECTED_IDS")]
     pub protected_ids: Option<String>,
-    /// How long to go on accepting after a signal to stop, as in 5s [default: 0s]
+    /// How long to accept requests after the signal to stop, for example 5s [default: 0s]
     #[arg(long, env = "DRAIN_DELAY")]
     pub drain_delay: Option<String>,
     /// text or json [default: text in a terminal, else json]
     #[arg(long, env = "LOG_FORMAT")]
     pub log_format: Option<String>,
-    /// The number of threads that serve requests [default: one for each core]
+    /// Number of threads that serve requests [default: one for each core]
     #[arg(long, env = "USERS_WORKERS")]
     pub workers: Option<String>,
     /// Ask the running service whether it is ready, and exit with 0 or 1.
@@ -72,35 +72,35 @@ pub struct Args {
     pub healthcheck: bool,
 }
 
-/// The settings as they are needed.
+/// The settings as needed.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where to listen; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// The folder that keeps the users. One process has it at a time.
+    /// The folder with the users. Only one process uses it at a time.
     pub data_dir: PathBuf,
     /// Verifies the gateway's assertions and signs cursors.
     pub internal_key: Secret,
-    /// The fewest characters of a new password.
+    /// Minimum length of a new password, in characters.
     pub password_min: usize,
     /// The cost of new bcrypt hashes.
     pub bcrypt_cost: u32,
-    /// Whether an empty folder gets the demo users.
+    /// Whether the demo users are installed in an empty folder.
     pub demo: bool,
     /// Users that are never deleted or demoted.
     pub protected_ids: BTreeSet<UserId>,
-    /// The password of the first admin of an empty folder; without one, a random one is made and logged once.
+    /// The password of the first admin of an empty folder; without it, a random one is generated and logged once.
     pub admin_password: Option<Secret>,
-    /// How long to go on accepting while not ready any more.
+    /// How long to accept requests after the signal to stop, while not ready.
     pub drain_delay: Duration,
-    /// How log lines look; `None` leaves it to where they go.
+    /// The format of log lines; `None` means text in a terminal, else JSON.
     pub log_format: Option<LogFormat>,
-    /// The number of threads that serve requests.
+    /// Number of threads that serve requests.
     pub workers: usize,
 }
 
 impl Settings {
-    /// Reads the settings. An empty one counts as absent.
+    /// Reads the settings. An empty setting counts as absent.
     ///
     /// # Errors
     /// Every mistake at once.
@@ -111,15 +111,15 @@ impl Settings {
 
         let demo = mistakes.take("USERS_DEMO", parse_bool(&or(&args.demo, "false")));
         let is_demo = demo == Some(true);
-        let password_min_default = if is_demo { PASSWORD_MIN_DEMO } else { PASSWORD_MIN };
+        let password_min_default = if is_demo { PASSWORD_MIN_DEMO } else { PASSWORD_MIN_DEFAULT };
         let password_min = or(&args.password_min, &password_min_default.to_string());
         let password_min = mistakes.take("USERS_PASSWORD_MIN", number(&password_min, &(1..=PASSWORD_MIN_MAX)));
-        let bcrypt_cost = or(&args.bcrypt_cost, &BCRYPT_COST.to_string());
+        let bcrypt_cost = or(&args.bcrypt_cost, &BCRYPT_COST_DEFAULT.to_string());
         let protected_ids = or(&args.protected_ids, if is_demo { PROTECTED_IDS_DEMO } else { "" });
         let log_format = given(&args.log_format).map(|raw| mistakes.parse("LOG_FORMAT", &raw));
         let workers = given(&args.workers).map(|raw| mistakes.take("USERS_WORKERS", number(&raw, &(1..=WORKERS_MAX))));
-        // Each setting is read before any is asked for, so that all mistakes are found.
-        let listen = mistakes.parse("USERS_LISTEN", &or(&args.listen, LISTEN));
+        // Every setting is read before the first is required, so that all mistakes are found.
+        let listen = mistakes.parse("USERS_LISTEN", &or(&args.listen, LISTEN_DEFAULT));
         let bcrypt_cost = mistakes.take("USERS_BCRYPT_COST", number(&bcrypt_cost, &(BCRYPT_COST_MIN..=COST_MAX)));
         let protected_ids = mistakes.take("USERS_PROTECTED_IDS", parse_ids(&protected_ids));
         let drain_delay = mistakes.take("DRAIN_DELAY", parse_duration(&or(&args.drain_delay, "0s")));
@@ -128,7 +128,7 @@ impl Settings {
         let settings = || {
             Some(Self {
                 listen: listen?,
-                data_dir: or(&args.data_dir, DATA_DIR).into(),
+                data_dir: or(&args.data_dir, DATA_DIR_DEFAULT).into(),
                 internal_key: internal_key?,
                 password_min: password_min?,
                 bcrypt_cost: bcrypt_cost?,
@@ -145,7 +145,7 @@ impl Settings {
     }
 }
 
-/// How many threads can compute at once.
+/// Number of threads that can run at the same time.
 pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
@@ -181,7 +181,7 @@ fn number<N: FromStr + PartialOrd + Display>(raw: &str, range: &RangeInclusive<N
 }
 
 fn parse_ids(raw: &str) -> Result<BTreeSet<UserId>, String> {
-    let parse = |id: &str| id.parse().map_err(|_| format!("`{id}` is no user id; write them like 1,2"));
+    let parse = |id: &str| id.parse().map_err(|_| format!("`{id}` is not a user id; write them like 1,2"));
     raw.split(',').map(str::trim).filter(|id| !id.is_empty()).map(parse).collect()
 }
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn demo_brings_its_own_defaults() {
+    fn demo_has_its_own_defaults() {
         for args in [vec!["--demo"], vec!["--demo=true"], vec!["--demo=1"]] {
             let settings = settings(&args, &[("INTERNAL_KEY", KEY)]).unwrap();
             assert_eq!((settings.password_min, settings.demo), (1, true));

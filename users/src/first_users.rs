@@ -54,7 +54,7 @@ impl FirstUsers {
             hashed_password: passwords::hash_blocking(&password, self.bcrypt_cost).map_err(StartError::failed)?,
             created_by: None,
         };
-        Ok(vec![new.into_user(next_id, Timestamp::of(SystemTime::now()))])
+        Ok(vec![new.into_user(next_id, Timestamp::from(SystemTime::now()))])
     }
 }
 

@@ -1,7 +1,7 @@
 //! The accounts service: who may sign in, and as what.
 //!
-//! In the order to read: what an account is, where it is kept, how passwords are hashed, what clients see, and how it
-//! all starts.
+//! In the order to read: what an account is (`domain`), how passwords are hashed and users are stored, what clients see
+//! (`http`), and how it all starts.
 
 mod domain;
 

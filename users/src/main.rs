@@ -1,4 +1,4 @@
-//! The process: reads the command line and the environment, serves until a signal, and turns the outcome into an exit code.
+//! The `users` program: reads the command line and the environment, and serves until the operating system says stop.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, settings: Settings) -> Result<(), StartError> {
     if args.healthcheck {
-        return probe::listener(settings.listen).map_err(StartError::failed);
+        return probe::check_listener(settings.listen).map_err(StartError::failed);
     }
     logging::init(settings.log_format);
     actix_rt::System::new().block_on(async {

@@ -1,9 +1,10 @@
 //! Computes and verifies bcrypt hashes on a bounded pool, never on a thread that serves requests or owns state.
 //!
-//! A wrong password costs the same work whoever it is given for: a hash of cost c takes 2^c rounds. An unknown name takes
-//! one dummy hash of the cost t, 2^t rounds. A known hash of a lower cost c is followed by dummy hashes of the costs
-//! c, c+1, … t-1, and 2^c + (2^c + 2^(c+1) + … + 2^(t-1)) = 2^t. So that this holds for every hash in the store, t is the
-//! configured cost or that of the dearest imported hash, whichever is higher.
+//! The tricky part is that a failed login must take the same time for every name, or the time would tell which names
+//! exist. A hash of cost c takes 2^c rounds. An unknown name takes one dummy hash of cost t, 2^t rounds. A known hash of a
+//! lower cost c is followed by dummy hashes of the costs c, c+1, … t-1, and 2^c + (2^c + 2^(c+1) + … + 2^(t-1)) = 2^t. So
+//! that this holds for every hash in the store, t is the configured cost or the highest cost of a stored hash, whichever
+//! is higher.
 
 use std::{hint::black_box, sync::Arc, time::Instant};
 
@@ -20,14 +21,14 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::domain::{NewPassword, PasswordHash, Plaintext};
 
-/// At cost 12 a hash takes about a quarter of a second: 32 waiting for a core are 8 seconds, and who came later would
-/// have given up before.
+/// Maximum number of passwords that wait for each core. At cost 12 a hash takes about a quarter of a second, so that the
+/// last of 32 waits 8 seconds; most clients would not wait longer.
 const WAITING_PER_CORE_MAX: usize = 32;
 
 /// Why a hash was not computed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PasswordsError {
-    /// Too many are waiting.
+    /// Too many passwords are waiting.
     #[error("too many passwords are waiting to be hashed")]
     Overloaded,
     #[error("cannot compute a password hash: {0}")]
@@ -38,10 +39,11 @@ pub(crate) enum PasswordsError {
 #[derive(Clone)]
 pub(crate) struct Passwords {
     cost: u32,
-    cost_of_failure: u32,
-    /// A place in the pool, waiting or running.
-    places: Arc<Semaphore>,
-    running: Arc<Semaphore>,
+    failure_cost: u32,
+    /// Permits for passwords, waiting or being hashed.
+    queue_permits: Arc<Semaphore>,
+    /// Permits for passwords being hashed, one for each core.
+    core_permits: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -54,8 +56,8 @@ struct Metrics {
 }
 
 impl Passwords {
-    /// A pool of `cores` for new hashes of `cost`, where the dearest known hash has `cost_known_max`.
-    pub(crate) fn new(cost: u32, cost_known_max: u32, cores: usize, registry: &mut Registry) -> Self {
+    /// A pool with `cores` threads for new hashes of `cost`, where `stored_cost_max` is the highest cost of a stored hash.
+    pub(crate) fn new(cost: u32, stored_cost_max: u32, cores: usize, registry: &mut Registry) -> Self {
         let metrics = Metrics {
             waiting: Gauge::default(),
             rounds: Counter::default(),
@@ -63,23 +65,23 @@ impl Passwords {
             seconds: seconds_histogram(),
         };
         let Metrics { waiting, rounds, wait_seconds, seconds } = metrics.clone();
-        let places = cores * (1 + WAITING_PER_CORE_MAX);
-        let places_max = ConstGauge::new(i64::try_from(places).unwrap_or(i64::MAX));
-        registry.register("users_bcrypt_waiting", "Passwords that wait for a core or are on one", waiting);
-        registry.register("users_bcrypt_waiting_max", "Passwords that there is room for", places_max);
+        let passwords_max = cores * (1 + WAITING_PER_CORE_MAX);
+        let waiting_max = ConstGauge::new(i64::try_from(passwords_max).unwrap_or(i64::MAX));
+        registry.register("users_bcrypt_waiting", "Passwords that wait for a core or are being hashed", waiting);
+        registry.register("users_bcrypt_waiting_max", "Maximum number of waiting passwords", waiting_max);
         registry.register("users_bcrypt_rounds", "Rounds of bcrypt computed, 2^cost for a hash", rounds);
         registry.register("users_bcrypt_wait_seconds", "Seconds that a password waited for a core", wait_seconds);
         registry.register("users_bcrypt_seconds", "Seconds to hash or verify one password, without waiting", seconds);
         Self {
             cost,
-            cost_of_failure: cost.max(cost_known_max),
-            places: Arc::new(Semaphore::new(places)),
-            running: Arc::new(Semaphore::new(cores)),
+            failure_cost: cost.max(stored_cost_max),
+            queue_permits: Arc::new(Semaphore::new(passwords_max)),
+            core_permits: Arc::new(Semaphore::new(cores)),
             metrics,
         }
     }
 
-    /// Hashes a password that is to be set.
+    /// Hashes a new password.
     pub(crate) async fn hash(&self, password: NewPassword) -> Result<PasswordHash, PasswordsError> {
         let cost = self.cost;
         let rounds = self.metrics.rounds.clone();
@@ -90,13 +92,13 @@ impl Passwords {
         .await?
     }
 
-    /// Whether `password` is the one of `hash`. Without a hash it is wrong, after the same work.
+    /// Whether `password` is the one that was hashed. Without a hash it is wrong, after the same work.
     pub(crate) async fn verify(&self, password: Plaintext, hash: Option<PasswordHash>) -> Result<bool, PasswordsError> {
-        let work = Work { rounds: self.metrics.rounds.clone(), cost_of_failure: self.cost_of_failure };
+        let work = Work { rounds: self.metrics.rounds.clone(), failure_cost: self.failure_cost };
         self.run(move || work.verify(&password, hash.as_ref())).await
     }
 
-    /// The hash of a password just verified, made anew where `hash` has another cost than new ones have.
+    /// A new hash of a password that was just verified, if `hash` does not have the configured cost.
     pub(crate) async fn rehash(&self, password: &Plaintext, hash: &PasswordHash) -> Option<PasswordHash> {
         if hash.cost() == self.cost {
             return None;
@@ -109,26 +111,27 @@ impl Passwords {
         });
         match rehashed.await {
             Ok(Ok(hash)) => Some(hash),
-            // The user is signed in all the same, and the next login tries again.
+            // The login succeeds all the same, and the next one tries again.
             Ok(Err(error)) | Err(error) => {
-                log::warn!("a password keeps its old hash: {error}");
+                log::warn!("the hash of a password keeps its old cost: {error}");
                 None
             }
         }
     }
 
-    /// Runs `job` on a blocking thread when a core is free. Places are given back by the job itself: a client that goes
-    /// away ends the waiting, not the computing.
+    /// Runs `job` on a blocking thread when a core is free. The job itself returns the permits: when a client disconnects,
+    /// the wait ends but not the computation.
     async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordsError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| PasswordsError::Overloaded)?;
+        let queue_permit =
+            Arc::clone(&self.queue_permits).try_acquire_owned().map_err(|_| PasswordsError::Overloaded)?;
         let waiting = Waiting::start(self.metrics.waiting.clone());
         let start = Instant::now();
-        let core = Arc::clone(&self.running).acquire_owned().await;
+        let core_permit = Arc::clone(&self.core_permits).acquire_owned().await;
         self.metrics.wait_seconds.observe(start.elapsed().as_secs_f64());
-        let core = core.map_err(|error| PasswordsError::Failed(error.to_string()))?;
+        let core_permit = core_permit.map_err(|error| PasswordsError::Failed(error.to_string()))?;
         let seconds = self.metrics.seconds.clone();
         let computed = spawn_blocking(move || {
-            let _held = (place, core, waiting);
+            let _held = (queue_permit, core_permit, waiting);
             let start = Instant::now();
             let outcome = job();
             seconds.observe(start.elapsed().as_secs_f64());
@@ -138,7 +141,7 @@ impl Passwords {
     }
 }
 
-/// Hashes a password on this thread, at start.
+/// Hashes a password on this thread; only for the start.
 pub(crate) fn hash_blocking(password: &NewPassword, cost: u32) -> Result<PasswordHash, PasswordsError> {
     compute(password.plaintext(), cost)
 }
@@ -151,32 +154,32 @@ fn compute(password: &Plaintext, cost: u32) -> Result<PasswordHash, PasswordsErr
 
 struct Work {
     rounds: Counter,
-    cost_of_failure: u32,
+    failure_cost: u32,
 }
 
 impl Work {
     fn verify(&self, password: &Plaintext, hash: Option<&PasswordHash>) -> bool {
         let (Some(hash), Some(text)) = (hash, password.hashable()) else {
-            self.burn(self.cost_of_failure);
+            self.dummy_hash(self.failure_cost);
             return false;
         };
         self.rounds.inc_by(1 << hash.cost());
-        // A hash that was parsed cannot fail here; if it did, the password would be wrong.
+        // A hash that was parsed cannot fail here; if it did, the password would count as wrong.
         let is_right = bcrypt::non_truncating_verify(text, hash.expose()).unwrap_or(false);
         if !is_right {
-            (hash.cost()..self.cost_of_failure).for_each(|cost| self.burn(cost));
+            (hash.cost()..self.failure_cost).for_each(|cost| self.dummy_hash(cost));
         }
         is_right
     }
 
-    /// The work of one hash, and nothing else.
-    fn burn(&self, cost: u32) {
+    /// Does the work of one hash and drops the result.
+    fn dummy_hash(&self, cost: u32) {
         self.rounds.inc_by(1 << cost);
         black_box(bcrypt::bcrypt(cost, [0; 16], black_box(b"dummy\0")));
     }
 }
 
-/// Counts one waiting password until it is dropped, on whichever way.
+/// Counts one waiting password until it is dropped.
 struct Waiting(Gauge);
 
 impl Waiting {
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_costs_the_same_work() {
+    fn every_failure_takes_the_same_work() {
         let long = "x".repeat(72);
         for (password, hash) in [
             ("wrong", None),
@@ -212,28 +215,28 @@ mod tests {
             (long.as_str(), Some(hash_of(&long[1..], 8))),
             ("right\0", Some(hash_of("right", 8))),
         ] {
-            let work = Work { rounds: Counter::default(), cost_of_failure: 8 };
+            let work = Work { rounds: Counter::default(), failure_cost: 8 };
             assert!(!work.verify(&Plaintext::new(password), hash.as_ref()), "{password} {hash:?}");
             assert_eq!(work.rounds.get(), 1 << 8, "{password} {hash:?}");
         }
-        let work = Work { rounds: Counter::default(), cost_of_failure: 8 };
+        let work = Work { rounds: Counter::default(), failure_cost: 8 };
         assert!(work.verify(&Plaintext::new("right"), Some(&hash_of("right", 6))));
     }
 
     #[test]
-    fn work_beyond_the_queue_is_refused_and_the_places_come_back() {
+    fn passwords_beyond_the_queue_are_refused_and_the_permits_are_returned() {
         let pool = Passwords::new(4, 4, 1, &mut Registry::default());
         let policy = PasswordPolicy { chars_min: 1 };
         let system = actix_rt::System::new();
         system.block_on(async {
-            let held = Arc::clone(&pool.running).acquire_owned().await.unwrap();
+            let held = Arc::clone(&pool.core_permits).acquire_owned().await.unwrap();
             let tasks: Vec<_> = (0..=WAITING_PER_CORE_MAX)
                 .map(|_| {
                     let (pool, password) = (pool.clone(), policy.accept("right", None).unwrap());
                     actix_rt::spawn(async move { pool.hash(password).await })
                 })
                 .collect();
-            while pool.places.available_permits() > 0 {
+            while pool.queue_permits.available_permits() > 0 {
                 tokio::task::yield_now().await;
             }
             let refused = pool.verify(Plaintext::new("x"), None).await;

@@ -10,10 +10,10 @@ use std::{
 use actix_web::web;
 use chassis::{
     config::StartError,
-    envelope::ServiceContext,
     health::{Health, HealthBuilder},
     identity::AssertionVerifier,
     metrics::HttpMetrics,
+    middleware::ServiceContext,
     page::CursorKey,
     server,
 };
@@ -52,7 +52,7 @@ impl Server {
             .map_err(|error| StartError::Config(vec![format!("INTERNAL_KEY: {error}")]))?;
         // The port first: a second process on it stops here, before it looks at the data.
         let listener = server::bind("USERS_LISTEN", listen)?;
-        let addr = server::addr_of(&listener)?;
+        let addr = server::local_addr(&listener)?;
         let mut registry = chassis::metrics::registry();
         let http_metrics = HttpMetrics::register(&mut registry);
         let policy = PasswordPolicy { chars_min: password_min };

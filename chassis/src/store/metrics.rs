@@ -14,7 +14,7 @@ const BATCH_SIZE_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128
 
 /// The part of the registry in which the store of `service` registers its metrics: those below, those of its queues,
 /// and its own.
-pub fn registry_of<'a>(service: &str, registry: &'a mut Registry) -> &'a mut Registry {
+pub fn store_registry<'a>(service: &str, registry: &'a mut Registry) -> &'a mut Registry {
     registry.sub_registry_with_prefix(format!("{service}_store"))
 }
 

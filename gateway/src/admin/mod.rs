@@ -5,7 +5,7 @@ mod view;
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
-use chassis::envelope::other_methods;
+use chassis::middleware::other_methods;
 
 use crate::runtime::current::CurrentSnapshot;
 

@@ -87,7 +87,7 @@ fn reload(current: &CurrentSnapshot) -> Value {
     let state = current.get().process.reload.state();
     json!({
         "config_hash": state.hash,
-        "in_force_since": Timestamp::of(state.since),
+        "in_force_since": Timestamp::from(state.since),
         "succeeded": state.succeeded,
         "refused": state.refused,
         "mistakes": state.mistakes,

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
         Some(url) => url.clone(),
         None => ready_url(&config::load(&args.file.config, &environment)?),
     };
-    probe::ready(&url).map_err(StartError::failed)?;
+    probe::check_url(&url).map_err(StartError::failed)?;
     Ok(ExitCode::SUCCESS)
 }
 

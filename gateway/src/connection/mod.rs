@@ -108,7 +108,7 @@ where
         };
         (self.on_refusal)(problem.code());
         let context = RequestContext::from_headers(&HeaderMap::new());
-        let mut response = problem.within(&context, "").to_response();
+        let mut response = problem.for_request(&context, "").to_response();
         response.head_mut().set_connection_type(ConnectionType::Close);
         connection.let_pass();
         write::respond(&mut connection, response, false).await?;

@@ -165,7 +165,7 @@ impl Exchange {
             self.phases.refused(took);
         }
         self.snapshot().process.metrics.refused(problem.code());
-        problem.within(&self.context, &self.path).to_response()
+        problem.for_request(&self.context, &self.path).to_response()
     }
 
     /// Completes the head of the answer; from here on its body carries the exchange.

@@ -14,7 +14,7 @@
 use std::rc::Rc;
 
 use actix_http::{HttpMessage, Payload, Request, Response, body::BoxBody};
-use chassis::{envelope::catch_panic, problem::Problem};
+use chassis::{middleware::catch_panic, problem::Problem};
 
 use super::{
     accept::accept,

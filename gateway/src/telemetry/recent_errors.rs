@@ -31,7 +31,7 @@ impl FailedRequest {
     pub(crate) fn now(status: u16, code: Option<&'static str>, request_id: &str, request: &str, route: &str) -> Self {
         let short = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect();
         Self {
-            time: Timestamp::of(SystemTime::now()),
+            time: Timestamp::from(SystemTime::now()),
             status,
             code,
             request_id: short(request_id),

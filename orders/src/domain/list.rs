@@ -22,7 +22,7 @@ impl Position {
     /// Reads what [`Display`](fmt::Display) wrote.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (micros, id) = text.split_once(':')?;
-        Some(Self { created_at: Timestamp::of_unix_micros(micros.parse().ok()?)?, id: OrderId(id.parse().ok()?) })
+        Some(Self { created_at: Timestamp::from_unix_micros(micros.parse().ok()?)?, id: OrderId(id.parse().ok()?) })
     }
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Position {
 
 /// Which of a user's orders to read, newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Page {
+pub(crate) struct PageRequest {
     /// The page starts after this position, or at the newest order where there is none.
     pub(crate) after: Option<Position>,
     /// Maximum number of orders.
@@ -43,7 +43,7 @@ pub(crate) struct Page {
 
 /// One page of a list, and whether there are more orders after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub(crate) struct OrderPage {
     pub(crate) orders: Vec<Order>,
     pub(crate) has_more: bool,
 }
@@ -57,7 +57,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_position_is_read_as_it_was_written(micros in 0_i64..4_000_000_000_000_000, id in any::<i64>()) {
-            let position = Position { created_at: Timestamp::of_unix_micros(micros).unwrap(), id: OrderId(id) };
+            let position = Position { created_at: Timestamp::from_unix_micros(micros).unwrap(), id: OrderId(id) };
             prop_assert_eq!(Position::parse(&position.to_string()), Some(position));
         }
 

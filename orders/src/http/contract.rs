@@ -34,7 +34,7 @@ pub(super) struct OrderOut<'a> {
 }
 
 impl<'a> OrderOut<'a> {
-    pub(super) fn of(order: &'a Order) -> Self {
+    pub(super) fn new(order: &'a Order) -> Self {
         Self {
             id: order.id.0,
             address: order.address.as_str(),

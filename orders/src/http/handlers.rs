@@ -67,7 +67,7 @@ pub(super) async fn list(
     {
         response.insert_header((header::LINK, link));
     }
-    Ok(response.json(listed.orders.iter().map(OrderOut::of).collect::<Vec<_>>()))
+    Ok(response.json(listed.orders.iter().map(OrderOut::new).collect::<Vec<_>>()))
 }
 
 /// Read an order, as its owner or an admin.
@@ -97,9 +97,9 @@ pub(super) async fn read(
 }
 
 fn etag(order: &Order) -> header::HeaderValue {
-    ETag::of_version(order.version).to_header()
+    ETag::from_version(order.version).to_header()
 }
 
 fn answer(response: &mut HttpResponseBuilder, order: &Order) -> HttpResponse {
-    response.insert_header((header::ETAG, etag(order))).json(OrderOut::of(order))
+    response.insert_header((header::ETAG, etag(order))).json(OrderOut::new(order))
 }

@@ -9,7 +9,7 @@ use chassis::{
 };
 use utoipa::IntoParams;
 
-use crate::domain::{Page, Position};
+use crate::domain::{PageRequest, Position};
 
 /// Number of orders on a page where the query does not say.
 const LIMIT_DEFAULT: usize = 100;
@@ -17,7 +17,7 @@ const LIMIT_DEFAULT: usize = 100;
 /// The query of a list: whose orders, and which of them.
 pub(super) struct ListQuery {
     pub(super) owner: UserId,
-    pub(super) page: Page,
+    pub(super) page: PageRequest,
     query: PageQuery,
 }
 
@@ -29,8 +29,8 @@ impl ListQuery {
     pub(super) fn parse(query: &str, caller: &Caller, cursors: &CursorKey) -> Result<Self, Problem> {
         let owner = owner(query, caller)?;
         let query = PageQuery::parse(query, LIMIT_DEFAULT)?;
-        let after = query.cursor.as_deref().map(|cursor| open(cursors, owner, cursor)).transpose()?;
-        Ok(Self { owner, page: Page { after, limit: query.limit }, query })
+        let after = query.cursor.as_deref().map(|cursor| verify(cursors, owner, cursor)).transpose()?;
+        Ok(Self { owner, page: PageRequest { after, limit: query.limit }, query })
     }
 
     /// The `Link` to the page after the order at `last`.
@@ -41,7 +41,7 @@ impl ListQuery {
         last: Position,
         cursors: &CursorKey,
     ) -> Option<HeaderValue> {
-        self.query.link_next(path, query, &cursors.seal(&scope(self.owner), &last.to_string()))
+        self.query.next_link(path, query, &cursors.sign(&scope(self.owner), &last.to_string()))
     }
 }
 
@@ -61,8 +61,8 @@ fn scope(owner: UserId) -> String {
     format!("user {owner}")
 }
 
-fn open(cursors: &CursorKey, owner: UserId, cursor: &str) -> Result<Position, Problem> {
-    let position = cursors.open(&scope(owner), cursor)?;
+fn verify(cursors: &CursorKey, owner: UserId, cursor: &str) -> Result<Position, Problem> {
+    let position = cursors.verify(&scope(owner), cursor)?;
     Position::parse(&position).ok_or_else(|| {
         Problem::new(Code::BadRequest, "the cursor was made by another version; start again without one")
     })

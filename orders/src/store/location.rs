@@ -1,8 +1,8 @@
-//! Where the database is, as `ORDERS_DATABASE_URL` says it. Opens nothing.
+//! The location of the database, as given in `ORDERS_DATABASE_URL`. Opens nothing.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-/// Where the database is.
+/// The location of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseLocation {
     /// An SQLite file.
@@ -19,9 +19,9 @@ impl FromStr for DatabaseLocation {
         if url == ":memory:" {
             return Ok(Self::Memory);
         }
-        // What follows the scheme may be a password: no message shows it.
+        // What follows the scheme may be a password, so that no message shows it.
         let Some((scheme, path)) = url.split_once("://") else {
-            return Err(format!("it is no URL of a database; {FORMS}"));
+            return Err(format!("not the URL of a database; {FORMS}"));
         };
         if scheme != "sqlite" {
             return Err(format!("`{scheme}` is not supported, this build has SQLite only; {FORMS}"));
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_location_is_a_file_or_memory_where_it_is_written() {
+    fn a_location_is_a_file_or_memory_where_that_is_written() {
         for (url, expected) in [
             ("sqlite:///var/lib/orders.db", Some(DatabaseLocation::File("/var/lib/orders.db".into()))),
             ("sqlite://data/orders.db", Some(DatabaseLocation::File("data/orders.db".into()))),

@@ -20,7 +20,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use chassis::{
     config::StartError,
     identity::UserId,
-    store::{Ping, Queue, StoreFault, lifecycle, metrics::registry_of},
+    store::{Ping, Queue, StoreFault, lifecycle, metrics::store_registry},
 };
 use prometheus_client::registry::Registry;
 use tokio::sync::{oneshot, watch};
@@ -36,7 +36,7 @@ use self::{
         writer::{Create, Writer},
     },
 };
-use crate::domain::{Listed, NewOrder, Order, OrderId, Page};
+use crate::domain::{NewOrder, Order, OrderId, OrderPage, PageRequest};
 
 /// Maximum number of queued writes: four full batches of 256. Each has at most 4 × (500 + 200) bytes of text, 2.8 MiB
 /// together.
@@ -70,7 +70,7 @@ impl OrdersRepo {
         let target = Target::prepare(location)?;
         let connection = migrations::open(&target)?;
         let pool = connection::reader_pool(&target, readers)?;
-        let registry = registry_of("orders", registry);
+        let registry = store_registry("orders", registry);
         let metrics = StoreMetrics::register(registry);
         let (failed_sender, failed) = watch::channel(false);
         let arbiter = Arbiter::new().handle();
@@ -98,7 +98,7 @@ impl OrdersRepo {
     }
 
     /// A page of the orders of `owner`, newest first.
-    pub(crate) async fn list(&self, owner: UserId, page: Page) -> Result<Listed, StoreError> {
+    pub(crate) async fn list(&self, owner: UserId, page: PageRequest) -> Result<OrderPage, StoreError> {
         self.reads.send(&self.readers, List { owner, page }).await
     }
 

@@ -45,7 +45,7 @@ impl Store {
     }
 
     async fn items(&self) -> Vec<String> {
-        let listed = self.repo.list(OWNER, Page { after: None, limit: 5000 }).await.unwrap();
+        let listed = self.repo.list(OWNER, PageRequest { after: None, limit: 5000 }).await.unwrap();
         listed.orders.iter().rev().map(|order| order.item.as_str().to_owned()).collect()
     }
 }
@@ -181,7 +181,7 @@ fn pages_tell_orders_of_one_moment_apart_by_their_ids() {
         let moments: HashSet<_> = made.iter().map(|order| order.as_ref().unwrap().created_at).collect();
         assert!(moments.len() <= 2, "eight orders in two batches, each of one moment: {moments:?}");
 
-        let mut page = Page { after: None, limit: 3 };
+        let mut page = PageRequest { after: None, limit: 3 };
         let mut seen = Vec::new();
         loop {
             let listed = store.repo.list(OWNER, page).await.unwrap();

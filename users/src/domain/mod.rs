@@ -1,5 +1,5 @@
-//! What an account is and what may become of it. Types that exist only if they are valid, and pure rules over them.
-//! Knows no HTTP, no file, no actor and no clock.
+//! What an account is and how it may change: types that exist only if they are valid, and pure rules over them. Knows no
+//! HTTP, no file, no actor and no clock.
 
 mod name;
 mod password;
@@ -9,4 +9,4 @@ mod user;
 pub(crate) use name::{Email, Folded, FullName, UserName};
 pub(crate) use password::{COST_MAX, NewPassword, PasswordHash, PasswordPolicy, Plaintext};
 pub(crate) use rules::{Protection, Refusal};
-pub(crate) use user::{ID_MAX, NewUser, Unknown, User, UserEdit, UserType};
+pub(crate) use user::{ID_MAX, NewUser, UnknownFields, User, UserEdit, UserType};

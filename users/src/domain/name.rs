@@ -5,20 +5,21 @@ use std::fmt;
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// Long enough for an e-mail address as a username in nearly every case, short enough for a column of a table.
+/// Maximum length of a username: enough for most e-mail addresses, short enough for a column of a table.
 const USERNAME_CHARS_MAX: usize = 64;
-/// A path in SMTP has 256 bytes with its two angle brackets (RFC 5321, section 4.5.3.1.3).
+/// Maximum length of an e-mail address: a path in SMTP has 256 bytes including two angle brackets (RFC 5321, section
+/// 4.5.3.1.3).
 const EMAIL_BYTES_MAX: usize = 254;
-/// Longer than the names of people, short enough to be shown.
+/// Maximum length of a full name.
 const FULL_NAME_CHARS_MAX: usize = 200;
 
-/// A name in the form in which names are compared: trimmed, NFKC, case-folded, NFKC again, since folding may leave
-/// characters that compose (compatibility caseless matching, Unicode section 3.13, D146).
+/// A name in the form that is compared: trimmed, NFKC, case-folded, and NFKC again, because folding may leave characters
+/// that compose (compatibility caseless matching, Unicode section 3.13, D146).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Folded(Box<str>);
 
 impl Folded {
-    fn of(text: &str) -> Self {
+    fn new(text: &str) -> Self {
         let nfkc = ComposingNormalizerBorrowed::new_nfkc();
         let once = nfkc.normalize(text.trim());
         let folded = CaseMapper::new().fold_string(&once);
@@ -31,7 +32,7 @@ impl Folded {
     }
 }
 
-/// The name that a user signs in with. Unique after folding.
+/// The name with which a user signs in. Unique after folding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserName {
     shown: Box<str>,
@@ -39,7 +40,7 @@ pub(crate) struct UserName {
 }
 
 impl UserName {
-    /// Parses a name; surrounding white space is not part of it.
+    /// Parses a name, without the whitespace around it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let shown = text.trim();
         if shown.is_empty() {
@@ -47,21 +48,21 @@ impl UserName {
         }
         at_most(shown, USERNAME_CHARS_MAX)?;
         all_visible(shown)?;
-        Ok(Self { shown: shown.into(), folded: Folded::of(shown) })
+        Ok(Self { shown: shown.into(), folded: Folded::new(shown) })
     }
 
-    /// The name as it was given.
+    /// The name as entered.
     pub(crate) fn as_str(&self) -> &str {
         &self.shown
     }
 
-    /// The name as it is compared.
+    /// The name as compared.
     pub(crate) const fn folded(&self) -> &Folded {
         &self.folded
     }
 }
 
-/// An address that looks like one. Whether mail arrives there only mail can tell. Unique after folding.
+/// A plausible e-mail address; whether mail arrives there is not checked. Unique after folding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Email {
     shown: Box<str>,
@@ -69,7 +70,7 @@ pub(crate) struct Email {
 }
 
 impl Email {
-    /// Parses an address: one `@` with something on both sides, nothing invisible.
+    /// Parses an address: one `@` with text on both sides, no whitespace and no invisible characters.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let shown = text.trim();
         if shown.len() > EMAIL_BYTES_MAX {
@@ -84,26 +85,26 @@ impl Email {
         if !is_plausible || shown.contains(char::is_whitespace) {
             return Err("must be an e-mail address like ann@example.com".to_owned());
         }
-        Ok(Self { shown: shown.into(), folded: Folded::of(shown) })
+        Ok(Self { shown: shown.into(), folded: Folded::new(shown) })
     }
 
-    /// The address as it was given.
+    /// The address as entered.
     pub(crate) fn as_str(&self) -> &str {
         &self.shown
     }
 
-    /// The address as it is compared.
+    /// The address as compared.
     pub(crate) const fn folded(&self) -> &Folded {
         &self.folded
     }
 }
 
-/// What a user is called. Not unique; may be empty.
+/// The full name of a user. Not unique; may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FullName(Box<str>);
 
 impl FullName {
-    /// Parses a name of a person.
+    /// Parses a full name.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         at_most(text, FULL_NAME_CHARS_MAX)?;
         if text.contains(char::is_control) {
@@ -112,7 +113,7 @@ impl FullName {
         Ok(Self(text.into()))
     }
 
-    /// The name as it was given.
+    /// The name as entered.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -138,8 +139,8 @@ fn all_visible(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Characters that are drawn as nothing (`Default_Ignorable_Code_Point`, Unicode section 5.21): with them, two names that
-/// look the same would be two users.
+/// Whether a character is invisible (`Default_Ignorable_Code_Point`, Unicode section 5.21). With such characters, two
+/// users could have names that look the same.
 const fn is_ignorable(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'

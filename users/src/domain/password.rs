@@ -1,4 +1,4 @@
-//! Passwords as they are given, as they may be set, and as they are kept. Computes no hash.
+//! Passwords as entered, as accepted by the policy, and as stored. Computes no hash.
 
 use std::{fmt, str::FromStr};
 
@@ -7,18 +7,19 @@ use zeroize::Zeroizing;
 
 use super::name::UserName;
 
-/// The cheapest hash that bcrypt knows; a file may have it, a new hash is never so weak.
+/// The minimum cost of bcrypt. An imported hash may have it; new hashes cost more.
 const COST_MIN: u32 = 4;
-/// A hash of cost 15 takes about two seconds. A dearer one, imported, would let one login stop a core for minutes.
+/// Maximum cost, also of an imported hash. A hash of cost 15 takes about two seconds; with a higher cost, one login could
+/// occupy a core for minutes.
 pub(crate) const COST_MAX: u32 = 15;
-/// bcrypt reads 72 bytes, of which the last is its NUL.
+/// Maximum length: bcrypt reads 72 bytes, of which the last is its NUL.
 const PASSWORD_BYTES_MAX: usize = 71;
-/// A password may contain a username that is shorter than this: nearly every password contains `a`.
+/// Minimum length of a username that a password must not contain: nearly every password contains `a`.
 const USERNAME_CHARS_MIN: usize = 3;
-/// Passwords that are tried first, one in a line, in lower case.
+/// The most common passwords, which are guessed first: one on each line, in lower case.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// A password as a client gave it. Wiped from memory when dropped; shows itself to nobody.
+/// A password as a client sent it. Wiped from memory when dropped, and not shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Plaintext(Zeroizing<String>);
 
@@ -28,7 +29,7 @@ impl Plaintext {
         Self(Zeroizing::new(text.to_owned()))
     }
 
-    /// The password, if bcrypt can tell it from every other one: it ignores what follows 71 bytes or a NUL.
+    /// The password, if bcrypt would hash all of it: it ignores what follows 71 bytes or a NUL.
     pub(crate) fn hashable(&self) -> Option<&str> {
         (self.0.len() <= PASSWORD_BYTES_MAX && !self.0.contains('\0')).then_some(self.0.as_str())
     }
@@ -40,25 +41,25 @@ impl fmt::Debug for Plaintext {
     }
 }
 
-/// A password that the policy allows to be set.
+/// A password that the policy has accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct NewPassword(Plaintext);
 
 impl NewPassword {
-    /// The password, for the one place that hashes it.
+    /// The password, for the place that hashes it.
     pub(crate) const fn plaintext(&self) -> &Plaintext {
         &self.0
     }
 }
 
-/// What a password must be like when it is set (NIST SP 800-63B-4, section 3.1.1.2). Never asked at login.
+/// The requirements for a new password (NIST SP 800-63B-4, section 3.1.1.2). They do not apply at login.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PasswordPolicy {
     pub(crate) chars_min: usize,
 }
 
 impl PasswordPolicy {
-    /// Accepts a password for a user, whose name may be unknown because it is wrong itself.
+    /// Accepts a password for a user. The name is absent if it is not valid itself.
     pub(crate) fn accept(self, text: &str, username: Option<&UserName>) -> Result<NewPassword, String> {
         let password = Plaintext::new(text);
         if text.contains('\0') {
@@ -80,7 +81,7 @@ impl PasswordPolicy {
         Ok(NewPassword(password))
     }
 
-    /// Accepts a password that a setting gives.
+    /// Accepts a password from the configuration.
     pub(crate) fn accept_secret(self, secret: &Secret, username: &UserName) -> Result<NewPassword, String> {
         self.accept(secret.expose(), Some(username))
     }
@@ -91,7 +92,7 @@ fn contains_name(password_lower: &str, username: &UserName) -> bool {
     name.chars().count() >= USERNAME_CHARS_MIN && password_lower.contains(name)
 }
 
-/// A bcrypt hash of a cost between [`COST_MIN`] and [`COST_MAX`]. It never leaves this service, nor shows in a log.
+/// A bcrypt hash with a cost from [`COST_MIN`] to [`COST_MAX`]. It never leaves this service and is never logged.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PasswordHash {
     text: Box<str>,
@@ -99,12 +100,12 @@ pub(crate) struct PasswordHash {
 }
 
 impl PasswordHash {
-    /// The hash itself, for the file and for the verification.
+    /// The hash itself, for the file and for verification.
     pub(crate) fn expose(&self) -> &str {
         &self.text
     }
 
-    /// The exponent of its work: computing it takes 2^cost rounds.
+    /// The cost: computing the hash takes 2^cost rounds.
     pub(crate) const fn cost(&self) -> u32 {
         self.cost
     }
@@ -114,7 +115,7 @@ impl FromStr for PasswordHash {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // The message of the library describes the form and repeats nothing of the hash.
+        // The message of the library describes the format and repeats nothing of the hash.
         let parts = bcrypt::HashParts::from_str(text).map_err(|error| format!("is no bcrypt hash: {error}"))?;
         let cost = parts.get_cost();
         if !(COST_MIN..=COST_MAX).contains(&cost) {
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_bcrypt_of_a_bearable_cost() {
+    fn a_hash_is_bcrypt_of_a_limited_cost() {
         let hash = |cost: &str| format!("$2b${cost}$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2");
         for (text, valid) in [
             (hash("12"), true),

@@ -1,4 +1,4 @@
-//! Decides which changes of users are refused. Pure: knows neither where users are kept nor who asks.
+//! Decides which changes of users are refused. Knows neither where users are stored nor who makes the request.
 
 use std::collections::BTreeSet;
 
@@ -28,8 +28,9 @@ pub(crate) enum Refusal {
 pub(crate) struct Protection(pub(crate) BTreeSet<UserId>);
 
 impl Protection {
-    /// Whether `user` may become `after`, where `None` is its deletion. `admins` counts all admins, this user included.
-    pub(crate) fn allows(&self, user: &User, after: Option<UserType>, admins: usize) -> Result<(), Refusal> {
+    /// Checks whether the type of `user` may become `after`, where `None` means its deletion. `admins` is the number of all
+    /// admins, including this user.
+    pub(crate) fn check(&self, user: &User, after: Option<UserType>, admins: usize) -> Result<(), Refusal> {
         let is_demoted = user.user_type == UserType::Admin && after != Some(UserType::Admin);
         if self.0.contains(&user.id) && (is_demoted || after.is_none()) {
             return Err(Refusal::ProtectedUser);
@@ -57,7 +58,7 @@ mod tests {
             hashed_password: "$2b$12$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2".parse().unwrap(),
             created_by: None,
         };
-        new.into_user(UserId(id), chassis::timestamp::Timestamp::of_unix_micros(0).unwrap())
+        new.into_user(UserId(id), chassis::timestamp::Timestamp::from_unix_micros(0).unwrap())
     }
 
     #[test]
@@ -77,11 +78,7 @@ mod tests {
             (4, Default, None, 1, Ok(())),
             (4, Default, Some(Default), 1, Ok(())),
         ] {
-            assert_eq!(
-                protection.allows(&user(id, user_type), after, admins),
-                expected,
-                "{id} {user_type:?} {after:?}"
-            );
+            assert_eq!(protection.check(&user(id, user_type), after, admins), expected, "{id} {user_type:?} {after:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A user, a user to be made, and a change of one.
+//! A user, a user to be created, and a change of a user.
 
 use std::{fmt, str::FromStr};
 
@@ -14,10 +14,10 @@ use super::{
     password::PasswordHash,
 };
 
-/// The largest integer that every JSON reader keeps exactly is 2^53 - 1 (RFC 8259, section 6).
+/// Maximum id: 2^53 - 1 is the largest integer that every JSON parser represents exactly (RFC 8259, section 6).
 pub(crate) const ID_MAX: i64 = (1 << 53) - 1;
 
-/// What a user may do.
+/// The rights of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UserType {
     Admin,
@@ -25,7 +25,7 @@ pub(crate) enum UserType {
 }
 
 impl UserType {
-    /// The type as it is written.
+    /// The name of the type.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Admin => ADMIN,
@@ -46,18 +46,18 @@ impl FromStr for UserType {
     }
 }
 
-/// Fields of a record that this version does not know. They are kept as they are, so that going back to the program
-/// that wrote them loses nothing, and shown to nobody.
+/// Fields of a record that this version does not know. They are stored unchanged, so that going back to the program that
+/// wrote them loses nothing, and clients never see them.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Unknown(pub(crate) Map<String, Value>);
+pub(crate) struct UnknownFields(pub(crate) Map<String, Value>);
 
-impl fmt::Debug for Unknown {
+impl fmt::Debug for UnknownFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} unknown fields]", self.0.len())
     }
 }
 
-/// A user. A record is never changed, only replaced by its next version.
+/// A user. A record is never modified, only replaced by its next version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) id: UserId,
@@ -66,17 +66,17 @@ pub(crate) struct User {
     pub(crate) full_name: Option<FullName>,
     pub(crate) user_type: UserType,
     pub(crate) hashed_password: PasswordHash,
-    /// Who made this user; nobody for the first ones.
+    /// The admin who created this user; absent for the first users.
     pub(crate) created_by: Option<UserId>,
-    /// Unknown for users of the Python system.
+    /// Absent for users of the Python system.
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) updated_at: Option<Timestamp>,
-    /// Counts the changes that clients see; it makes the `ETag`.
+    /// Counts the versions that clients see, from 1; it makes the `ETag`.
     pub(crate) version: u64,
-    pub(crate) unknown: Unknown,
+    pub(crate) unknown: UnknownFields,
 }
 
-/// A user to be made.
+/// A user to be created.
 #[derive(Clone, Debug)]
 pub(crate) struct NewUser {
     pub(crate) username: UserName,
@@ -101,12 +101,12 @@ impl NewUser {
             created_at: Some(now),
             updated_at: Some(now),
             version: 1,
-            unknown: Unknown::default(),
+            unknown: UnknownFields::default(),
         }
     }
 }
 
-/// A change of a user: what is absent stays.
+/// A change of a user: absent fields stay as they are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UserEdit {
     pub(crate) username: Option<UserName>,
@@ -116,12 +116,12 @@ pub(crate) struct UserEdit {
 }
 
 impl User {
-    /// The next version of this user, or the same one where the edit changes nothing.
+    /// The next version of this user, or the same version if the edit changes nothing.
     pub(crate) fn edited(&self, edit: UserEdit, now: Timestamp) -> Self {
         let mut next = self.clone();
         next.username = edit.username.unwrap_or(next.username);
-        next.email = edit.email.applied_to(next.email);
-        next.full_name = edit.full_name.applied_to(next.full_name);
+        next.email = edit.email.apply_to(next.email);
+        next.full_name = edit.full_name.apply_to(next.full_name);
         next.user_type = edit.user_type.unwrap_or(next.user_type);
         if next != *self {
             next.version += 1;
@@ -130,8 +130,8 @@ impl User {
         next
     }
 
-    /// The same user with the same password hashed anew. Nothing that a client sees has changed, so neither has the version.
-    pub(crate) fn rehashed(&self, hashed_password: PasswordHash) -> Self {
+    /// The same user with another hash of the same password. It is not a new version, because clients see no change.
+    pub(crate) fn with_hash(&self, hashed_password: PasswordHash) -> Self {
         Self { hashed_password, ..self.clone() }
     }
 }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn at(second: i64) -> Timestamp {
-        Timestamp::of_unix_micros(second * 1_000_000).unwrap()
+        Timestamp::from_unix_micros(second * 1_000_000).unwrap()
     }
 
     #[test]
@@ -167,9 +167,9 @@ mod tests {
     }
 
     #[test]
-    fn a_rehash_is_no_new_version() {
+    fn a_rehash_is_not_a_new_version() {
         let hash: PasswordHash = "$2b$10$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2".parse().unwrap();
-        let next = ann().rehashed(hash.clone());
+        let next = ann().with_hash(hash.clone());
         assert_eq!(next.hashed_password, hash);
         assert_eq!((next.version, next.updated_at), (1, Some(at(1))));
     }

@@ -41,7 +41,7 @@ pub(super) struct UserOut<'a> {
 }
 
 impl<'a> UserOut<'a> {
-    pub(super) fn of(user: &'a User) -> Self {
+    pub(super) fn new(user: &'a User) -> Self {
         Self {
             id: user.id,
             username: user.username.as_str(),
@@ -71,14 +71,14 @@ impl Login {
 }
 
 /// A user to be created, without the hash of its password.
-pub(super) struct Unhashed {
+pub(super) struct NewUserFields {
     pub(super) username: UserName,
     pub(super) email: Option<Email>,
     full_name: Option<FullName>,
     user_type: UserType,
 }
 
-impl Unhashed {
+impl NewUserFields {
     /// The user with the hash of its password.
     pub(super) fn with_hash(self, hashed_password: PasswordHash, created_by: UserId) -> NewUser {
         let Self { username, email, full_name, user_type } = self;
@@ -90,13 +90,14 @@ impl Unhashed {
 pub(super) fn read_create(
     JsonBody(mut fields): JsonBody,
     policy: PasswordPolicy,
-) -> Result<(Unhashed, NewPassword), Problem> {
+) -> Result<(NewUserFields, NewPassword), Problem> {
     let username = fields.required("username", UserName::parse);
     let password = fields.required("password", |text| policy.accept(text, username.as_ref()));
     let email = fields.optional("email", Email::parse);
     let full_name = fields.optional("full_name", FullName::parse);
     let user_type = fields.required("user_type", str::parse);
-    let user = username.zip(user_type).map(|(username, user_type)| Unhashed { username, email, full_name, user_type });
+    let user =
+        username.zip(user_type).map(|(username, user_type)| NewUserFields { username, email, full_name, user_type });
     fields.finish(user.zip(password)).map_err(Problem::validation)
 }
 
@@ -104,8 +105,8 @@ pub(super) fn read_create(
 pub(super) fn read_put(JsonBody(mut fields): JsonBody) -> Result<UserEdit, Problem> {
     let edit = UserEdit {
         username: fields.optional("username", UserName::parse),
-        email: unless_null(fields.change("email", Email::parse)),
-        full_name: unless_null(fields.change("full_name", FullName::parse)),
+        email: keep_if_null(fields.change("email", Email::parse)),
+        full_name: keep_if_null(fields.change("full_name", FullName::parse)),
         user_type: fields.optional("user_type", str::parse),
     };
     refuse_password(&mut fields);
@@ -119,28 +120,28 @@ pub(super) fn read_patch(JsonBody(mut fields): JsonBody) -> Result<UserEdit, Pro
     let edit = UserEdit {
         email: fields.change("email", Email::parse),
         full_name: fields.change("full_name", FullName::parse),
-        username: unless_cleared(&mut fields, "username", username),
-        user_type: unless_cleared(&mut fields, "user_type", user_type),
+        username: refuse_null(&mut fields, "username", username),
+        user_type: refuse_null(&mut fields, "user_type", user_type),
     };
     refuse_password(&mut fields);
     fields.finish(Some(edit)).map_err(Problem::validation)
 }
 
-fn unless_null<T>(change: Change<T>) -> Change<T> {
-    change.set().map_or(Change::Keep, Change::Set)
+fn keep_if_null<T>(change: Change<T>) -> Change<T> {
+    change.value().map_or(Change::Keep, Change::Set)
 }
 
-fn unless_cleared<T>(fields: &mut Fields, name: &str, change: Change<T>) -> Option<T> {
+fn refuse_null<T>(fields: &mut Fields, name: &str, change: Change<T>) -> Option<T> {
     if matches!(change, Change::Clear) {
-        fields.wrong(name, "must not be null");
+        fields.add_error(name, "must not be null");
     }
-    change.set()
+    change.value()
 }
 
 /// A password has an endpoint of its own, so that nobody changes it by accident.
 fn refuse_password(fields: &mut Fields) {
-    if fields.has("password") {
-        fields.wrong("password", "cannot be changed here; call POST /api/users/{user_id}/password");
+    if fields.contains("password") {
+        fields.add_error("password", "cannot be changed here; call POST /api/users/{user_id}/password");
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn login(
     let user = user.filter(|_| is_right).ok_or_else(wrong_credentials)?;
     rehash(&store, &passwords, &user, &password).await;
     let current = reread(&store, &user).await?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(UserOut::of(&current)))
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(UserOut::new(&current)))
 }
 
 /// The same answer for an unknown name and a wrong password.
@@ -108,7 +108,7 @@ pub(super) async fn list(
     {
         response.insert_header((header::LINK, link));
     }
-    Ok(response.json(users.iter().map(|user| UserOut::of(user)).collect::<Vec<_>>()))
+    Ok(response.json(users.iter().map(|user| UserOut::new(user)).collect::<Vec<_>>()))
 }
 
 /// Create a user.
@@ -233,9 +233,9 @@ pub(super) async fn delete(
 }
 
 fn etag(user: &User) -> header::HeaderValue {
-    ETag::of_version(user.version).to_header()
+    ETag::from_version(user.version).to_header()
 }
 
 fn answer(response: &mut HttpResponseBuilder, user: &User) -> HttpResponse {
-    response.insert_header((header::ETAG, etag(user))).json(UserOut::of(user))
+    response.insert_header((header::ETAG, etag(user))).json(UserOut::new(user))
 }

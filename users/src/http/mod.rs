@@ -21,7 +21,7 @@ mod openapi;
 mod parameters;
 
 use actix_web::web;
-use chassis::{envelope::other_methods, page::CursorKey};
+use chassis::{middleware::other_methods, page::CursorKey};
 
 use crate::{domain::PasswordPolicy, passwords::Passwords, store::UsersStore};
 

@@ -30,19 +30,19 @@ impl ListQuery {
     /// 400 where a parameter is wrong.
     pub(super) fn parse(query: &str, cursors: &CursorKey) -> Result<Self, Problem> {
         let query = PageQuery::parse(query, LIMIT_MAX)?;
-        let after = query.cursor.as_deref().map(|cursor| open(cursors, cursor)).transpose()?;
+        let after = query.cursor.as_deref().map(|cursor| verify(cursors, cursor)).transpose()?;
         Ok(Self { after, limit: query.limit, query })
     }
 
     /// The `Link` to the page after the user `last`.
     pub(super) fn next_link(&self, path: &str, query: &str, last: UserId, cursors: &CursorKey) -> Option<HeaderValue> {
-        self.query.link_next(path, query, &cursors.seal(CURSOR_SCOPE, &last.to_string()))
+        self.query.next_link(path, query, &cursors.sign(CURSOR_SCOPE, &last.to_string()))
     }
 }
 
-fn open(cursors: &CursorKey, cursor: &str) -> Result<UserId, Problem> {
+fn verify(cursors: &CursorKey, cursor: &str) -> Result<UserId, Problem> {
     // A cursor whose signature is valid holds an id; if it did not, the fault would be ours.
-    cursors.open(CURSOR_SCOPE, cursor)?.parse().map_err(|error: ParseIntError| Problem::internal(error))
+    cursors.verify(CURSOR_SCOPE, cursor)?.parse().map_err(|error: ParseIntError| Problem::internal(error))
 }
 
 #[derive(IntoParams)]

@@ -16,7 +16,7 @@ use chassis::{
     conditional::IfMatch,
     config::StartError,
     identity::UserId,
-    store::{Ping, Queue, StoreFault, lifecycle, metrics::registry_of},
+    store::{Ping, Queue, StoreFault, lifecycle, metrics::store_registry},
 };
 use prometheus_client::registry::Registry;
 
@@ -59,7 +59,7 @@ impl UsersStore {
         first_users: impl FnOnce(UserId) -> Result<Vec<User>, StartError>,
         registry: &mut Registry,
     ) -> Result<Self, StartError> {
-        let registry = registry_of("users", registry);
+        let registry = store_registry("users", registry);
         let metrics = StoreMetrics::register(registry);
         let (files, mut loaded) = Files::open(path, &metrics)?;
         if loaded.is_empty() {

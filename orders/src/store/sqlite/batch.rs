@@ -59,7 +59,7 @@ impl Committer {
     fn transaction<'a>(&mut self, batch: impl Iterator<Item = &'a NewOrder>) -> Result<Vec<Inserted>, StoreFault> {
         let connection = self.connection()?;
         // The same time for all: they become visible together, and their ids say which came first.
-        let now = Timestamp::of(SystemTime::now());
+        let now = Timestamp::from(SystemTime::now());
         let mut has_begun = false;
         let mut failure = None;
         let committed = connection.immediate_transaction(|connection| {
@@ -121,7 +121,7 @@ impl Committer {
 fn insert(connection: &mut SqliteConnection, order: &NewOrder, now: Timestamp) -> Result<Inserted, DieselError> {
     let inserted = connection.transaction(|connection| {
         diesel::insert_into(orders::table)
-            .values(NewOrderRow::of(order, now))
+            .values(NewOrderRow::new(order, now))
             .returning(OrderRow::as_returning())
             .get_result(connection)
     });

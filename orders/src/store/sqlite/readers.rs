@@ -21,7 +21,7 @@ use super::{
     schema::{OrderRow, orders},
 };
 use crate::{
-    domain::{Listed, Order, OrderId, Page, Refusal},
+    domain::{Order, OrderId, OrderPage, PageRequest, Refusal},
     store::{error::StoreError, metrics::StoreMetrics},
 };
 
@@ -69,14 +69,14 @@ impl Reader {
 
 /// Reads a page of a user's orders.
 #[derive(Message)]
-#[rtype(result = "Result<Listed, StoreError>")]
+#[rtype(result = "Result<OrderPage, StoreError>")]
 pub(crate) struct List {
     pub(crate) owner: UserId,
-    pub(crate) page: Page,
+    pub(crate) page: PageRequest,
 }
 
 impl Handler<Admitted<List>> for Reader {
-    type Result = Result<Listed, StoreError>;
+    type Result = Result<OrderPage, StoreError>;
 
     fn handle(&mut self, admitted: Admitted<List>, _: &mut Self::Context) -> Self::Result {
         let List { owner, page } = admitted.message;
@@ -108,13 +108,13 @@ impl Handler<Admitted<Ping>> for Reader {
     }
 }
 
-fn list(connection: &mut SqliteConnection, owner: UserId, page: Page) -> Result<Listed, StoreError> {
+fn list(connection: &mut SqliteConnection, owner: UserId, page: PageRequest) -> Result<OrderPage, StoreError> {
     // One more than asked for tells whether there is a next page.
     let rows: Vec<OrderRow> =
         listing(owner, page).load(connection).map_err(|error| fault::of_statement("list orders", error))?;
     let has_more = rows.len() > page.limit;
     let orders = rows.into_iter().take(page.limit).map(OrderRow::parse).collect::<Result<_, _>>()?;
-    Ok(Listed { orders, has_more })
+    Ok(OrderPage { orders, has_more })
 }
 
 type Listing = IntoBoxed<'static, Select<orders::table, AsSelect<OrderRow, Sqlite>>, Sqlite>;
@@ -123,7 +123,7 @@ type Listing = IntoBoxed<'static, Select<orders::table, AsSelect<OrderRow, Sqlit
 ///
 /// Why not `(created_at, id) < (?, ?)`: Diesel has no row values. `created_at <= ?` bounds the range all the same, and
 /// the other condition skips at most the orders that were created at the same time.
-fn listing(owner: UserId, page: Page) -> Listing {
+fn listing(owner: UserId, page: PageRequest) -> Listing {
     let newest_first = (orders::created_at.desc(), orders::id.desc());
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);
     let all = orders::table.select(OrderRow::as_select()).into_boxed();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     /// What SQLite would do for a page, step by step.
-    fn plan(page: Page) -> Vec<String> {
+    fn plan(page: PageRequest) -> Vec<String> {
         let target = Target::prepare(&DatabaseLocation::Memory).unwrap();
         let mut connection = migrations::open(&target).unwrap();
         let shown = diesel::debug_query::<Sqlite, _>(&listing(UserId(7), page)).to_string();
@@ -176,10 +176,10 @@ mod tests {
 
     #[test]
     fn a_page_is_a_range_of_the_index_and_nothing_is_sorted() {
-        let after = Some(Position { created_at: Timestamp::of_unix_micros(1).unwrap(), id: OrderId(1) });
-        let first = plan(Page { after: None, limit: 10 });
+        let after = Some(Position { created_at: Timestamp::from_unix_micros(1).unwrap(), id: OrderId(1) });
+        let first = plan(PageRequest { after: None, limit: 10 });
         assert_eq!(first, ["SEARCH orders USING INDEX orders_by_owner (created_by=?)"]);
-        let later = plan(Page { after, limit: 10 });
+        let later = plan(PageRequest { after, limit: 10 });
         assert_eq!(later, ["SEARCH orders USING INDEX orders_by_owner (created_by=? AND created_at<?)"]);
     }
 }

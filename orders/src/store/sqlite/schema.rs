@@ -50,8 +50,8 @@ impl OrderRow {
             item: Item::parse(&self.item).ok()?,
             status: Status::from_name(&self.status)?,
             created_by: UserId(self.created_by),
-            created_at: Timestamp::of_unix_micros(self.created_at)?,
-            updated_at: Timestamp::of_unix_micros(self.updated_at)?,
+            created_at: Timestamp::from_unix_micros(self.created_at)?,
+            updated_at: Timestamp::from_unix_micros(self.updated_at)?,
             version: u64::try_from(self.version).ok()?,
         })
     }
@@ -71,7 +71,7 @@ pub(super) struct NewOrderRow<'a> {
 
 impl<'a> NewOrderRow<'a> {
     /// The row of an order that is created `now`.
-    pub(super) fn of(order: &'a NewOrder, now: Timestamp) -> Self {
+    pub(super) fn new(order: &'a NewOrder, now: Timestamp) -> Self {
         Self {
             address: order.address.as_str(),
             item: order.item.as_str(),

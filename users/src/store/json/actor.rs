@@ -214,5 +214,5 @@ impl StoreActor {
 
 /// The time at which a change happens.
 pub(super) fn now() -> Timestamp {
-    Timestamp::of(SystemTime::now())
+    Timestamp::from(SystemTime::now())
 }

@@ -15,7 +15,7 @@ use serde::{
 use serde_json::{Map, Value};
 
 use super::table::Users;
-use crate::domain::{Email, FullName, ID_MAX, Unknown, User, UserName};
+use crate::domain::{Email, FullName, ID_MAX, UnknownFields, User, UserName};
 
 /// The only format of `users.meta.json` so far.
 const META_FORMAT: u32 = 1;
@@ -181,7 +181,7 @@ impl Reader<'_> {
             created_at,
             updated_at,
             version: version.unwrap_or(1),
-            unknown: Unknown(fields),
+            unknown: UnknownFields(fields),
         })
     }
 

@@ -140,7 +140,7 @@ mod tests {
             hashed_password: "$2b$12$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2".parse().unwrap(),
             created_by: None,
         };
-        new.into_user(UserId(id), Timestamp::of_unix_micros(0).unwrap())
+        new.into_user(UserId(id), Timestamp::from_unix_micros(0).unwrap())
     }
 
     fn table(users: Vec<User>) -> Table {

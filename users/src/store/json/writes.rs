@@ -107,7 +107,7 @@ impl Handler<Admitted<Rehash>> for StoreActor {
         if before.hashed_password != message.verified {
             return answer(Ok(()));
         }
-        let after = Arc::new(before.rehashed(message.rehashed));
+        let after = Arc::new(before.with_hash(message.rehashed));
         self.stage(context, permit, Some(before), Some(after))
     }
 }
@@ -128,14 +128,14 @@ impl StoreActor {
     fn check_update(&self, Update { id, if_match, edit }: Update) -> Result<(Arc<User>, Arc<User>), StoreError> {
         let before = self.check_state(id, &if_match)?;
         let after = before.edited(edit, now());
-        self.protection.allows(before, Some(after.user_type), self.latest.admins())?;
+        self.protection.check(before, Some(after.user_type), self.latest.admins())?;
         self.latest.check_unique(Some(id), &after.username, after.email.as_ref())?;
         Ok((Arc::clone(before), Arc::new(after)))
     }
 
     fn check_delete(&self, Delete { id, if_match }: &Delete) -> Result<Arc<User>, StoreError> {
         let before = self.check_state(*id, if_match)?;
-        self.protection.allows(before, None, self.latest.admins())?;
+        self.protection.check(before, None, self.latest.admins())?;
         Ok(Arc::clone(before))
     }
 

@@ -1,4 +1,7 @@
-//! What surrounds every endpoint of a service: request id, caller, panics, problems, metrics. Knows no endpoint.
+//! The middleware around every endpoint of a service: request id, caller, panics, problems, metrics. Knows no endpoint.
+//!
+//! The tricky part is that a failure arrives in three forms: a handler's [`Problem`], an error of actix or of a library
+//! that is only a status, and a panic. All of them leave as a problem with the request in it, and are logged once.
 
 use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -21,8 +24,8 @@ use crate::{
     trace::{REQUEST_ID, RequestContext},
 };
 
-/// Paths that answer without an assertion: they say nothing about anybody.
-const OPEN_PATHS: [&str; 4] = ["/health/live", "/health/ready", "/metrics", "/openapi.json"];
+/// Paths that are answered without an assertion: they show nothing about any user.
+const PUBLIC_PATHS: [&str; 4] = ["/health/live", "/health/ready", "/metrics", "/openapi.json"];
 
 /// What all endpoints of a service share.
 #[derive(Clone)]
@@ -34,11 +37,11 @@ pub struct ServiceContext {
     pub verifier: Option<Arc<AssertionVerifier>>,
 }
 
-/// The middleware that wraps every endpoint.
+/// Handles one request.
 ///
 /// # Errors
-/// None: every failure has become a problem.
-pub(crate) async fn envelope(
+/// A problem for which there is no response to put it into; actix answers with it.
+pub(crate) async fn handle(
     service: web::Data<ServiceContext>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -55,7 +58,7 @@ pub(crate) async fn envelope(
             Ok(Ok(response)) => Ok(response.map_into_boxed_body()),
             Ok(Err(error)) => Err(error
                 .as_error::<Problem>()
-                .map_or_else(|| Problem::of_status(error.as_response_error().status_code()), Problem::public_copy)),
+                .map_or_else(|| Problem::from_status(error.as_response_error().status_code()), Problem::without_cause)),
             Err(problem) => Err(problem),
         },
     };
@@ -66,19 +69,19 @@ pub(crate) async fn envelope(
             service.http_metrics.observe(method.as_str(), &route, response.status().as_u16(), start.elapsed());
             Ok(response)
         }
-        // The request went down with the failure, so that there is no response to put the problem into: actix makes
-        // one from the error.
+        // The request was consumed by what failed, so that there is no response to put the problem into: actix makes one
+        // from the error.
         Err(problem) => {
             problem.log(&context);
             service.http_metrics.observe(method.as_str(), "refused", problem.status().as_u16(), start.elapsed());
-            Err(problem.within(&context, &path).into())
+            Err(problem.for_request(&context, &path).into())
         }
     }
 }
 
 fn identify(service: &ServiceContext, request: &ServiceRequest) -> Result<(), Problem> {
     let Some(verifier) = &service.verifier else { return Ok(()) };
-    if OPEN_PATHS.contains(&request.path()) {
+    if PUBLIC_PATHS.contains(&request.path()) {
         return Ok(());
     }
     let assertion = verifier.verify(request.headers())?;
@@ -86,20 +89,20 @@ fn identify(service: &ServiceContext, request: &ServiceRequest) -> Result<(), Pr
     Ok(())
 }
 
-/// Puts the request into the error body, and the request id onto every answer.
+/// Turns an error into a problem of this request, and adds the request id to every answer.
 fn finish(response: ServiceResponse<BoxBody>, context: &RequestContext, path: &str) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let own = response.response().error().and_then(|error| error.as_error::<Problem>());
     let problem = match own {
-        Some(problem) => Some(problem.public_copy()),
-        None if is_bare_error(status, &response) => Some(Problem::of_status(status)),
+        Some(problem) => Some(problem.without_cause()),
+        None if is_bare_error(status, &response) => Some(Problem::from_status(status)),
         None => None,
     };
     let mut response = match problem {
         None => response,
         Some(problem) => {
             own.unwrap_or(&problem).log(context);
-            let answer: HttpResponse = problem.within(context, path).to_response().into();
+            let answer: HttpResponse = problem.for_request(context, path).to_response().into();
             response.into_response(answer)
         }
     };
@@ -107,13 +110,13 @@ fn finish(response: ServiceResponse<BoxBody>, context: &RequestContext, path: &s
     response
 }
 
-/// An error status that a library answered, without a problem in the body.
+/// Whether a library answered an error status without a problem in the body.
 fn is_bare_error(status: StatusCode, response: &ServiceResponse<BoxBody>) -> bool {
     (status.is_client_error() || status.is_server_error())
         && response.headers().get("content-type").is_none_or(|value| value != "application/problem+json")
 }
 
-/// Runs a handler, and turns a panic into a problem (actix lets it kill the connection and the worker's other work).
+/// Runs a handler, and turns a panic into a problem. Actix would let it end the connection and the worker.
 ///
 /// # Errors
 /// `internal`, with the message of the panic for the log.
@@ -132,7 +135,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// Answers the methods that a resource does not have: OPTIONS with 204 and `Allow`, the rest with 405 and `Allow`.
+/// Answers the methods that a resource does not have: OPTIONS with 204 and `Allow`, all others with 405 and `Allow`.
 pub fn other_methods(allow: &'static str) -> actix_web::Route {
     web::route().to(move |method: Method| async move {
         if method == Method::OPTIONS {
