@@ -58,7 +58,7 @@ impl std::error::Error for StartError {}
 /// Parses the command line into `A`. Help and version end the process with 0, a usage error with [`EXIT_USAGE`].
 pub fn parse_args<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<A, ExitCode> {
     A::try_parse_from(args).map_err(|error| {
-        // There is nothing to do about a terminal that is gone.
+        // If the terminal is closed, there is nowhere to print to.
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
     })

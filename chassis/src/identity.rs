@@ -65,7 +65,7 @@ impl FromStr for UserId {
 /// What the gateway asserts about a request: claims (RFC 7519) that the service named by the audience accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assertion {
-    /// The user id; absent where nobody is signed in.
+    /// The user id; absent for a request without a signed-in user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
     /// The user type at the time of signing in.
@@ -306,7 +306,7 @@ mod tests {
         assert!(verifier.verify(&headers).is_err(), "another user");
         headers.remove(USER_ID);
         headers.insert(USER_TYPE, HeaderValue::from_static("admin"));
-        assert!(verifier.verify(&headers).is_err(), "a type that nobody asserted");
+        assert!(verifier.verify(&headers).is_err(), "a type that is not asserted");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn bind(name: &str, addr: SocketAddr) -> Result<TcpListener, StartError> {
 /// The address of a listener: with port 0 in the settings, the port that it got.
 ///
 /// # Errors
-/// Fails only if the socket is gone.
+/// Fails only if the socket is closed.
 pub fn local_addr(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(StartError::failed)
 }

@@ -48,7 +48,7 @@ impl Stack {
     /// The address of the gateway, for clients.
     ///
     /// # Errors
-    /// Fails only if the socket is gone.
+    /// Fails only if the socket is closed.
     pub fn addr(&self) -> Result<SocketAddr, StartError> {
         self.gateway.addr()
     }

@@ -32,7 +32,7 @@ pub(crate) struct FirstUsers {
 }
 
 impl FirstUsers {
-    /// Makes the users; `next_id` is the first id that nobody has had.
+    /// Makes the users, with ids from `next_id`, the first one that was never used.
     ///
     /// # Errors
     /// Says what is wrong with the given password.

@@ -111,7 +111,7 @@ impl Passwords {
         });
         match rehashed.await {
             Ok(Ok(hash)) => Some(hash),
-            // The login succeeds all the same, and the next one tries again.
+            // The login succeeds nevertheless, and the next one tries again.
             Ok(Err(error)) | Err(error) => {
                 log::warn!("the hash of a password keeps its old cost: {error}");
                 None

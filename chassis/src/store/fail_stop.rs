@@ -1,8 +1,8 @@
 //! Ends the process when an actor or a thread of a store panics.
 //!
 //! Actix does not restart an actor, and does not even notice that a thread of a `SyncArbiter` has died: the service
-//! would answer half of its requests and look healthy. A process that ends is started again by whatever supervises it,
-//! and what is on the disk is made for that.
+//! would answer half of its requests and look healthy. A process that ends is restarted by its supervisor, and the data
+//! on the disk survives an abrupt end at any moment.
 //!
 //! The tricky part: actix drops a panicking actor, and runs its `stopping`, in the middle of the unwinding, when its
 //! state may be half changed. So nothing is written there; this guard aborts before anything else could be.
@@ -17,7 +17,7 @@ impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
             // The panic hook has printed the message and the place already.
-            log::error!(actor = self.0; "a store actor panicked; the process ends, to be started again");
+            log::error!(actor = self.0; "a store actor panicked; the process aborts");
             process::abort();
         }
     }

@@ -1,7 +1,7 @@
-//! Why a store could not do its work, told apart by what a caller can do about it, and the one mapping to problems.
+//! The faults of a store, distinguished by what a caller can do about them, and their mapping to problems.
 //!
-//! A store refuses a request for a rule of its domain (no such user, name taken) or fails because of a fault. Rules
-//! differ between services; faults are the same everywhere, and so are their answers.
+//! A store either refuses a request because of a rule of its domain (no such user, name taken) or fails because of a
+//! fault. Rules differ between services; faults are the same everywhere, and so are their answers.
 
 use std::{error::Error, fmt, sync::Arc};
 

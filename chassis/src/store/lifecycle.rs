@@ -11,7 +11,7 @@ use actix_rt::ArbiterHandle;
 use super::fault::StoreFault;
 use crate::config::StartError;
 
-/// How long a store that is told to stop may take to make durable what is queued. With the
+/// How long a store may take, after the request to stop, to make the queued writes durable. With the
 /// [`DRAIN_DEADLINE`](crate::server::DRAIN_DEADLINE) of 30 s before it, a service has ended after 50 s; Kubernetes
 /// grants it 60 s.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -26,7 +26,7 @@ pub struct Ping;
 #[rtype(result = "Result<(), StoreFault>")]
 pub struct Shutdown;
 
-/// Ends an actor with an arbiter of its own: what was sent before is made durable and answered.
+/// Ends an actor and its arbiter: writes that were sent before are made durable and answered.
 ///
 /// # Errors
 /// The actor did not end in time, or not in order.
@@ -38,7 +38,7 @@ where
     arbiter.stop();
     match ended {
         Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(_)) | Err(_)) => Err(StartError::failed("the store ended before it was told to")),
+        Ok(Ok(Err(_)) | Err(_)) => Err(StartError::failed("the store has ended without shutting down in order")),
         Err(_) => Err(StartError::failed(format!(
             "the store did not finish its last writes within {} seconds",
             SHUTDOWN_DEADLINE.as_secs()

@@ -25,7 +25,7 @@ pub struct Queue {
     waiting: Gauge,
 }
 
-/// A place in a queue, which is free again when this is dropped. Whoever answers a message drops its permit before, so
+/// A place in a queue, which is free again when this is dropped. An actor drops the permit before it sends the answer, so
 /// that a caller who has the answer does not find its message counted as waiting.
 #[derive(Debug)]
 pub struct Permit {

@@ -7,7 +7,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 pub enum DatabaseLocation {
     /// An SQLite file.
     File(PathBuf),
-    /// An SQLite database in memory, which is gone when the process ends.
+    /// An SQLite database in memory, which is lost when the process ends.
     Memory,
 }
 

@@ -30,7 +30,7 @@ impl Store {
         Self { repo, registry, target: Target::prepare(&location).unwrap() }
     }
 
-    /// A connection of somebody else, who holds the write lock until it is dropped.
+    /// Another connection, which holds the write lock until it is dropped.
     fn lock(&self) -> SqliteConnection {
         let mut other = connection::open(&self.target, Role::Writer).unwrap();
         other.batch_execute("BEGIN IMMEDIATE").unwrap();
@@ -68,7 +68,7 @@ fn run(test: impl AsyncFnOnce(Store)) {
 #[test]
 fn an_order_that_the_database_refuses_fails_alone_in_its_batch() {
     run(async |store| {
-        // While somebody else holds the lock, one batch waits for it, and what it does not include gathers.
+        // While another connection holds the lock, one batch waits for it, and what it does not include gathers.
         let lock = store.lock();
         let first = store.repo.create(order("first"));
         let bad = NewOrder { address: Address::unchecked(&"a".repeat(501)), ..order("bad") };
@@ -242,7 +242,7 @@ fn panic_in(part: &str) {
             "writer" => drop(store.repo.writer.send(Panic).await),
             _ => drop(store.repo.readers.send(Panic).await),
         }
-        // The process ends before the deadline, or else the test sees another exit than it wants.
+        // The process aborts before; otherwise the test sees another exit status.
         tokio::time::sleep(Duration::from_secs(20)).await;
     });
 }

@@ -41,7 +41,7 @@ impl ListQuery {
 }
 
 fn verify(cursors: &CursorKey, cursor: &str) -> Result<UserId, Problem> {
-    // A cursor whose signature is valid holds an id; if it did not, the fault would be ours.
+    // A cursor with a valid signature has an id; otherwise the service has signed something else.
     cursors.verify(CURSOR_SCOPE, cursor)?.parse().map_err(|error: ParseIntError| Problem::internal(error))
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct UsersStore {
 
 impl UsersStore {
     /// Locks and reads the data folder and starts the actor, on a thread of its own. Where there are no users yet,
-    /// `first_users` makes them from the first free id. Needs an actix `System`.
+    /// `first_users` makes them, with ids from the first one that was never used. Needs an actix `System`.
     ///
     /// # Errors
     /// Names the folder and everything that is wrong with it, which is left as it is; or the error of `first_users`.
@@ -67,7 +67,7 @@ impl UsersStore {
             files.install(&mut loaded, users)?;
         }
         if !loaded.has_admin() {
-            log::warn!("no user is an admin, so that nobody may manage users");
+            log::warn!("there is no admin, so that nobody may manage users");
         }
         let hash_cost_max = loaded.hash_cost_max();
         let arbiter = Arbiter::new().handle();

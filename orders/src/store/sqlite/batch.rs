@@ -1,4 +1,4 @@
-//! Commits a batch of orders in one transaction. Knows no actor and answers nobody.
+//! Commits a batch of orders in one transaction. Knows no actor and sends no answers.
 //!
 //! Each order has a savepoint of its own, so that an order that the database refuses fails alone. After an error the
 //! connection is opened again, because SQLite may have rolled back by itself and Diesel would not know.

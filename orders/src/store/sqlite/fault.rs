@@ -1,4 +1,4 @@
-//! Turns errors of SQLite into faults, told apart by what a caller can do about them.
+//! Turns errors of SQLite into faults, distinguished by what a caller can do about them.
 
 use chassis::store::{StoreFault, fault::Cause};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};

@@ -23,7 +23,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/orders/s
 pub(crate) fn open(target: &Target) -> Result<SqliteConnection, StartError> {
     let connection = connection::open_for_start(target).and_then(|mut connection| {
         migrate(&mut connection).map_err(|error| StoreFault::failed("bring the schema up to date", error))?;
-        // On the same connection: a database in memory is gone with its last one.
+        // On the same connection: a database in memory is deleted with its last connection.
         connection::set_up(&mut connection, target, Role::Writer)?;
         rewrite_log(&mut connection)?;
         Ok(connection)

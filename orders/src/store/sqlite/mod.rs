@@ -2,7 +2,7 @@
 //!
 //! In the order to read: [`target`] and [`connection`] (how the database is opened), [`migrations`] and [`schema`] (its
 //! tables), [`batch`] (one transaction for many orders), and the actors: [`writer`], which gathers and commits, and
-//! [`readers`]. [`fault`] tells the errors of SQLite apart.
+//! [`readers`]. [`fault`] classifies the errors of SQLite.
 
 pub(super) mod connection;
 pub(super) mod migrations;

@@ -48,7 +48,7 @@ impl Actor for Reader {
 }
 
 impl Reader {
-    /// A connection. There are as many as actors, so that nobody waits here.
+    /// A connection. There are as many connections as actors, so that none has to wait here.
     fn connection(&self) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>, StoreFault> {
         self.pool.get().map_err(|error| StoreFault::failed("get a connection", error))
     }
@@ -121,7 +121,7 @@ type Listing = IntoBoxed<'static, Select<orders::table, AsSelect<OrderRow, Sqlit
 
 /// The query of a page: a range of the index `orders_by_owner`, read in its order.
 ///
-/// Why not `(created_at, id) < (?, ?)`: Diesel has no row values. `created_at <= ?` bounds the range all the same, and
+/// Why not `(created_at, id) < (?, ?)`: Diesel has no row values. `created_at <= ?` bounds the range nevertheless, and
 /// the other condition skips at most the orders that were created at the same time.
 fn listing(owner: UserId, page: PageRequest) -> Listing {
     let newest_first = (orders::created_at.desc(), orders::id.desc());

@@ -52,7 +52,7 @@ impl Write {
 
     fn answer(self, answer: Result<Order, StoreError>) {
         drop(self.permit);
-        // The caller may have stopped waiting; the order stands all the same.
+        // The caller may have stopped waiting; the order is valid nevertheless.
         let _ = self.answer.send(answer);
     }
 }
@@ -88,27 +88,24 @@ impl Writer {
     /// answer.
     fn commit_next_batch(&mut self) {
         let batch = BATCH.take(&mut self.gathered, Write::bytes);
-        if batch.is_empty() {
-            return;
-        }
-        let start = Instant::now();
-        let committed = self.check_open().and_then(|()| self.committer.commit(batch.iter().map(|write| &write.order)));
-        self.metrics.commits.batch_finished(batch.len(), start.elapsed(), committed.is_ok());
-        match committed {
+        match self.check_open().and_then(|()| self.commit(&batch)) {
             Ok(answers) => batch.into_iter().zip(answers).for_each(|(write, answer)| write.answer(answer)),
-            Err(fault) => {
-                if matches!(fault, StoreFault::OutcomeUnknown(_)) {
-                    log::error!(
-                        "a commit failed, so that the state of the disk is unknown; the process ends: {}",
-                        fault.chain()
-                    );
-                    // Before the answers: whoever sees one finds the store failed.
-                    self.failed.send_replace(true);
-                }
-                batch.into_iter().for_each(|write| write.answer(Err(fault.clone().into())));
-            }
+            Err(fault) => batch.into_iter().for_each(|write| write.answer(Err(fault.clone().into()))),
         }
         self.committer.checkpoint_if_due();
+    }
+
+    fn commit(&mut self, batch: &[Write]) -> Result<Vec<Result<Order, StoreError>>, StoreFault> {
+        let start = Instant::now();
+        let committed = self.committer.commit(batch.iter().map(|write| &write.order));
+        self.metrics.commits.batch_finished(batch.len(), start.elapsed(), committed.is_ok());
+        if let Err(fault @ StoreFault::OutcomeUnknown(_)) = &committed {
+            let chain = fault.chain();
+            log::error!("a commit failed, so that the state of the disk is unknown; the process ends: {chain}");
+            // Before the answers, so that a caller who has one finds the store failed.
+            self.failed.send_replace(true);
+        }
+        committed
     }
 }
 

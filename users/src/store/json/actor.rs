@@ -90,7 +90,7 @@ impl StoreActor {
         }
     }
 
-    /// The next id, which nobody has had.
+    /// The next id, never used before.
     pub(super) const fn next_id(&self) -> UserId {
         UserId(self.next_id)
     }
@@ -192,7 +192,7 @@ impl StoreActor {
         match &mut self.state {
             State::Open => self.state = State::Closing(vec![waiter]),
             State::Closing(waiters) => waiters.push(waiter),
-            // The process is about to abort: nobody is told that all is well.
+            // The process is about to abort: dropping the sender reports that the store did not end in order.
             State::Failed => drop(waiter),
         }
         self.close_if_done();

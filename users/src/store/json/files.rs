@@ -38,7 +38,7 @@ impl Loaded {
         self.table.admins() > 0
     }
 
-    /// The next id, which nobody has had.
+    /// The next id, never used before.
     pub(crate) const fn next_id(&self) -> UserId {
         UserId(self.next_id)
     }

@@ -187,8 +187,8 @@ impl Reader<'_> {
 
     fn id(&mut self, value: Option<&Value>) -> Option<UserId> {
         let id = value.and_then(Value::as_i64).filter(|id| (0..=ID_MAX).contains(id));
-        let wanted = || format!("must be a whole number from 0 to {ID_MAX}");
-        self.parsed("id", id.map(UserId).ok_or_else(wanted))
+        let expected = || format!("must be a whole number from 0 to {ID_MAX}");
+        self.parsed("id", id.map(UserId).ok_or_else(expected))
     }
 
     fn required<T, E: Display>(

@@ -68,7 +68,7 @@ pub(super) fn next_batch(queue: &mut VecDeque<Staged>) -> Vec<Staged> {
 pub(super) fn answer(batch: Vec<Staged>, outcome: &Result<(), StoreFault>) {
     for change in batch {
         drop(change.permit);
-        // The caller may have stopped waiting; the change stands all the same.
+        // The caller may have stopped waiting; the change is valid nevertheless.
         let _ = change.reply.send(outcome.clone());
     }
 }
