@@ -39,6 +39,8 @@
 //! To follow one request, read `proxy::forward`, then the module of each step that it calls. What changes while the gateway
 //! runs is in `runtime`: a request keeps the snapshot that it began with.
 
+mod files;
+
 mod body;
 mod rules;
 mod tls;

@@ -107,7 +107,7 @@ pub(crate) fn config(current: &CurrentSnapshot) -> Value {
             let publish_for = text(own.publish_for);
             json!({"issuer": own.issuer, "audience": own.audience, "ttl": text(own.ttl), "keys": keys, "publish_for": publish_for})
         });
-        let foreign: Vec<Value> = tokens.foreign.iter().map(|foreign| {
+        let foreign: Vec<Value> = tokens.other_issuers.iter().map(|foreign| {
             let jwks = match &foreign.jwks {
                 JwksSource::Url(url) => url.clone(),
                 JwksSource::File(file) => file.display().to_string(),

@@ -1,16 +1,16 @@
-//! Reads the bearer token of a request, and words its refusal (RFC 6750). Knows no keys.
+//! Reads the bearer token of a request, and builds the challenges of its refusal (RFC 6750). Knows no keys.
 
 use actix_http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use chassis::problem::{Code, Problem};
 
-/// The realm of the challenge: one for the whole gateway.
+/// The realm of the challenges: one for the whole gateway.
 const REALM: &str = "api";
 
-/// The token of a request.
+/// Returns the token of a request.
 ///
 /// # Errors
-/// 401 without an error code where there is no bearer token (section 3.1: "the resource server SHOULD NOT include an
-/// error code"), 400 where there are two `Authorization` fields.
+/// 401 without an error code if there is no bearer token (section 3.1: "the resource server SHOULD NOT include an error
+/// code"), 400 if there are two `Authorization` fields.
 pub(crate) fn token(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut fields = headers.get_all(AUTHORIZATION);
     let field = match (fields.next(), fields.next()) {
@@ -22,7 +22,7 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<&str, Problem> {
         }
     };
     // The scheme is case-insensitive and one or more spaces follow it (RFC 9110, section 11.4).
-    // Not by `to_str`, which looks at each byte by itself: a token has hundreds, and its signature vouches for them.
+    // Not with `to_str`, which checks each byte by itself: a token has hundreds of them, and its signature covers them.
     let text = str::from_utf8(field.as_bytes()).unwrap_or_default();
     let (scheme, token) = text.split_once(' ').unwrap_or_default();
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -38,17 +38,17 @@ fn missing(detail: &'static str) -> Problem {
     challenge(Problem::new(Code::TokenMissing, detail), None)
 }
 
-/// The token is malformed, of another issuer, or revoked.
+/// Returns the problem for a token that is malformed, of an unknown issuer, or revoked.
 pub fn invalid(detail: &'static str) -> Problem {
     challenge(Problem::new(Code::TokenInvalid, detail), Some("invalid_token"))
 }
 
-/// The token is past its time.
+/// Returns the problem for an expired token.
 pub fn expired() -> Problem {
     challenge(Problem::new(Code::TokenExpired, "the token has expired; sign in again"), Some("invalid_token"))
 }
 
-/// The token is good, but not for this.
+/// Returns the problem for a valid token whose `claim` does not allow the request.
 pub fn insufficient(claim: &str) -> Problem {
     let problem =
         Problem::new(Code::InsufficientScope, format!("the claim `{claim}` of the token does not allow this"));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bearer_token_is_missing() {
+    fn a_field_without_a_bearer_token_is_like_none() {
         for field in ["abc", "Basic abc", "Bearer", "Bearer ", "", "Bearerabc"] {
             assert_eq!(read(&[field]), Err(Code::TokenMissing), "{field}");
         }

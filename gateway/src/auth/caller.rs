@@ -4,26 +4,28 @@ use std::cell::RefCell;
 
 use super::{assertions::AssertionCache, policy::Claims};
 
-/// A caller whose token was verified.
+/// A verified caller.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) claims: Claims,
-    /// What was signed about this caller.
+    /// The assertions about this caller that upstreams were sent.
     pub(crate) assertions: RefCell<AssertionCache>,
-    pub(crate) expires: u64,
+    /// When its token expires, in seconds since the epoch of Unix, leeway included.
+    pub(crate) expires_at: u64,
 }
 
 impl Caller {
-    /// A caller that something else than a token told of; it is not remembered, and so does not expire.
-    pub(crate) fn of(claims: Claims) -> Self {
-        Self::until(claims, u64::MAX)
+    /// A caller that something other than a token identified. It is not cached and does not expire.
+    pub(crate) fn from_claims(claims: Claims) -> Self {
+        Self::with_expiry(claims, u64::MAX)
     }
 
-    pub(crate) fn until(claims: Claims, expires: u64) -> Self {
-        Self { claims, assertions: RefCell::new(AssertionCache::of_caller()), expires }
+    /// A caller whose token expires.
+    pub(crate) fn with_expiry(claims: Claims, expires_at: u64) -> Self {
+        Self { claims, assertions: RefCell::new(AssertionCache::for_caller()), expires_at }
     }
 
-    /// A claim that is a text.
+    /// Returns a claim that is a string.
     pub(crate) fn text(&self, claim: &str) -> Option<&str> {
         self.claims.get(claim).and_then(serde_json::Value::as_str)
     }

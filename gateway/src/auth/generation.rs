@@ -1,22 +1,22 @@
-//! Counts the changes of keys, so that a worker finds out by one atomic load whether it has to fetch them again.
+//! Counts the changes of keys, so that a worker notices one by a single atomic load.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// Counts the changes of keys, so that a worker sees by one atomic load whether it has to look.
+/// The number of changes of the trusted keys. Clones share the counter.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Generation(Arc<AtomicU64>);
+pub(crate) struct KeyGeneration(Arc<AtomicU64>);
 
-impl Generation {
-    /// The number of changes so far.
+impl KeyGeneration {
+    /// Returns the number of changes so far.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Tells the workers, after the change is there to be read.
-    pub(crate) fn changed(&self) {
+    /// Counts a change. Call it after the new keys can be read: whoever sees the new number then sees the new keys.
+    pub(crate) fn advance(&self) {
         self.0.fetch_add(1, Ordering::Release);
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted of tokens.
+//! The metrics of the token cache.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -11,7 +11,7 @@ struct ResultLabel {
     result: &'static str,
 }
 
-/// How often a token was remembered as verified, and how often it had to be verified.
+/// How often a token was found in the cache of verified tokens, and how often it had to be verified.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenCacheMetrics {
     pub(crate) hits: Counter,
@@ -19,6 +19,7 @@ pub(crate) struct TokenCacheMetrics {
 }
 
 impl TokenCacheMetrics {
+    /// Registers the metrics.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let lookups = Family::<ResultLabel, Counter>::default();
         let counter = |result| lookups.get_or_create_owned(&ResultLabel { result });

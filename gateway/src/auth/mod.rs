@@ -1,4 +1,10 @@
-//! Who calls and whether they may: keys, tokens, policies. Knows no routes, no upstreams and no limits.
+//! Authentication and authorization: keys, tokens, callers, policies. Knows no routes, no upstreams and no limits.
+//!
+//! A token becomes a [`caller`] in [`verifier`], each worker with its own cache; [`policy`] decides what the caller may do.
+//! The keys come from [`token_issuers`]: [`keys`] are our own, [`issuers`] those of others.
+//!
+//! The tricky part is that keys change while requests are verified: see [`keys`] for rotation and [`verifier`] for what
+//! happens to the tokens that are cached.
 
 pub(crate) mod settings;
 
@@ -6,6 +12,8 @@ pub(crate) mod assertions;
 pub(crate) mod bearer;
 pub(crate) mod caller;
 pub(crate) mod policy;
+
+pub(crate) mod token_cache;
 pub(crate) mod verifier;
 
 pub(crate) mod issuers;

@@ -10,7 +10,7 @@ pub type Claims = Map<String, Value>;
 /// Who may use a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
-    /// Everybody; tokens are not looked at.
+    /// Everybody; tokens are not verified.
     Public,
     /// Everybody with a valid token.
     SignedIn,
@@ -31,7 +31,7 @@ impl fmt::Display for Policy {
     }
 }
 
-/// What a policy says.
+/// The decision of a policy about a caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PolicyDecision<'a> {
     Allowed,
@@ -42,12 +42,12 @@ pub(crate) enum PolicyDecision<'a> {
 }
 
 impl Policy {
-    /// Whether a request without a token may pass.
+    /// Returns whether requests without a token are allowed.
     pub(crate) const fn is_public(&self) -> bool {
         matches!(self, Self::Public)
     }
 
-    /// Whether everybody who passes this policy passes `other` too.
+    /// Returns whether this policy is at least as strict as `other`: whoever it allows, `other` allows too.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
         match (self, other) {
             (_, Self::Public) | (Self::SignedIn | Self::Claims(_), Self::SignedIn) => true,
@@ -58,20 +58,21 @@ impl Policy {
         }
     }
 
-    /// The verdict about a caller.
+    /// Decides about a caller with these claims.
     pub(crate) fn decide(&self, caller: &Claims) -> PolicyDecision<'_> {
         let Self::Claims(wanted) = self else { return PolicyDecision::Allowed };
-        let denied = wanted.iter().find(|(claim, values)| !caller.get(claim).is_some_and(|held| holds(held, values)));
+        let denied =
+            wanted.iter().find(|(claim, values)| !caller.get(claim).is_some_and(|held| matches_any(held, values)));
         denied.map_or(PolicyDecision::Allowed, |(claim, _)| PolicyDecision::Denied { claim })
     }
 }
 
-/// A claim with several values (groups, roles) holds if one of them is wanted.
-fn holds(held: &Value, wanted: &[String]) -> bool {
+/// Returns whether a claim has one of the wanted values. For an array (groups, roles) one of its items is enough.
+fn matches_any(held: &Value, wanted: &[String]) -> bool {
     match held {
         Value::String(text) => wanted.contains(text),
         Value::Bool(_) | Value::Number(_) => wanted.contains(&held.to_string()),
-        Value::Array(items) => items.iter().any(|item| !item.is_array() && holds(item, wanted)),
+        Value::Array(items) => items.iter().any(|item| !item.is_array() && matches_any(item, wanted)),
         Value::Null | Value::Object(_) => false,
     }
 }
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_decide() {
+    fn a_caller_is_allowed_by_its_claims() {
         let caller = json!({"user_type": "admin", "groups": ["a", "b"], "level": 3, "nested": [["a"]], "none": null});
         let caller = caller.as_object().unwrap();
         for (policy, allowed) in [
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_lets_fewer_pass_is_within_one_that_lets_more_pass() {
+    fn a_stricter_policy_is_within_a_wider_one() {
         let (admin, either) = (policy("t", &["admin"]), policy("t", &["admin", "default"]));
         for (narrow, wide) in [(&admin, &either), (&either, &Policy::SignedIn), (&Policy::SignedIn, &Policy::Public)] {
             assert!(narrow.is_within(wide) && narrow.is_within(narrow), "{narrow} {wide}");
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn every_claim_must_hold() {
+    fn all_claims_are_required() {
         let both = Policy::Claims(vec![
             ("user_type".to_owned(), vec!["admin".to_owned()]),
             ("tenant".to_owned(), vec!["7".to_owned()]),

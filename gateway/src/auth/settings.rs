@@ -1,15 +1,15 @@
-//! The settings of tokens: which issuers are accepted, and how the gateway issues its own. Knows no YAML.
+//! The settings of tokens: which issuers are accepted, and how the gateway issues its own tokens. Knows no YAML.
 
 use std::{path::PathBuf, time::Duration};
 
 use chassis::config::Secret;
 
-/// Whose tokens are believed. At least one issuer is named.
+/// The issuers whose tokens are accepted: at least one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TokenSettings {
     /// The gateway itself.
     pub(crate) own: Option<OwnTokens>,
-    pub(crate) foreign: Vec<ForeignIssuer>,
+    pub(crate) other_issuers: Vec<ExternalIssuerSettings>,
 }
 
 /// How the gateway issues tokens.
@@ -23,20 +23,20 @@ pub(crate) struct OwnTokens {
     pub(crate) publish_for: Duration,
 }
 
-/// An issuer elsewhere, whose tokens are good here.
+/// An external issuer whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ForeignIssuer {
+pub(crate) struct ExternalIssuerSettings {
     pub(crate) issuer: String,
     pub(crate) audience: String,
     pub(crate) jwks: JwksSource,
     pub(crate) typ: TypRule,
-    /// The certificate authority of its server, where that is none that the world knows.
+    /// The file with the certificate authority of its server; without one, the public authorities are trusted.
     pub(crate) ca: Option<PathBuf>,
-    /// How often its keys are fetched anew.
+    /// Interval between two fetches of its keys.
     pub(crate) refresh: Duration,
 }
 
-/// Where the public keys of an issuer are.
+/// Where the public keys of an issuer are published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum JwksSource {
     Url(String),
@@ -46,22 +46,23 @@ pub(crate) enum JwksSource {
 /// Which `typ` a token must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TypRule {
-    /// `at+jwt` (RFC 9068): an ID token is never taken for an access token.
+    /// `at+jwt` (RFC 9068), so that an ID token is never accepted as an access token.
     AccessToken,
-    /// `JWT` as well, as many issuers write.
+    /// `JWT` as well, which many issuers write.
     Jwt,
-    /// Whatever it says, or nothing.
+    /// Any, or none.
     Any,
 }
 
 /// Where the signing key comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum KeySource {
-    /// Ed25519, every `*.pem` in this folder; the first is made on the first start.
+    /// Ed25519 keys: every `*.pem` file in this folder. The first one is created on the first start.
     Folder(PathBuf),
-    /// HS256.
+    /// A shared secret for HS256.
     Secret(Secret),
 }
 
-/// Clocks of two machines may differ by this much; the default of the library, 60 s, is a gift to thieves.
+/// How much the clocks of two machines may differ: 5 s. The default of the library, 60 s, would let a stolen token live
+/// longer.
 pub(crate) const LEEWAY: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
-//! Whose tokens are believed: our own, and those of the issuers elsewhere that the configuration names. A handle that
-//! all workers share.
+//! The issuers whose tokens are accepted: the gateway itself and the external issuers of the configuration. A handle that
+//! all workers share. Knows no tokens but those that it issues.
 
 use std::{
     sync::{
@@ -13,68 +13,74 @@ use chassis::problem::Problem;
 use jsonwebtoken::jwk::JwkSet;
 
 use super::{
-    generation::Generation,
+    generation::KeyGeneration,
     issuers::{
-        foreign::Foreign,
-        jwks::VerifyingKey,
+        external::ExternalIssuer,
         own::{Issuer, Subject},
+        verifying_key::{ExpectedClaims, KeyId, VerifyingKey},
     },
-    keys::{folder::holds_no_key, ring::KeyRing, set::KeySet},
+    keys::{folder::holds_no_key, key::Key, ring::KeyRing, set::KeySet},
     policy::Claims,
     settings::{KeySource, OwnTokens, TokenSettings, TypRule},
 };
 
-/// The handle. Clones are the same issuers.
+/// A handle to the issuers. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenIssuers(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    pub(crate) settings: TokenSettings,
-    pub(crate) watched: AtomicBool,
-    generation: Generation,
-    own: Option<Own>,
-    foreign: Vec<Foreign>,
+    settings: TokenSettings,
+    is_watched: AtomicBool,
+    generation: KeyGeneration,
+    own: Option<OwnIssuer>,
+    external: Vec<ExternalIssuer>,
 }
 
+/// The gateway as an issuer.
 #[derive(Debug)]
-struct Own {
+struct OwnIssuer {
     settings: OwnTokens,
     issuer: Issuer,
     ring: KeyRing,
 }
 
-/// An issuer with its keys, as they were when asked for.
+/// An issuer with its current keys.
 #[derive(Debug)]
 pub(crate) struct IssuerKeys {
     pub(crate) issuer: String,
     pub(crate) typ: TypRule,
     pub(crate) keys: Vec<VerifyingKey>,
-    /// The index of the issuer elsewhere whose keys can be fetched anew.
-    pub(crate) foreign: Option<usize>,
+    /// What to pass to [`TokenIssuers::refetch`]; `None` for the gateway itself.
+    pub(crate) external: Option<usize>,
 }
 
 impl TokenIssuers {
-    /// Loads our own keys; those of others are fetched once [`watch`](Self::watch) runs.
+    /// Loads our own keys. Those of external issuers are fetched once [`watch`](Self::watch) runs.
     ///
     /// # Errors
     /// Names the key file and the reason.
     pub(crate) fn load(settings: &TokenSettings, now: SystemTime) -> Result<Self, String> {
-        let generation = Generation::default();
+        let generation = KeyGeneration::default();
         let own = settings.own.as_ref().map(|own| {
             let ring = KeyRing::load(own, generation.clone(), now)?;
-            Ok::<_, String>(Own { settings: own.clone(), issuer: Issuer::new(own), ring })
+            Ok::<_, String>(OwnIssuer { settings: own.clone(), issuer: Issuer::new(own), ring })
         });
-        let foreign = settings.foreign.iter().map(|issuer| Foreign::new(issuer, generation.clone())).collect();
-        let watched = AtomicBool::new(false);
-        Ok(Self(Arc::new(Inner { settings: settings.clone(), watched, generation, own: own.transpose()?, foreign })))
+        let external = settings.other_issuers.iter().map(|issuer| ExternalIssuer::new(issuer, generation.clone()));
+        Ok(Self(Arc::new(Inner {
+            settings: settings.clone(),
+            is_watched: AtomicBool::new(false),
+            own: own.transpose()?,
+            external: external.collect(),
+            generation,
+        })))
     }
 
-    /// Loads keys that are there already; makes none.
+    /// Loads keys that exist already, and creates none.
     ///
     /// # Errors
     /// Names the folder or file and the reason.
-    pub(crate) fn existing(settings: &TokenSettings, now: SystemTime) -> Result<Self, String> {
+    pub(crate) fn load_existing(settings: &TokenSettings, now: SystemTime) -> Result<Self, String> {
         match settings.own.as_ref().map(|own| &own.keys) {
             Some(KeySource::Folder(folder)) if holds_no_key(folder) => {
                 Err(format!("there is no key in {}", folder.display()))
@@ -83,60 +89,67 @@ impl TokenIssuers {
         }
     }
 
-    /// Its settings.
+    /// Returns their settings.
     pub(crate) fn settings(&self) -> &TokenSettings {
         &self.0.settings
     }
 
-    /// Whether this is a handle to the same issuers.
+    /// Returns whether this is a handle to the same issuers.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Watches the key folder and fetches the keys of others, for as long as a handle exists. Asking twice does
-    /// nothing. Needs the runtime of actix.
+    /// Polls the key folder and fetches the keys of external issuers, for as long as a handle exists. Calling it again has no
+    /// effect. Needs the runtime of actix.
     pub(crate) fn watch(&self) {
-        if self.0.watched.swap(true, Ordering::Relaxed) {
+        if self.0.is_watched.swap(true, Ordering::Relaxed) {
             return;
         }
         self.0.own.iter().for_each(|own| own.ring.watch());
-        self.0.foreign.iter().for_each(Foreign::watch);
+        self.0.external.iter().for_each(ExternalIssuer::watch);
     }
 
-    /// Changes whenever [`believed`](Self::believed) does.
+    /// Polls our own keys once, as if it were `now`.
+    #[cfg(test)]
+    pub(crate) fn reload_own_keys(&self, now: SystemTime) -> Result<(), String> {
+        self.0.own.as_ref().map_or(Ok(()), |own| own.ring.reload_if_changed(now))
+    }
+
+    /// Returns a number that changes whenever [`keys`](Self::keys) does.
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation.get()
     }
 
-    /// Every issuer with its keys, as they are now.
-    pub(crate) fn believed(&self) -> Vec<IssuerKeys> {
+    /// Returns every issuer with its current keys, always in the same order.
+    pub(crate) fn keys(&self) -> Vec<IssuerKeys> {
         let own = self.0.own.iter().map(|own| own_keys(&own.settings, &own.ring.current()));
-        let foreign = self.0.foreign.iter().enumerate().map(|(index, foreign)| IssuerKeys {
-            issuer: foreign.settings().issuer.clone(),
-            typ: foreign.settings().typ,
-            keys: foreign.keys().to_vec(),
-            foreign: Some(index),
+        let external = self.0.external.iter().enumerate().map(|(index, issuer)| IssuerKeys {
+            issuer: issuer.settings().issuer.clone(),
+            typ: issuer.settings().typ,
+            keys: issuer.keys().to_vec(),
+            external: Some(index),
         });
-        own.chain(foreign).collect()
+        own.chain(external).collect()
     }
 
-    /// Has the keys of an issuer elsewhere fetched; whether that was done, so that another look is worth it.
-    pub(crate) async fn fetched_anew(&self, foreign: usize) -> bool {
-        match self.0.foreign.get(foreign) {
-            Some(foreign) => foreign.fetched_anew().await,
+    /// Has the keys of an external issuer fetched again. Returns whether that was done, so that verifying a token again may
+    /// have another result.
+    pub(crate) async fn refetch(&self, external: usize) -> bool {
+        match self.0.external.get(external) {
+            Some(issuer) => issuer.refetch().await,
             None => false,
         }
     }
 
-    /// Our public keys.
+    /// Returns our public keys.
     pub(crate) fn jwks(&self) -> JwkSet {
         self.0.own.as_ref().map(|own| own.ring.current().jwks()).unwrap_or_default()
     }
 
-    /// An access token of ours for `subject`, and how long it is valid.
+    /// Issues an access token for `subject`, and returns how long it is valid.
     ///
     /// # Errors
-    /// The gateway has no key of its own, or it cannot sign.
+    /// The gateway has no key of its own, or cannot sign.
     pub(crate) fn issue(&self, subject: &Subject<'_>, now: SystemTime) -> Result<(String, Duration), Problem> {
         let own = self.0.own.as_ref();
         let own = own.ok_or_else(|| Problem::internal("a token was to be issued, but there is no key of our own"))?;
@@ -144,26 +157,28 @@ impl TokenIssuers {
         Ok((token, own.issuer.ttl()))
     }
 
-    /// A token of ours with any claims, for development, and how long it is valid.
+    /// Issues a token with any claims, for development, and returns how long it is valid.
     ///
     /// # Errors
-    /// The gateway has no key of its own, or it cannot sign.
-    pub(crate) fn issue_any(&self, claims: Claims, now: SystemTime) -> Result<(String, Duration), String> {
+    /// The gateway has no key of its own, or cannot sign.
+    pub(crate) fn issue_with_claims(&self, claims: Claims, now: SystemTime) -> Result<(String, Duration), String> {
         let own = self.0.own.as_ref().ok_or("the configuration names no key of our own to sign with")?;
-        let token = own.issuer.issue_any(own.ring.current().signing(), claims, now)?;
+        let token = own.issuer.issue_with_claims(own.ring.current().signing(), claims, now)?;
         Ok((token, own.issuer.ttl()))
     }
 }
 
 fn own_keys(settings: &OwnTokens, keys: &KeySet) -> IssuerKeys {
-    let verifying = |key: &Arc<super::keys::key::Key>| {
-        let kid = Some(key.kid.clone());
-        VerifyingKey::new(kid, key.decoding.clone(), key.algorithm, &settings.issuer, &settings.audience)
+    let expected = ExpectedClaims { issuer: &settings.issuer, audience: &settings.audience };
+    let verifying = |key: &Arc<Key>| {
+        // The name of one of our keys is its thumbprint.
+        let id = KeyId { kid: Some(key.kid.clone()), thumbprint: key.kid.clone() };
+        VerifyingKey::new(id, key.decoding.clone(), key.algorithm, expected)
     };
     IssuerKeys {
         issuer: settings.issuer.clone(),
         typ: TypRule::AccessToken,
-        keys: keys.believed().iter().map(verifying).collect(),
-        foreign: None,
+        keys: keys.verifying().iter().map(verifying).collect(),
+        external: None,
     }
 }

@@ -202,7 +202,7 @@ fn tokens(old: Option<&TokenSettings>, new: Option<&TokenSettings>) -> Vec<Chang
     let mut changes = Vec::new();
     let mut note = |of: &str, change: String, wider: bool| changes.push(Change { of: of.to_owned(), change, wider });
     let own = |settings: Option<&TokenSettings>| settings.and_then(|settings| settings.own.clone());
-    let foreign = |settings: Option<&TokenSettings>| settings.map(|s| s.foreign.clone()).unwrap_or_default();
+    let foreign = |settings: Option<&TokenSettings>| settings.map(|s| s.other_issuers.clone()).unwrap_or_default();
     for is in foreign(new).iter().filter(|is| !foreign(old).contains(is)) {
         note("tokens", format!("tokens of {} for {} are believed, by {:?}", is.issuer, is.audience, is.jwks), true);
     }

@@ -23,7 +23,7 @@ use crate::{
         caller::Caller,
         policy::Claims,
         token_issuers::TokenIssuers,
-        verifier::{Refusal, Verifier},
+        verifier::{Verifier, VerifyError},
     },
     config::{self, Config},
     proxy::rehearse::{self, Forwarded, Outcome, Rehearsal, Rehearsed},
@@ -106,7 +106,7 @@ fn explain(config: &Config, mut rehearsal: Rehearsal, who: &Who) -> Result<Expla
     let rehearsed = match who {
         Who::Nobody => rehearse::rehearse(config, &rehearsal, &|_| Err(bearer::invalid("give it with --token"))),
         Who::Supposed(claims) => {
-            let caller = Rc::new(Caller::of(claims.clone()));
+            let caller = Rc::new(Caller::from_claims(claims.clone()));
             rehearsal.headers.push(rehearse::assumed_token());
             rehearse::rehearse(config, &rehearsal, &|_| Ok(Rc::clone(&caller)))
         }
@@ -122,9 +122,9 @@ fn explain(config: &Config, mut rehearsal: Rehearsal, who: &Who) -> Result<Expla
 /// Verifies with the key of the configuration, which must be there: a key made now would have signed nothing.
 fn verifier(config: &Config) -> Result<impl Fn(&str) -> Result<Rc<Caller>, Problem>, StartError> {
     let settings = config.tokens.as_ref().ok_or_else(|| StartError::failed("the file has no `tokens` section"))?;
-    let issuers = TokenIssuers::existing(settings, SystemTime::now()).map_err(StartError::failed)?;
+    let issuers = TokenIssuers::load_existing(settings, SystemTime::now()).map_err(StartError::failed)?;
     Ok(move |token: &str| {
-        Verifier::new(issuers.clone()).verify(token, SystemTime::now()).map_err(Refusal::into_problem)
+        Verifier::new(issuers.clone()).verify(token, SystemTime::now()).map_err(VerifyError::into_problem)
     })
 }
 

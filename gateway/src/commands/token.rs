@@ -25,8 +25,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
         ])
     })?;
     let now = SystemTime::now();
-    let issuers = TokenIssuers::existing(&tokens, now).map_err(StartError::failed)?;
-    let (token, ttl) = issuers.issue_any(claims, now).map_err(StartError::failed)?;
+    let issuers = TokenIssuers::load_existing(&tokens, now).map_err(StartError::failed)?;
+    let (token, ttl) = issuers.issue_with_claims(claims, now).map_err(StartError::failed)?;
     eprintln!("gateway: WARNING: this token is for development; whoever has it is who it says, for {ttl:?}");
     println!("{token}");
     Ok(ExitCode::SUCCESS)

@@ -28,7 +28,7 @@ pub(crate) fn run(config: &Config, case: &Case) -> Vec<Difference> {
         headers: case.headers.clone(),
         body_bytes: case.body.as_ref().and_then(|body| u64::try_from(body.len()).ok()),
     };
-    let caller = case.caller.clone().map(|claims| Rc::new(Caller::of(claims)));
+    let caller = case.caller.clone().map(|claims| Rc::new(Caller::from_claims(claims)));
     rehearsal.headers.extend(caller.as_ref().map(|_| rehearse::assumed_token()));
     let rehearsed = rehearse::rehearse(config, &rehearsal, &|_| {
         caller.clone().ok_or_else(|| bearer::invalid("tests know no tokens; say who calls with `as`"))

@@ -44,7 +44,7 @@ impl<'a> HookCalls<'a> {
             return Ok(None);
         };
         let claims = (decoder.run)(request).await?;
-        Ok(Some(Rc::new(Caller::of(claims))))
+        Ok(Some(Rc::new(Caller::from_claims(claims))))
     }
 
     /// Asks the authorizer of the route. From here on the hooks see the caller.

@@ -18,7 +18,7 @@ use crate::{
 /// Looks up an environment variable.
 pub(crate) type Environment = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// The hash of a file; `None` where it cannot be read.
+/// The hash of a file; `None` if it cannot be read.
 type Hash = Option<[u8; 32]>;
 
 /// A YAML file and the environment that its variables come from. See [`Builder::source`](crate::Builder::source).
@@ -60,7 +60,7 @@ impl Source {
     /// # }
     /// ```
     pub fn load(&self) -> (Fingerprint, Result<Config, StartError>) {
-        // Hashed before it is read: a change between the two is noticed, since the hash is then the older one's.
+        // Hashed before it is read: a change between the two is noticed, because the hash is then that of the old file.
         let files = Mutex::new(vec![(self.path.clone(), hash_of(&self.path))]);
         let lookup = |name: &str| {
             let value = (self.environment)(name);

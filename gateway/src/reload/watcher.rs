@@ -1,73 +1,69 @@
-//! Watches the configuration: looks at its files again and again and listens for SIGHUP. Owns what was read last.
+//! Watches the configuration: polls its files and listens for SIGHUP. Knows neither what the files say nor how a
+//! configuration is put in force.
 //!
-//! It compares hashes instead of waiting for file events: those miss the symbolic links that Kubernetes swaps, and
-//! network file systems have none.
+//! Hashes of the contents are compared, not times: Kubernetes swaps a symbolic link to a folder of files with any times.
+//! The tricky part is a file that is being written, see [`ConfigWatcher::check`].
 
 use std::{sync::Arc, time::Duration};
 
 use chassis::config::StartError;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{MissedTickBehavior, interval},
-};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::source::{Fingerprint, Source};
-use crate::runtime::current::CurrentSnapshot;
+use crate::{files::poll::FilePoll, runtime::current::CurrentSnapshot};
 
-/// A change is in force after one or two of these; reading a file this often costs nothing.
-const POLL: Duration = Duration::from_millis(500);
+/// Interval between two checks. A change is in force after one or two of them.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Watches one source for one gateway.
+/// Watches the configuration of one gateway.
 pub(crate) struct ConfigWatcher {
     source: Source,
     current: Arc<CurrentSnapshot>,
-    /// What was read last, right or wrong: a mistake is reported once.
-    read: Fingerprint,
-    /// What was seen at the last look, where it differs from what was read.
-    seen: Option<Fingerprint>,
+    /// The files that were loaded last, valid or not, so that a mistake is reported once.
+    loaded: Fingerprint,
+    /// The files that the last check found, if they differ from those that were loaded.
+    changed: Option<Fingerprint>,
     hangup: Option<Signal>,
 }
 
 impl ConfigWatcher {
-    /// A watcher for a gateway that began with what has this fingerprint. SIGHUP is listened for from now on: nobody who
-    /// sees a gateway that is ready shall end it by asking for a reload. Runs inside a tokio runtime.
-    pub(crate) fn new(source: Source, current: Arc<CurrentSnapshot>, read: Fingerprint) -> Self {
-        current.get().process.reload.started(read.short());
-        Self { source, current, read, seen: None, hangup: hangup() }
+    /// A watcher for a gateway that was started with these files. It listens for SIGHUP from now on, before the gateway is
+    /// ready: by default this signal ends a process. Needs a tokio runtime.
+    pub(crate) fn new(source: Source, current: Arc<CurrentSnapshot>, loaded: Fingerprint) -> Self {
+        current.get().process.reload.started(loaded.short());
+        Self { source, current, loaded, changed: None, hangup: hangup() }
     }
 
-    /// Watches for as long as it is polled.
+    /// Watches until the future is dropped.
     pub(crate) async fn run(mut self) {
-        let mut ticks = interval(POLL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut poll = FilePoll::every(CHECK_INTERVAL);
         loop {
+            let loaded = self.loaded.clone();
             tokio::select! {
                 () = received(&mut self.hangup) => self.reload("SIGHUP").await,
-                _ = ticks.tick() => self.look().await,
+                now = poll.next(move || loaded.now()) => if let Some(now) = now { self.check(now).await },
             }
         }
     }
 
-    /// Reloads what has changed and stood still since the last look: half a file may well be valid YAML, and would
-    /// silently be a gateway with half its routes.
-    async fn look(&mut self) {
-        let read = self.read.clone();
-        let Ok(now) = tokio::task::spawn_blocking(move || read.now()).await else { return };
-        if now == self.read {
-            self.seen = None;
-        } else if self.seen.as_ref() == Some(&now) {
+    /// Reloads files that have changed and are the same at two checks in a row. A file that is only half written may well
+    /// be valid YAML, and would silently make a gateway with half of its routes.
+    async fn check(&mut self, now: Fingerprint) {
+        if now == self.loaded {
+            self.changed = None;
+        } else if self.changed.as_ref() == Some(&now) {
             self.reload("a change of the file").await;
         } else {
-            self.seen = Some(now);
+            self.changed = Some(now);
         }
     }
 
     async fn reload(&mut self, reason: &str) {
-        self.seen = None;
+        self.changed = None;
         let source = self.source.clone();
-        let Ok((read, config)) = tokio::task::spawn_blocking(move || source.load()).await else { return };
-        let hash = read.short();
-        self.read = read;
+        let Ok((loaded, config)) = tokio::task::spawn_blocking(move || source.load()).await else { return };
+        let hash = loaded.short();
+        self.loaded = loaded;
         let status = self.current.get().process.reload.clone();
         match config.and_then(|config| self.current.swap(config)) {
             Ok(()) => {

@@ -12,7 +12,7 @@ use crate::{
     auth::{
         assertions::AssertionCache,
         caller::Caller,
-        verifier::{Refusal, Verifier},
+        verifier::{Verifier, VerifyError},
     },
     route::LiveRoute,
     telemetry::access_log::Sampler,
@@ -38,7 +38,7 @@ impl Worker {
         Self {
             clients: clients(&snapshot, previous),
             verifier: verifier(&snapshot, previous),
-            anonymous_assertions: RefCell::new(AssertionCache::of_anonymous()),
+            anonymous_assertions: RefCell::new(AssertionCache::for_anonymous()),
             sampler: Sampler::default(),
             snapshot,
         }
@@ -62,10 +62,10 @@ impl Worker {
         let (verifier, issuers) = self.verifier.as_ref().zip(self.snapshot.issuers.as_ref()).ok_or_else(no_tokens)?;
         let verified = verifier.borrow_mut().verify(token, now);
         match verified {
-            Err(Refusal::UnknownKey { foreign }) if issuers.fetched_anew(foreign).await => {
-                verifier.borrow_mut().verify(token, now).map_err(Refusal::into_problem)
+            Err(VerifyError::UnknownKey { external }) if issuers.refetch(external).await => {
+                verifier.borrow_mut().verify(token, now).map_err(VerifyError::into_problem)
             }
-            verified => verified.map_err(Refusal::into_problem),
+            verified => verified.map_err(VerifyError::into_problem),
         }
     }
 }
@@ -86,7 +86,7 @@ fn verifier(snapshot: &Snapshot, previous: Option<&Worker>) -> Option<Rc<RefCell
         let known = worker.snapshot.issuers.as_ref()?;
         worker.verifier.as_ref().filter(|_| known.is_same(issuers))
     });
-    let new = || Verifier::new(issuers.clone()).counting(snapshot.process.metrics.token_cache.clone());
+    let new = || Verifier::new(issuers.clone()).with_metrics(snapshot.process.metrics.token_cache.clone());
     Some(kept.map_or_else(|| Rc::new(RefCell::new(new())), Rc::clone))
 }
 

@@ -1,4 +1,4 @@
-//! Takes a connection of a client in, with or without TLS. Knows no certificates and no requests.
+//! Accepts a connection of a client, with or without TLS. Knows no certificates and no requests.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -9,23 +9,23 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{server::ServerTls, stream::Stream};
 
-/// A handshake is two round trips; a client that needs longer has other plans.
+/// Maximum time for a TLS handshake: 5 s. It takes two round trips, so that a client that needs longer is not a slow one.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The stream of a connection, what is spoken on it (by ALPN: HTTP/2 or HTTP/1.1), and whom it comes from.
+/// Returns the stream of a connection, its protocol (by ALPN: HTTP/2 or HTTP/1.1), and the address of its client.
 ///
 /// # Errors
-/// The client speaks no TLS that we do, not in time, or has no certificate where one is asked for.
+/// The handshake failed or took too long: no common version, or a required client certificate is missing.
 pub(crate) async fn accept(
     stream: TcpStream,
     tls: Option<&ServerTls>,
 ) -> io::Result<(Stream, Protocol, Option<SocketAddr>)> {
     let peer = stream.peer_addr().ok();
-    // The head of an answer and its body often come apart: without this the second would wait, up to 40 ms, until the client
-    // has acknowledged the first.
+    // The head of an answer and its body are often written apart: with Nagle's algorithm the body would wait, for up to
+    // 40 ms, until the client has acknowledged the head.
     stream.set_nodelay(true)?;
     let Some(tls) = tls else { return Ok((Stream::Plain(stream), Protocol::Http1, peer)) };
-    // Boxed, as its future is larger than all that an idle connection needs afterwards.
+    // Boxed, because its future is larger than everything that an idle connection needs afterwards.
     let handshake = Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls.current()).accept(stream)));
     let stream = handshake.await.map_err(io::Error::from)?;
     let stream = stream.inspect_err(|error| log::debug!(cause = error.to_string(); "a TLS handshake failed"))?;

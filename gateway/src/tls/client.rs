@@ -1,4 +1,5 @@
-//! How the gateway speaks TLS to others. Their certificates are always verified: there is no way to turn that off.
+//! TLS as a client: to upstreams, and to the servers of other issuers. Certificates are always verified; there is no option
+//! to turn that off. Knows no HTTP.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,41 +10,41 @@ use std::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
 
 use super::{
+    file_backed::{FileBacked, FileContents, FileSettings},
     pem,
-    renewed::{Contents, FileBacked, Files},
 };
 
-/// The certificate with which the gateway shows who it is.
+/// The client certificate of the gateway, for upstreams that require one (mutual TLS).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClientIdentity {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
 }
 
-/// How an upstream is spoken to. Whether its certificate is verified cannot be chosen.
+/// The TLS settings of an upstream. Verification of its certificate cannot be turned off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UpstreamTlsSettings {
-    /// File of the authority that vouches for it, where that is none that the world knows.
+    /// The file with its certificate authority; without one, the public authorities are trusted.
     pub(crate) ca: Option<PathBuf>,
     pub(crate) identity: Option<ClientIdentity>,
-    /// The name in its certificate, where that is not the host of the target.
+    /// The name in its certificate, if that differs from the host of the target.
     pub(crate) server_name: Option<ServerName<'static>>,
 }
 
-/// What the next connection is made with.
+/// The TLS configuration for new connections to one upstream, reloaded when its files change.
 pub(crate) type ClientTls = FileBacked<UpstreamTlsSettings>;
 
-impl Files for UpstreamTlsSettings {
-    type Made = ClientConfig;
+impl FileSettings for UpstreamTlsSettings {
+    type Value = ClientConfig;
 
-    const WHAT: &'static str = "the TLS files of an upstream";
+    const WHAT: &'static str = "TLS files of an upstream";
 
     fn paths(&self) -> Vec<&Path> {
         let identity = self.identity.iter().flat_map(|identity| [identity.cert.as_path(), identity.key.as_path()]);
         self.ca.as_deref().into_iter().chain(identity).collect()
     }
 
-    fn make(&self, contents: &Contents, _now: SystemTime) -> Result<ClientConfig, String> {
+    fn build(&self, contents: &FileContents, _now: SystemTime) -> Result<ClientConfig, String> {
         let roots = match &self.ca {
             Some(path) => pem::authorities(path, contents.of(path))?,
             None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
@@ -62,13 +63,13 @@ impl Files for UpstreamTlsSettings {
                     .map_err(|error| format!("{} and {} do not fit: {error}", cert.display(), key.display()))?
             }
         };
-        // awc would take part in HTTP/2; the framing guard does not.
+        // awc can speak HTTP/2, but the framing guard cannot.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
 }
 
-/// A configuration that believes the authorities in the file `ca`, or without one those that browsers believe.
+/// Returns a configuration that trusts the authorities in the file `ca`, or without one the public authorities.
 ///
 /// # Errors
 /// Names the file and the reason.

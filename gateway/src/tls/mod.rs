@@ -1,4 +1,6 @@
 //! TLS in both directions, with rustls: certificates, keys and authorities from PEM files. Knows no HTTP.
+//!
+//! The tricky part is renewal without a restart: see [`file_backed`].
 
 pub(crate) mod accept;
 pub(crate) mod server;
@@ -7,5 +9,5 @@ pub(crate) mod client;
 
 pub(crate) mod stream;
 
-pub(crate) mod pem;
-pub(crate) mod renewed;
+mod file_backed;
+mod pem;

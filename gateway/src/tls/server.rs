@@ -1,4 +1,4 @@
-//! How clients speak TLS to the gateway: certificates by server name, versions, client certificates. Knows no sockets.
+//! TLS as a server: certificates by server name, protocol versions, client certificates. Knows no sockets.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,54 +18,55 @@ use rustls::{
 use x509_cert::der::Decode;
 
 use super::{
+    file_backed::{FileBacked, FileContents, FileSettings},
     pem,
-    renewed::{Contents, FileBacked, Files},
 };
 
-/// A certificate that will expire so soon should have been renewed: Let's Encrypt's are renewed 30 days before.
+/// Remaining validity below which a certificate is reported: 14 days. Let's Encrypt certificates are renewed 30 days
+/// before they expire, so that one with less has missed its renewal.
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// What the public listener shows and asks for.
+/// The TLS settings of the public listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsSettings {
-    /// The first is for clients that name no server, or one that no certificate is for.
+    /// The first one is the default, for clients that name no server or one that no certificate covers.
     pub(crate) certificates: Vec<CertificateFiles>,
     pub(crate) min_version: MinVersion,
-    /// Clients must have a certificate of this authority.
+    /// If set, clients must present a certificate of this authority.
     pub(crate) client_ca: Option<PathBuf>,
 }
 
-/// A certificate, with its chain, and its key.
+/// The files of a certificate chain and of its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CertificateFiles {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
 }
 
-/// The oldest TLS that is spoken. Older ones than these are broken (RFC 8996).
+/// The oldest version of TLS that is accepted. Versions before 1.2 are deprecated (RFC 8996).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MinVersion {
     Tls12,
     Tls13,
 }
 
-/// What the next connection is accepted with.
+/// The TLS configuration for new connections of clients, reloaded when its files change.
 pub(crate) type ServerTls = FileBacked<TlsSettings>;
 
-impl Files for TlsSettings {
-    type Made = ServerConfig;
+impl FileSettings for TlsSettings {
+    type Value = ServerConfig;
 
-    const WHAT: &'static str = "the TLS certificates";
+    const WHAT: &'static str = "TLS certificates";
 
     fn paths(&self) -> Vec<&Path> {
         let pairs = self.certificates.iter().flat_map(|files| [files.cert.as_path(), files.key.as_path()]);
         pairs.chain(self.client_ca.as_deref()).collect()
     }
 
-    fn make(&self, contents: &Contents, now: SystemTime) -> Result<ServerConfig, String> {
+    fn build(&self, contents: &FileContents, now: SystemTime) -> Result<ServerConfig, String> {
         let provider = Arc::new(ring::default_provider());
         let certified = self.certificates.iter().map(|files| certified(files, contents, &provider, now));
-        let resolver = Arc::new(ByServerName(certified.collect::<Result<_, _>>()?));
+        let resolver = Arc::new(CertificateByName(certified.collect::<Result<_, _>>()?));
         let versions: &[&rustls::SupportedProtocolVersion] = match self.min_version {
             MinVersion::Tls12 => &[&TLS13, &TLS12],
             MinVersion::Tls13 => &[&TLS13],
@@ -88,13 +89,13 @@ impl Files for TlsSettings {
 
 fn certified(
     files: &CertificateFiles,
-    contents: &Contents,
+    contents: &FileContents,
     provider: &CryptoProvider,
     now: SystemTime,
 ) -> Result<Arc<CertifiedKey>, String> {
     let chain = pem::certificates(&files.cert, contents.of(&files.cert))?;
     if let Some(own) = chain.first() {
-        check_time(&files.cert, own, now)?;
+        check_validity(&files.cert, own, now)?;
     }
     let key = pem::private_key(&files.key, contents.of(&files.key))?;
     let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
@@ -103,8 +104,8 @@ fn certified(
     certified.map(Arc::new)
 }
 
-/// An expired certificate is a mistake; one that soon will be is told.
-fn check_time(path: &Path, certificate: &CertificateDer<'_>, now: SystemTime) -> Result<(), String> {
+/// Refuses an expired certificate, and warns of one that expires soon.
+fn check_validity(path: &Path, certificate: &CertificateDer<'_>, now: SystemTime) -> Result<(), String> {
     let parsed = x509_cert::Certificate::from_der(certificate)
         .map_err(|error| format!("{} holds no X.509 certificate: {error}", path.display()))?;
     let until = parsed.tbs_certificate.validity.not_after;
@@ -119,19 +120,19 @@ fn check_time(path: &Path, certificate: &CertificateDer<'_>, now: SystemTime) ->
     Ok(())
 }
 
-/// Chooses the certificate for the server that a client names (RFC 6066, section 3).
+/// Selects the certificate by the server name in the handshake (SNI, RFC 6066, section 3).
 #[derive(Debug)]
-struct ByServerName(Vec<Arc<CertifiedKey>>);
+struct CertificateByName(Vec<Arc<CertifiedKey>>);
 
-impl ResolvesServerCert for ByServerName {
+impl ResolvesServerCert for CertificateByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-        let named = name.and_then(|name| self.0.iter().find(|certified| is_for(certified, &name)));
+        let named = name.and_then(|name| self.0.iter().find(|certified| covers(certified, &name)));
         named.or(self.0.first()).cloned()
     }
 }
 
-fn is_for(certified: &CertifiedKey, name: &ServerName<'_>) -> bool {
+fn covers(certified: &CertifiedKey, name: &ServerName<'_>) -> bool {
     let own = certified.end_entity_cert().and_then(ParsedCertificate::try_from);
     own.is_ok_and(|own| verify_server_name(&own, name).is_ok())
 }

@@ -1,4 +1,4 @@
-//! A connection with TLS or without, as one type, in both directions. Knows no certificates and no requests.
+//! A TCP connection with or without TLS, as one type. Knows no certificates and no requests.
 
 use std::{
     io,
@@ -10,21 +10,22 @@ use actix_rt::net::{ActixStream, Ready, TcpStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
-/// What the bytes to a peer go through.
+/// A connection to a peer, plain or encrypted.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
-    /// Boxed, since it is thirty times as large.
+    /// Boxed, because it is thirty times as large as a plain stream.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    /// A handshake has ended well.
+    /// Wraps a stream whose handshake is complete.
     pub(crate) fn tls(stream: impl Into<TlsStream<TcpStream>>) -> Self {
         Self::Tls(Box::new(stream.into()))
     }
 
-    /// Whether bytes have come, or the end; of TLS, only once nothing is left of what came before.
+    /// Ready when the socket has bytes or was closed. With TLS this misses plain text that is decrypted and buffered
+    /// already: ask only when everything before has been read.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tcp().poll_read_ready(cx)
     }

@@ -1,85 +1,53 @@
-//! Reads the public keys of an issuer (RFC 7517) into what verifies its tokens. Pure: knows no network.
+//! Reads the JWKS document of an issuer (RFC 7517). Pure: knows no network.
 
 use jsonwebtoken::{
-    Algorithm, DecodingKey, Validation,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse, ThumbprintHash},
 };
 use serde::Deserialize;
 
-use crate::auth::settings::LEEWAY;
+use super::verifying_key::{ExpectedClaims, KeyId, VerifyingKey};
 
-/// An issuer has two or three keys. More than this is none whose keys we want to keep.
+/// Maximum number of keys of one issuer. Two or three are usual.
 const KEYS_MAX: usize = 64;
-/// 2048 bits (RFC 7518, section 3.3); in base64url, without padding, 342 characters.
+/// Minimum length of an RSA modulus: 2048 bits (RFC 7518, section 3.3) are 342 characters of base64url without padding.
 const RSA_MODULUS_CHARS_MIN: usize = 342;
 
-/// Verifies the tokens of one key.
-#[derive(Clone)]
-pub(crate) struct VerifyingKey {
-    /// What the `kid` of a token must be; an only key may have no name.
-    pub(crate) kid: Option<String>,
-    pub(crate) decoding: DecodingKey,
-    /// With the algorithm that belongs to the key: a token does not choose it.
-    pub(crate) validation: Validation,
-}
-
-impl std::fmt::Debug for VerifyingKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VerifyingKey").field("kid", &self.kid).finish_non_exhaustive()
-    }
-}
-
-impl VerifyingKey {
-    /// A key whose tokens must be of this issuer and for this audience.
-    pub(crate) fn new(
-        kid: Option<String>,
-        decoding: DecodingKey,
-        algorithm: Algorithm,
-        issuer: &str,
-        audience: &str,
-    ) -> Self {
-        let mut validation = Validation::new(algorithm);
-        validation.leeway = LEEWAY.as_secs();
-        validation.validate_nbf = true;
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(&[audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        Self { kid, decoding, validation }
-    }
-}
-
+/// A JWKS document. Its keys are read one by one, so that one of an unknown kind spoils no other.
 #[derive(Deserialize)]
 struct Document {
     keys: Vec<serde_json::Value>,
 }
 
-/// The keys of a JWKS document that verify signatures. Others in it (to encrypt, of kinds unknown here) are passed over,
-/// as RFC 7517, section 5, has it.
+/// Returns the keys of a JWKS document that verify signatures. Other keys in it (for encryption, of unknown kinds) are
+/// ignored, as RFC 7517, section 5, recommends.
 ///
 /// # Errors
-/// It is no JWKS, or has no key that could be used.
-pub(crate) fn verifying_keys(document: &[u8], issuer: &str, audience: &str) -> Result<Vec<VerifyingKey>, String> {
+/// It is not a JWKS, or has no usable key.
+pub(super) fn verifying_keys(document: &[u8], expected: ExpectedClaims<'_>) -> Result<Vec<VerifyingKey>, String> {
     let document: Document = serde_json::from_slice(document).map_err(|error| format!("this is no JWKS: {error}"))?;
     if document.keys.len() > KEYS_MAX {
-        return Err(format!("it has more than {KEYS_MAX} keys"));
+        return Err(format!("the JWKS has more than {KEYS_MAX} keys"));
     }
     let jwks = document.keys.into_iter().filter_map(|value| serde_json::from_value::<Jwk>(value).ok());
     let keys: Vec<VerifyingKey> = jwks
         .filter_map(|jwk| {
             let algorithm = algorithm(&jwk)?;
             let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-            Some(VerifyingKey::new(jwk.common.key_id, decoding, algorithm, issuer, audience))
+            let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).ok()?;
+            let id = KeyId { kid: jwk.common.key_id, thumbprint };
+            Some(VerifyingKey::new(id, decoding, algorithm, expected))
         })
         .collect();
-    if keys.is_empty() { Err("it has no key that verifies signatures".to_owned()) } else { Ok(keys) }
+    if keys.is_empty() { Err("the JWKS has no key that verifies signatures".to_owned()) } else { Ok(keys) }
 }
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "the enum of the library is non-exhaustive; an unknown kind is none"
+    reason = "the enum of the library is non-exhaustive; an unknown kind is ignored"
 )]
-/// The one algorithm of a key, by its kind; where it names another, it is for something else. A secret, which the
-/// document would publish, is none.
+/// Returns the algorithm of a key, which follows from its kind; `None` if the key is for something else, if it names another
+/// algorithm, or if it is a shared secret, which a published document must not contain.
 fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
         return None;
@@ -105,10 +73,12 @@ mod tests {
 
     use super::*;
 
+    const EXPECTED: ExpectedClaims<'static> = ExpectedClaims { issuer: "issuer", audience: "api" };
+
     fn read(keys: &Value) -> Result<Vec<(Option<String>, Algorithm)>, String> {
         let document = json!({ "keys": keys }).to_string();
-        let keys = verifying_keys(document.as_bytes(), "issuer", "api")?;
-        Ok(keys.into_iter().map(|key| (key.kid, key.validation.algorithms[0])).collect())
+        let keys = verifying_keys(document.as_bytes(), EXPECTED)?;
+        Ok(keys.into_iter().map(|key| (key.id.kid.clone(), key.validation.algorithms[0])).collect())
     }
 
     #[test]
@@ -129,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_verifies_no_signature_is_passed_over() {
+    fn a_key_that_verifies_no_signature_is_ignored() {
         let rsa = |more: Value| {
             let mut key = json!({"kty": "RSA", "n": "w".repeat(342), "e": "AQAB"});
             key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -145,7 +115,7 @@ mod tests {
             assert!(read(&json!([key.clone()])).is_err(), "{why}");
             assert_eq!(read(&json!([key, rsa(json!({}))])).unwrap().len(), 1, "{why}");
         }
-        assert!(verifying_keys(b"[]", "i", "a").is_err());
+        assert!(verifying_keys(b"[]", EXPECTED).is_err());
         assert!(read(&Value::Array(vec![rsa(json!({})); KEYS_MAX + 1])).is_err());
     }
 }

@@ -1,5 +1,8 @@
-//! The issuers whose tokens are accepted: the gateway itself, and others known by their JWKS.
+//! The issuers whose tokens are accepted: the gateway itself, and external issuers known by their JWKS.
+//!
+//! The tricky part is an external issuer that rotates its keys: see [`external`].
 
-pub(crate) mod foreign;
-pub(crate) mod jwks;
+pub(crate) mod external;
+mod jwks;
 pub(crate) mod own;
+pub(crate) mod verifying_key;

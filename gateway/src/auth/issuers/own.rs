@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::auth::{keys::key::Key, policy::Claims, settings::OwnTokens};
 
-/// The `typ` of an access token (RFC 9068, section 2.1): other tokens of the same issuer are not taken for one.
+/// The `typ` of an access token (RFC 9068, section 2.1), by which it differs from other tokens of the same issuer.
 pub(crate) const TYP: &str = "at+jwt";
 
-/// The claims of an access token. `id` is there for clients of the system before this one.
+/// The claims of an access token. `id` repeats `sub` as a number, for clients of the previous system.
 #[derive(Debug, Serialize)]
 struct AccessClaims<'a> {
     iss: &'a str,
@@ -29,14 +29,14 @@ struct AccessClaims<'a> {
     id: i64,
 }
 
-/// Who signs in.
+/// The user that a token is issued for.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
     pub(crate) id: i64,
     pub(crate) user_type: &'a str,
 }
 
-/// Signs the tokens of one issuer.
+/// Issues the tokens of the gateway.
 #[derive(Debug)]
 pub(crate) struct Issuer {
     issuer: String,
@@ -45,20 +45,20 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// An issuer as configured.
+    /// An issuer with these settings.
     pub(crate) fn new(settings: &OwnTokens) -> Self {
         Self { issuer: settings.issuer.clone(), audience: settings.audience.clone(), ttl: settings.ttl }
     }
 
-    /// How long a token is valid.
+    /// Returns how long a token is valid.
     pub(crate) const fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// An access token for `subject`, valid from `now`.
+    /// Issues an access token for `subject`, valid from `now`.
     ///
     /// # Errors
-    /// The key cannot sign, or the system gives no randomness.
+    /// The key cannot sign, or the system has no random numbers.
     pub(crate) fn issue(&self, key: &Key, subject: &Subject<'_>, now: SystemTime) -> Result<String, String> {
         let iat = unix_seconds(now);
         let claims = AccessClaims {
@@ -75,11 +75,11 @@ impl Issuer {
         sign(key, &claims)
     }
 
-    /// A token with any claims, for development: what `claims` lacks of the usual is added.
+    /// Issues a token with any claims, for development. Missing standard claims are added.
     ///
     /// # Errors
-    /// The key cannot sign, or the system gives no randomness.
-    pub(crate) fn issue_any(&self, key: &Key, mut claims: Claims, now: SystemTime) -> Result<String, String> {
+    /// The key cannot sign, or the system has no random numbers.
+    pub(crate) fn issue_with_claims(&self, key: &Key, mut claims: Claims, now: SystemTime) -> Result<String, String> {
         let iat = unix_seconds(now);
         for (claim, value) in [
             ("iss", Value::from(self.issuer.as_str())),
@@ -101,10 +101,10 @@ fn sign(key: &Key, claims: &impl Serialize) -> Result<String, String> {
     jsonwebtoken::encode(&header, claims, &key.encoding).map_err(|error| error.to_string())
 }
 
-/// 128 random bits in hexadecimal.
+/// Returns 128 random bits in hexadecimal.
 fn random_id() -> Result<String, String> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| format!("the system gives no randomness: {error}"))?;
+    getrandom::fill(&mut random).map_err(|error| format!("the system has no random numbers: {error}"))?;
     Ok(random.iter().fold(String::with_capacity(32), |mut id, byte| {
         // Writing to a String cannot fail.
         let _ = write!(id, "{byte:02x}");

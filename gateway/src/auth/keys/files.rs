@@ -1,4 +1,4 @@
-//! Makes the key files of the gateway. Overwrites none.
+//! Creates the key files of the gateway. Overwrites none.
 
 use std::{
     fs::{self, OpenOptions},
@@ -14,10 +14,10 @@ use zeroize::Zeroizing;
 
 use super::{folder::holds_no_key, rotation};
 
-/// The first key of a folder; the next have a date in their names.
+/// Name of the first key of a folder; later ones have a date in their names.
 pub(crate) const SIGNING_KEY_FILE: &str = "signing-key.pem";
 
-/// Makes the first signing key of a folder that has none; existing ones are kept.
+/// Creates the first signing key of a folder that has none; existing keys are kept.
 ///
 /// # Errors
 /// Names the file and the reason.
@@ -25,14 +25,14 @@ pub fn create_signing_key(folder: &Path) -> Result<(), String> {
     if holds_no_key(folder) { write_signing_key(&folder.join(SIGNING_KEY_FILE)) } else { Ok(()) }
 }
 
-/// Makes the next signing key of a folder, dated `now`: a running gateway publishes it at once and signs with it later.
+/// Creates the next signing key of a folder, dated `now`: a running gateway publishes it at once and signs with it later.
 ///
 /// # Errors
-/// Names the file and the reason; a second key in the same second is one.
+/// Names the file and the reason: among others, a second key in the same second.
 pub(crate) fn create_next_signing_key(folder: &Path, now: SystemTime) -> Result<PathBuf, String> {
-    let file = folder.join(format!("signing-key-{}.pem", rotation::date(now)));
+    let file = folder.join(format!("signing-key-{}.pem", rotation::file_date(now)));
     if file.exists() {
-        return Err(format!("{} is there already", file.display()));
+        return Err(format!("{} exists already", file.display()));
     }
     write_signing_key(&file)?;
     Ok(file)
@@ -40,28 +40,28 @@ pub(crate) fn create_next_signing_key(folder: &Path, now: SystemTime) -> Result<
 
 fn write_signing_key(file: &Path) -> Result<(), String> {
     let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *seed).map_err(|error| format!("the system gives no randomness: {error}"))?;
+    getrandom::fill(&mut *seed).map_err(|error| format!("the system has no random numbers: {error}"))?;
     let pair = KeypairBytes { secret_key: *seed, public_key: None };
     let pem = pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| error.to_string())?;
     create_private_file(file, pem.as_bytes())
 }
 
-/// Makes a random shared key for the assertions of one service; an existing one is kept.
+/// Creates a random shared key for the assertions of one service; an existing one is kept.
 ///
 /// # Errors
 /// Names the file and the reason.
 pub fn create_internal_key(file: &Path) -> Result<(), String> {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     let mut random = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *random).map_err(|error| format!("the system gives no randomness: {error}"))?;
+    getrandom::fill(&mut *random).map_err(|error| format!("the system has no random numbers: {error}"))?;
     let text = Zeroizing::new(format!("{}\n", URL_SAFE_NO_PAD.encode(*random)));
     create_private_file(file, text.as_bytes())
 }
 
-/// Makes the key `file` unless it is there, and copies it to `copy` unless that is there.
+/// Creates the key `file` and its copy `copy`; existing files are kept.
 ///
 /// # Errors
-/// Names the file and the reason; a copy that differs is one.
+/// Names the file and the reason: among others, a copy that differs.
 pub(crate) fn share_internal_key(file: &Path, copy: &Path) -> Result<(), String> {
     create_internal_key(file)?;
     let key = Secret::from_file(file)?;
@@ -73,8 +73,8 @@ pub(crate) fn share_internal_key(file: &Path, copy: &Path) -> Result<(), String>
     Err(format!("{} and {} are different keys; remove the one that is wrong", file.display(), copy.display()))
 }
 
-/// Writes a file that only its owner reads, whole or not at all: it is written beside and then linked to its name,
-/// which fails where another process was faster, whose file then stays.
+/// Writes a file that only its owner can read, completely or not at all: it is written under a temporary name and then
+/// linked to its own. If another process was faster, linking fails and the file of the other process is kept.
 ///
 /// # Errors
 /// Names the file and the reason.

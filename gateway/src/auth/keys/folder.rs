@@ -1,4 +1,8 @@
-//! The folder of signing keys: every `*.pem` in it is a key. Sees what was put in, removed or revoked. Knows no clock.
+//! The folder of signing keys: every `*.pem` file in it is a key. Notices keys that are added, removed or revoked. Knows no
+//! clock: the time is passed in.
+//!
+//! The tricky part is a removed file. Its key signs nothing any more, but tokens that it signed are still valid, so that
+//! the key goes on verifying until the last of them has expired. A file renamed to `*.revoked` ends that at once.
 
 use std::{
     fs,
@@ -11,107 +15,119 @@ use chassis::config::Secret;
 
 use super::{
     key::Key,
-    rotation::{Birth, Role, RotationSchedule, roles},
+    rotation::{CreationTime, KeyRole, RotationSchedule, roles},
     set::KeySet,
 };
+use crate::files::poll::LastSeen;
 
-/// A key in a file of this kind is believed; one in a file of the other kind is not, from now on.
-const KEY: &str = "pem";
-const REVOKED: &str = "revoked";
-/// A rotation has two or three keys; more than this is a wrong folder.
+/// Extension of a file with a key that is trusted.
+const KEY_EXTENSION: &str = "pem";
+/// Extension of a file with a key that is no longer trusted.
+const REVOKED_EXTENSION: &str = "revoked";
+/// Maximum number of key files. A rotation has two or three keys; a folder with more than this is not a key folder.
 const FILES_MAX: usize = 64;
-/// A key in PEM has 119 bytes.
+/// Maximum size of a key file: 16 KiB. An Ed25519 key in PEM has 119 bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024;
 
-/// A folder as it was last seen without a mistake.
+/// The folder as it was when it was last valid.
 #[derive(Debug)]
 pub(crate) struct KeyFolder {
     path: PathBuf,
-    pace: RotationSchedule,
-    /// What the last look saw, so that a mistake is told once for each change.
-    seen: Result<Vec<Stamp>, String>,
+    schedule: RotationSchedule,
+    /// The files that the last check found.
+    last_seen: LastSeen<Vec<FileStamp>>,
     /// From the oldest to the newest.
-    keys: Vec<(Birth, Arc<Key>)>,
-    /// Keys whose files have gone, and until when their tokens may be about.
+    keys: Vec<(CreationTime, Arc<Key>)>,
+    /// Keys whose files were removed, and when the last of their tokens expires.
     removed: Vec<(Arc<Key>, SystemTime)>,
 }
 
 /// What changes when a file does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Stamp {
+struct FileStamp {
     file: PathBuf,
     modified: SystemTime,
     bytes: u64,
 }
 
-/// The keys that a folder was found to hold, and the names of those that it revokes.
-type Found = (Vec<(Birth, Arc<Key>)>, Vec<String>);
+/// What the files of a folder contain.
+struct FolderContents {
+    /// From the oldest to the newest, without those that are revoked.
+    keys: Vec<(CreationTime, Arc<Key>)>,
+    revoked_kids: Vec<String>,
+}
 
 impl KeyFolder {
-    /// A folder that nobody has looked into yet.
-    pub(crate) fn new(path: &Path, pace: RotationSchedule) -> Self {
-        Self { path: path.to_owned(), pace, seen: Ok(Vec::new()), keys: Vec::new(), removed: Vec::new() }
-    }
-
-    /// TickLimits whether files have changed, and takes over what they hold: all of it, or nothing where one is broken.
+    /// Reads the keys of a folder for the first time.
     ///
     /// # Errors
-    /// What is wrong with the folder; told once for each change.
-    pub(crate) fn look(&mut self, now: SystemTime) -> Result<(), String> {
-        let seen = stamps(&self.path);
-        if seen == self.seen {
-            return Ok(());
+    /// Names the folder or file and the reason.
+    pub(crate) fn open(path: &Path, schedule: RotationSchedule, now: SystemTime) -> Result<Self, String> {
+        let last_seen = LastSeen::new(Vec::new());
+        let mut folder = Self { path: path.to_owned(), schedule, last_seen, keys: Vec::new(), removed: Vec::new() };
+        folder.reload_if_changed(now)?;
+        if folder.keys.is_empty() { Err(folder.no_key()) } else { Ok(folder) }
+    }
+
+    /// Reads the files again if they have changed: all of them, or none if one of them cannot be used.
+    ///
+    /// # Errors
+    /// What is wrong with the folder; reported once for each change.
+    pub(crate) fn reload_if_changed(&mut self, now: SystemTime) -> Result<(), String> {
+        let Some(stamps) = self.last_seen.changed(stamps(&self.path)) else { return Ok(()) };
+        let contents = read_keys(stamps?)?;
+        if contents.keys.is_empty() {
+            return Err(self.no_key());
         }
-        self.seen.clone_from(&seen);
-        let (keys, revoked) = read(&seen?)?;
-        if keys.is_empty() {
-            return Err(format!("{} holds no key (*.pem)", self.path.display()));
-        }
-        self.take_over(keys, &revoked, now);
+        self.replace_keys(contents, now);
         Ok(())
     }
 
-    fn take_over(&mut self, keys: Vec<(Birth, Arc<Key>)>, revoked: &[String], now: SystemTime) {
-        let until = now + self.pace.token_lifetime;
-        let gone = self.in_use(now).into_iter().map(|key| (key, until));
-        let mut removed: Vec<_> = self.removed.drain(..).chain(gone).collect();
-        removed.retain(|(key, until)| {
-            let is_back = keys.iter().any(|(_, known)| known.kid == key.kid);
-            *until > now && !is_back && !revoked.contains(&key.kid)
-        });
-        self.removed = removed;
-        self.keys = keys;
+    fn no_key(&self) -> String {
+        format!("{} holds no key (*.pem)", self.path.display())
     }
 
-    /// The keys of which tokens may be about.
+    fn replace_keys(&mut self, contents: FolderContents, now: SystemTime) {
+        let expires = now + self.schedule.token_lifetime;
+        let gone = self.in_use(now).into_iter().map(|key| (key, expires));
+        let mut removed: Vec<_> = self.removed.drain(..).chain(gone).collect();
+        removed.retain(|(key, expires)| {
+            let is_back = contents.keys.iter().any(|(_, known)| known.kid == key.kid);
+            *expires > now && !is_back && !contents.revoked_kids.contains(&key.kid)
+        });
+        self.removed = removed;
+        self.keys = contents.keys;
+    }
+
+    /// Returns the keys of which valid tokens may exist.
     fn in_use(&self, now: SystemTime) -> Vec<Arc<Key>> {
-        let used = self.roles(now).filter(|(_, role)| matches!(role, Role::Signing | Role::Verifying));
+        let used = self.roles(now).filter(|(_, role)| matches!(role, KeyRole::Signing | KeyRole::Verifying));
         used.map(|(key, _)| Arc::clone(key)).collect()
     }
 
-    fn roles(&self, now: SystemTime) -> impl Iterator<Item = (&Arc<Key>, Role)> {
-        let births: Vec<Birth> = self.keys.iter().map(|(birth, _)| birth.clone()).collect();
-        self.keys.iter().map(|(_, key)| key).zip(roles(&births, self.pace, now))
+    fn roles(&self, now: SystemTime) -> impl Iterator<Item = (&Arc<Key>, KeyRole)> {
+        let created: Vec<CreationTime> = self.keys.iter().map(|(created, _)| created.clone()).collect();
+        self.keys.iter().map(|(_, key)| key).zip(roles(&created, self.schedule, now))
     }
 
-    /// The keys as they are to be used at `now`; `None` before the first look.
-    pub(crate) fn at(&self, now: SystemTime) -> Option<KeySet> {
+    /// Returns the keys to use at `now`; `None` if there is no key to sign with.
+    pub(crate) fn key_set(&self, now: SystemTime) -> Option<KeySet> {
         let mut signing = None;
-        let mut believed = Vec::new();
+        let mut verifying = Vec::new();
         for (key, role) in self.roles(now) {
             match role {
-                Role::Signing => signing = Some(Arc::clone(key)),
-                Role::Next | Role::Verifying => believed.push(Arc::clone(key)),
-                Role::Retired => {}
+                KeyRole::Signing => signing = Some(Arc::clone(key)),
+                KeyRole::Next | KeyRole::Verifying => verifying.push(Arc::clone(key)),
+                KeyRole::Retired => {}
             }
         }
-        let removed = self.removed.iter().filter(|(_, until)| *until > now).map(|(key, _)| Arc::clone(key));
-        Some(KeySet::new(signing?, believed.into_iter().chain(removed)))
+        let removed = self.removed.iter().filter(|(_, expires)| *expires > now).map(|(key, _)| Arc::clone(key));
+        Some(KeySet::new(signing?, verifying.into_iter().chain(removed)))
     }
 }
 
-/// The key files of a folder, by name.
-fn stamps(folder: &Path) -> Result<Vec<Stamp>, String> {
+/// Returns the stamps of the key files of a folder, sorted by name.
+fn stamps(folder: &Path) -> Result<Vec<FileStamp>, String> {
     let describe = |error: std::io::Error| format!("cannot read the key folder {}: {error}", folder.display());
     let mut stamps = Vec::new();
     for entry in fs::read_dir(folder).map_err(describe)? {
@@ -119,9 +135,9 @@ fn stamps(folder: &Path) -> Result<Vec<Stamp>, String> {
         if !is_key_file(&file) {
             continue;
         }
-        // Follows links, by which Kubernetes swaps a whole folder.
+        // Follows symbolic links: Kubernetes replaces a whole mounted folder by swapping one.
         let metadata = fs::metadata(&file).map_err(describe)?;
-        stamps.push(Stamp { file, modified: metadata.modified().map_err(describe)?, bytes: metadata.len() });
+        stamps.push(FileStamp { file, modified: metadata.modified().map_err(describe)?, bytes: metadata.len() });
         if stamps.len() > FILES_MAX {
             return Err(format!("{} holds more than {FILES_MAX} keys", folder.display()));
         }
@@ -130,39 +146,39 @@ fn stamps(folder: &Path) -> Result<Vec<Stamp>, String> {
     Ok(stamps)
 }
 
-/// Whether the folder has no key yet.
+/// Returns whether a folder has no key yet.
 pub(crate) fn holds_no_key(folder: &Path) -> bool {
     let files = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    !files.map(|entry| entry.path()).any(|file| has_extension(&file, KEY) && is_key_file(&file))
+    !files.map(|entry| entry.path()).any(|file| has_extension(&file, KEY_EXTENSION) && is_key_file(&file))
 }
 
 fn is_key_file(file: &Path) -> bool {
     let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    !hidden && (has_extension(file, KEY) || has_extension(file, REVOKED))
+    !hidden && (has_extension(file, KEY_EXTENSION) || has_extension(file, REVOKED_EXTENSION))
 }
 
 fn has_extension(file: &Path, extension: &str) -> bool {
     file.extension().is_some_and(|known| known == extension)
 }
 
-fn read(stamps: &[Stamp]) -> Result<Found, String> {
-    let mut keys: Vec<(Birth, Arc<Key>)> = Vec::new();
-    let mut revoked = Vec::new();
+fn read_keys(stamps: &[FileStamp]) -> Result<FolderContents, String> {
+    let mut keys: Vec<(CreationTime, Arc<Key>)> = Vec::new();
+    let mut revoked_kids = Vec::new();
     for stamp in stamps {
         let key = read_key(stamp)?;
-        if has_extension(&stamp.file, REVOKED) {
-            revoked.push(key.kid);
+        if has_extension(&stamp.file, REVOKED_EXTENSION) {
+            revoked_kids.push(key.kid);
         } else {
             let stem = stamp.file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
-            keys.push((Birth::of(&stem, stamp.modified), Arc::new(key)));
+            keys.push((CreationTime::of_file(&stem, stamp.modified), Arc::new(key)));
         }
     }
-    keys.retain(|(_, key)| !revoked.contains(&key.kid));
+    keys.retain(|(_, key)| !revoked_kids.contains(&key.kid));
     keys.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok((keys, revoked))
+    Ok(FolderContents { keys, revoked_kids })
 }
 
-fn read_key(stamp: &Stamp) -> Result<Key, String> {
+fn read_key(stamp: &FileStamp) -> Result<Key, String> {
     let file = stamp.file.display();
     if stamp.bytes > FILE_BYTES_MAX {
         return Err(format!("{file} is too large for a key"));

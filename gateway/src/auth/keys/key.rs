@@ -1,4 +1,5 @@
-//! One key of the gateway: signs, verifies, is published. No private key leaves this module but as a signer.
+//! One key of the gateway: it signs, verifies and is published. A private key leaves this module only as an encoding key
+//! of the library.
 
 use chassis::config::Secret;
 use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey};
@@ -12,13 +13,13 @@ use zeroize::Zeroizing;
 const PKCS8_PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
-/// One key, with which tokens are signed and verified.
+/// A key that signs and verifies tokens.
 pub(crate) struct Key {
     pub(crate) kid: String,
     pub(crate) algorithm: Algorithm,
     pub(crate) encoding: EncodingKey,
     pub(crate) decoding: DecodingKey,
-    /// What is published; nothing of a shared secret is.
+    /// The public key; `None` for a shared secret, which is never published.
     pub(crate) public: Option<Jwk>,
 }
 
@@ -29,10 +30,10 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// A shared secret (HS256).
+    /// Creates a key from a shared secret (HS256).
     ///
     /// # Errors
-    /// Fails only if the library cannot name the key.
+    /// The library cannot compute the id of the key.
     pub(crate) fn hs256(secret: &Secret) -> Result<Self, String> {
         let encoding = EncodingKey::from_secret(secret.expose().as_bytes());
         let decoding = DecodingKey::from_secret(secret.expose().as_bytes());
@@ -41,10 +42,10 @@ impl Key {
         Ok(Self { kid, algorithm: Algorithm::HS256, encoding, decoding, public: None })
     }
 
-    /// An Ed25519 key in PKCS #8 (PEM).
+    /// Creates a key from an Ed25519 private key in PKCS #8 (PEM).
     ///
     /// # Errors
-    /// The text is no such key.
+    /// The text is not such a key.
     pub(crate) fn ed25519(pem: &Secret) -> Result<Self, String> {
         let key = SigningKey::from_pkcs8_pem(pem.expose()).map_err(|error| error.to_string())?;
         let der = Zeroizing::new([&PKCS8_PREFIX[..], key.as_bytes()].concat());
@@ -57,7 +58,7 @@ impl Key {
         Ok(Self { kid, algorithm: Algorithm::EdDSA, encoding, decoding, public: Some(jwk) })
     }
 
-    /// Its name in token headers.
+    /// Returns its id, the `kid` of token headers.
     pub(crate) fn kid(&self) -> &str {
         &self.kid
     }

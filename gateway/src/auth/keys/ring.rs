@@ -1,10 +1,14 @@
-//! The keys that the gateway signs and verifies with, as a handle that all workers share while keys come and go.
+//! The keys that the gateway signs and verifies with: a handle that all workers share while keys are added and removed.
+//!
+//! Readers take the current [`KeySet`] without a lock. The one writer is a poll of the key folder; it is also what makes
+//! time pass, since a key that was published long enough starts to sign although no file has changed.
 
 use std::{
-    path::Path,
-    sync::{Arc, PoisonError, RwLock, Weak},
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
+
+use arc_swap::ArcSwap;
 
 use super::{
     files,
@@ -13,106 +17,82 @@ use super::{
     rotation::RotationSchedule,
     set::KeySet,
 };
-use crate::auth::{
-    generation::Generation,
-    settings::{KeySource, LEEWAY, OwnTokens},
+use crate::{
+    auth::{
+        generation::KeyGeneration,
+        settings::{KeySource, LEEWAY, OwnTokens},
+    },
+    files::poll::reload_regularly,
 };
 
-/// How often the key folder is looked at: a listing and the times of two or three files.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// The handle. Clones are the same ring.
+/// A handle to the key ring. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct KeyRing(Arc<Ring>);
+pub(crate) struct KeyRing(Arc<Inner>);
 
 #[derive(Debug)]
-struct Ring {
-    current: RwLock<Arc<KeySet>>,
-    generation: Generation,
-    /// What to watch; nothing where the key is a secret that was given.
-    folder: RwLock<Option<KeyFolder>>,
+struct Inner {
+    current: ArcSwap<KeySet>,
+    generation: KeyGeneration,
+    /// The folder to poll; `None` for a shared secret. Locked by the poll alone.
+    folder: Option<Mutex<KeyFolder>>,
 }
 
 impl KeyRing {
-    /// Loads the keys, and makes the first where a folder has none.
+    /// Loads the keys, and creates the first one if the folder has none.
     ///
     /// # Errors
     /// Names the file and the reason.
-    pub(crate) fn load(settings: &OwnTokens, generation: Generation, now: SystemTime) -> Result<Self, String> {
+    pub(crate) fn load(settings: &OwnTokens, generation: KeyGeneration, now: SystemTime) -> Result<Self, String> {
         let (set, folder) = match &settings.keys {
             KeySource::Secret(secret) => (KeySet::new(Arc::new(Key::hs256(secret)?), []), None),
             KeySource::Folder(path) => {
-                let pace =
-                    RotationSchedule { publish_for: settings.publish_for, token_lifetime: settings.ttl + 2 * LEEWAY };
-                let (set, folder) = open(path, pace, now)?;
-                (set, Some(folder))
+                if holds_no_key(path) {
+                    files::create_signing_key(path)?;
+                }
+                let token_lifetime = settings.ttl + 2 * LEEWAY;
+                let schedule = RotationSchedule { publish_for: settings.publish_for, token_lifetime };
+                let folder = KeyFolder::open(path, schedule, now)?;
+                let set = folder.key_set(now).ok_or_else(|| format!("{} holds no key", path.display()))?;
+                (set, Some(Mutex::new(folder)))
             }
         };
-        Ok(Self(Arc::new(Ring { current: RwLock::new(Arc::new(set)), generation, folder: RwLock::new(folder) })))
+        Ok(Self(Arc::new(Inner { current: ArcSwap::from_pointee(set), generation, folder })))
     }
 
-    /// The keys as they are now.
+    /// Returns the current keys.
     pub(crate) fn current(&self) -> Arc<KeySet> {
-        Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.0.current.load_full()
     }
 
-    /// TickLimits at the folder, as [`watch`](Self::watch) does every second.
+    /// Reads the folder again if its files have changed, and gives each key the role that it has at `now`.
     ///
     /// # Errors
-    /// What is wrong with the folder; the keys stay as they were.
-    pub(crate) fn look(&self, now: SystemTime) -> Result<(), String> {
-        let mut folder = self.0.folder.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(folder) = folder.as_mut() else { return Ok(()) };
-        let looked = folder.look(now);
-        if let Some(set) = folder.at(now) {
+    /// What is wrong with the folder, reported once for each change; the keys stay as they were.
+    pub(crate) fn reload_if_changed(&self, now: SystemTime) -> Result<(), String> {
+        let Some(folder) = &self.0.folder else { return Ok(()) };
+        let mut folder = folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let reloaded = folder.reload_if_changed(now);
+        if let Some(set) = folder.key_set(now) {
             self.publish(set);
         }
-        looked
+        reloaded
     }
 
     fn publish(&self, set: KeySet) {
         if self.current().kids() == set.kids() {
             return;
         }
-        log::info!(signing = set.signing.kid(), published = set.believed.len(); "the token keys have changed");
-        *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
-        self.0.generation.changed();
+        log::info!(signing = set.signing().kid(), published = set.verifying().len(); "the token keys have changed");
+        self.0.current.store(Arc::new(set));
+        self.0.generation.advance();
     }
 
-    /// Watches the folder for as long as a handle of this ring exists. Needs the runtime of actix.
+    /// Polls the folder for as long as a handle exists. Needs the runtime of actix.
     pub(crate) fn watch(&self) {
-        let ring = Arc::downgrade(&self.0);
-        actix_rt::spawn(async move {
-            loop {
-                actix_rt::time::sleep(LOOK_EVERY).await;
-                let ring = Weak::clone(&ring);
-                // A folder may lie on a disk that hangs.
-                let looked = actix_rt::task::spawn_blocking(move || look(&ring)).await;
-                if !looked.unwrap_or(true) {
-                    return;
-                }
-            }
-        });
+        if self.0.folder.is_some() {
+            reload_regularly(&self.0, "token keys", |inner, now| Self(inner).reload_if_changed(now));
+        }
     }
-}
-
-/// Whether there is still something to watch.
-fn look(ring: &Weak<Ring>) -> bool {
-    let Some(ring) = ring.upgrade() else { return false };
-    if let Err(error) = KeyRing(ring).look(SystemTime::now()) {
-        log::error!(cause = error.as_str(); "the token keys stay as they were");
-    }
-    true
-}
-
-fn open(path: &Path, pace: RotationSchedule, now: SystemTime) -> Result<(KeySet, KeyFolder), String> {
-    if holds_no_key(path) {
-        files::create_signing_key(path)?;
-    }
-    let mut folder = KeyFolder::new(path, pace);
-    folder.look(now)?;
-    let set = folder.at(now).ok_or_else(|| format!("{} holds no key", path.display()))?;
-    Ok((set, folder))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a verifier believes, and what it does not.
+//! Tests of the verifier: which tokens it accepts, which it refuses, and what it caches.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use chassis::{config::Secret, problem::Code};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::*;
+use super::{super::token_cache::ENTRIES_MAX, *};
 use crate::auth::{
     issuers::own::Subject,
     keys::{files as keys, key::Key},
@@ -32,7 +32,7 @@ impl Fixture {
             keys: source.clone(),
             publish_for: Duration::from_secs(600),
         };
-        let issuers = TokenIssuers::load(&TokenSettings { own: Some(own), foreign: Vec::new() }, now).unwrap();
+        let issuers = TokenIssuers::load(&TokenSettings { own: Some(own), other_issuers: Vec::new() }, now).unwrap();
         let key = match source {
             KeySource::Secret(secret) => Key::hs256(&secret),
             KeySource::Folder(folder) => {
@@ -62,8 +62,8 @@ impl Fixture {
         json!({"iss": "issuer", "aud": "api", "sub": "7", "exp": unix_seconds(self.now) + 60})
     }
 
-    fn verdict(&self, token: &str) -> Result<(), Code> {
-        self.verifier().verify(token, self.now).map(|_| ()).map_err(|refusal| refusal.into_problem().code())
+    fn verify(&self, token: &str) -> Result<(), Code> {
+        self.verifier().verify(token, self.now).map(|_| ()).map_err(|error| error.into_problem().code())
     }
 }
 
@@ -78,7 +78,7 @@ fn an_issued_token_is_valid_until_it_expires() {
         assert_eq!((caller.text("sub"), caller.text("user_type")), (Some("7"), Some("admin")));
         let late = fixture.now + Duration::from_secs(60 + LEEWAY_SECONDS + 1);
         let refused = verifier.verify(&token, late).unwrap_err().into_problem();
-        assert_eq!(refused.code(), Code::TokenExpired, "a remembered token expires too");
+        assert_eq!(refused.code(), Code::TokenExpired, "a cached token expires too");
     }
 }
 
@@ -106,7 +106,7 @@ fn a_token_with_wrong_or_missing_claims_is_refused() {
             claims[claim] = value.clone();
         }
         let token = fixture.token(&fixture.header(), &claims);
-        assert_eq!(fixture.verdict(&token), expected, "{claim} = {value}");
+        assert_eq!(fixture.verify(&token), expected, "{claim} = {value}");
     }
 }
 
@@ -124,10 +124,10 @@ fn a_token_with_a_wrong_header_is_refused() {
         ("another algorithm", Header { alg: Algorithm::HS384, ..good.clone() }),
     ] {
         let token = fixture.token(&header, &fixture.claims());
-        assert_eq!(fixture.verdict(&token), Err(Code::TokenInvalid), "{why}");
+        assert_eq!(fixture.verify(&token), Err(Code::TokenInvalid), "{why}");
     }
     let long = Header { typ: Some("application/AT+JWT".to_owned()), ..good };
-    assert_eq!(fixture.verdict(&fixture.token(&long, &fixture.claims())), Ok(()));
+    assert_eq!(fixture.verify(&fixture.token(&long, &fixture.claims())), Ok(()));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn unsigned_and_tampered_tokens_are_refused() {
         ("no JWT", "abc".to_owned()),
         ("too long", "a".repeat(TOKEN_BYTES_MAX + 1)),
     ] {
-        assert_eq!(fixture.verdict(&token), Err(Code::TokenInvalid), "{why}");
+        assert_eq!(fixture.verify(&token), Err(Code::TokenInvalid), "{why}");
     }
 }
 
@@ -160,7 +160,7 @@ fn a_public_key_is_no_shared_secret() {
     for secret in [public, x] {
         let header = Header { alg: Algorithm::HS256, ..fixture.header() };
         let forged = jsonwebtoken::encode(&header, &fixture.claims(), &EncodingKey::from_secret(&secret)).unwrap();
-        assert_eq!(fixture.verdict(&forged), Err(Code::TokenInvalid));
+        assert_eq!(fixture.verify(&forged), Err(Code::TokenInvalid));
     }
 }
 
@@ -178,14 +178,104 @@ fn only_public_keys_are_published() {
     assert_eq!(again.key.kid, fixture.key.kid, "the key stays");
 }
 
-#[test]
-fn the_memory_for_verified_tokens_is_bounded() {
-    let fixture = Fixture::hs256();
-    let mut verifier = fixture.verifier();
-    for n in 0..=CACHE_ENTRIES_MAX {
-        let mut claims = fixture.claims();
-        claims["jti"] = json!(n);
-        verifier.verify(&fixture.token(&fixture.header(), &claims), fixture.now).unwrap();
+/// A gateway with a folder of keys, and a verifier that counts its cache.
+struct Rotation {
+    folder: tempfile::TempDir,
+    issuers: TokenIssuers,
+    verifier: Verifier,
+    metrics: TokenCacheMetrics,
+    start: SystemTime,
+}
+
+impl Rotation {
+    const TTL: Duration = Duration::from_secs(3600);
+
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let start = SystemTime::now();
+        let own = OwnTokens {
+            issuer: "issuer".to_owned(),
+            audience: "api".to_owned(),
+            ttl: Self::TTL,
+            keys: KeySource::Folder(folder.path().to_owned()),
+            publish_for: Duration::from_secs(600),
+        };
+        let issuers = TokenIssuers::load(&TokenSettings { own: Some(own), other_issuers: Vec::new() }, start).unwrap();
+        let metrics = TokenCacheMetrics::default();
+        let verifier = Verifier::new(issuers.clone()).with_metrics(metrics.clone());
+        Self { folder, issuers, verifier, metrics, start }
     }
-    assert!(verifier.verified.len() <= CACHE_ENTRIES_MAX);
+
+    fn issue(&self) -> String {
+        self.issuers.issue(&Subject { id: 7, user_type: "admin" }, self.start).unwrap().0
+    }
+
+    /// Polls the folder as if `seconds` had passed.
+    fn poll(&self, seconds: u64) {
+        self.issuers.reload_own_keys(self.start + Duration::from_secs(seconds)).unwrap();
+    }
+
+    /// Whether the token is accepted, and whether it was in the cache.
+    fn verify(&mut self, token: &str) -> (bool, bool) {
+        let hits = self.metrics.hits.get();
+        let accepted = self.verifier.verify(token, self.start).is_ok();
+        (accepted, self.metrics.hits.get() > hits)
+    }
+}
+
+const CACHED: (bool, bool) = (true, true);
+const VERIFIED: (bool, bool) = (true, false);
+const REFUSED: (bool, bool) = (false, false);
+
+#[test]
+fn a_new_key_leaves_the_tokens_of_the_old_one_cached_and_a_revoked_key_drops_only_its_own() {
+    let mut rotation = Rotation::new();
+    let old = rotation.issue();
+    assert_eq!(rotation.verify(&old), VERIFIED);
+    assert_eq!(rotation.verify(&old), CACHED);
+
+    keys::create_next_signing_key(rotation.folder.path(), rotation.start).unwrap();
+    rotation.poll(0);
+    assert_eq!(rotation.verify(&old), CACHED, "the next key is published");
+    rotation.poll(601);
+    let new = rotation.issue();
+    assert_eq!(rotation.verify(&new), VERIFIED);
+    assert_eq!(rotation.verify(&old), CACHED, "the next key signs");
+
+    let first = rotation.folder.path().join(keys::SIGNING_KEY_FILE);
+    std::fs::rename(&first, first.with_extension("revoked")).unwrap();
+    rotation.poll(602);
+    assert_eq!(rotation.verify(&old), REFUSED, "its key is revoked");
+    assert_eq!(rotation.verify(&new), CACHED, "its key is still trusted");
+}
+
+#[test]
+fn a_retired_key_takes_its_cached_tokens_with_it() {
+    let mut rotation = Rotation::new();
+    let old = rotation.issue();
+    assert_eq!(rotation.verify(&old), VERIFIED);
+    keys::create_next_signing_key(rotation.folder.path(), rotation.start).unwrap();
+    // Published for 600 s, then superseded for the lifetime of a token and twice the leeway.
+    rotation.poll(601 + Rotation::TTL.as_secs() + 2 * LEEWAY_SECONDS);
+    assert_eq!(rotation.verify(&old), REFUSED);
+}
+
+#[test]
+fn the_cache_has_a_maximum_size_and_keeps_the_tokens_in_use() {
+    let fixture = Fixture::hs256();
+    let metrics = TokenCacheMetrics::default();
+    let mut verifier = fixture.verifier().with_metrics(metrics.clone());
+    let token = |number: usize| {
+        let mut claims = fixture.claims();
+        claims["jti"] = json!(number);
+        fixture.token(&fixture.header(), &claims)
+    };
+    let in_use = token(0);
+    verifier.verify(&in_use, fixture.now).unwrap();
+    let more = ENTRIES_MAX + 100;
+    for number in 1..=more {
+        verifier.verify(&token(number), fixture.now).unwrap();
+        verifier.verify(&in_use, fixture.now).unwrap();
+    }
+    assert_eq!((metrics.hits.get(), metrics.misses.get()), (more as u64, more as u64 + 1));
 }

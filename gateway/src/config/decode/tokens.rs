@@ -6,7 +6,7 @@ use chassis::config::{Lookup, Secret, secret};
 
 use super::values;
 use crate::{
-    auth::settings::{ForeignIssuer, JwksSource, KeySource, OwnTokens, TokenSettings, TypRule},
+    auth::settings::{ExternalIssuerSettings, JwksSource, KeySource, OwnTokens, TokenSettings, TypRule},
     config::{
         keys::tokens::{FOREIGN_ISSUER, FOREIGN_TOKENS, OWN_TOKENS},
         yaml::{
@@ -30,7 +30,7 @@ pub(crate) fn decode(node: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -
     let mut table = node.table(section, mistakes);
     let also = table.optional("also");
     let also = also.map(|node| node.items(mistakes)).unwrap_or_default();
-    let mut foreign: Vec<ForeignIssuer> = also
+    let mut foreign: Vec<ExternalIssuerSettings> = also
         .into_iter()
         .filter_map(|item| {
             let mut table = item.table(&FOREIGN_ISSUER, mistakes);
@@ -54,7 +54,7 @@ pub(crate) fn decode(node: &Node, lookup: Lookup<'_>, mistakes: &mut Mistakes) -
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         node.wrong(mistakes, format_args!("the issuer `{}` is there twice", twice[0]));
     }
-    Some(TokenSettings { own, foreign })
+    Some(TokenSettings { own, other_issuers: foreign })
 }
 
 fn own(node: &Node, table: &mut Table<'_>, lookup: Lookup<'_>, mistakes: &mut Mistakes) -> Option<OwnTokens> {
@@ -95,14 +95,14 @@ fn key_source(secret: Option<Secret>, folder: Option<&str>) -> Result<KeySource,
     }
 }
 
-fn foreign_issuer(table: &mut Table<'_>, mistakes: &mut Mistakes) -> Option<ForeignIssuer> {
+fn foreign_issuer(table: &mut Table<'_>, mistakes: &mut Mistakes) -> Option<ExternalIssuerSettings> {
     let issuer = table.required("issuer", mistakes).and_then(|node| node.text(mistakes));
     let audience = table.required("audience", mistakes).and_then(|node| node.text(mistakes));
     let jwks = table.required("jwks", mistakes).and_then(|node| node.parse(mistakes, jwks_source));
     let typ = table.optional("typ").and_then(|node| typ(node, mistakes));
     let ca = table.optional("ca").and_then(|node| node.text(mistakes));
     let refresh = table.optional("refresh").and_then(|node| node.parse(mistakes, values::duration));
-    Some(ForeignIssuer {
+    Some(ExternalIssuerSettings {
         issuer: issuer?.to_owned(),
         audience: audience?.to_owned(),
         jwks: jwks?,

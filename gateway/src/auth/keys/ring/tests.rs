@@ -1,4 +1,4 @@
-//! Keys come and go by their files: publish, then sign, then retire. The clock is passed in, where time matters.
+//! Tests of key rotation by files: publish, sign, retire, revoke. The time is passed in.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use super::{
     KeyRing,
 };
 use crate::auth::{
-    generation::Generation,
+    generation::KeyGeneration,
     issuers::own::Subject,
     settings::{KeySource, OwnTokens, TokenSettings},
     token_issuers::TokenIssuers,
@@ -36,7 +36,7 @@ fn settings(folder: &Path) -> OwnTokens {
 }
 
 fn ring(folder: &Path, now: SystemTime) -> KeyRing {
-    KeyRing::load(&settings(folder), Generation::default(), now).unwrap()
+    KeyRing::load(&settings(folder), KeyGeneration::default(), now).unwrap()
 }
 
 /// The signing key and all that are published.
@@ -61,22 +61,22 @@ fn a_new_key_is_published_at_once_and_signs_later_and_the_old_one_retires() {
     let start = SystemTime::now();
     let ring = ring(folder.path(), start);
     let (old, published) = state(&ring);
-    assert_eq!(published, std::slice::from_ref(&old), "an only key signs at once");
+    assert_eq!(published, std::slice::from_ref(&old), "a single key signs at once");
 
     create_next_signing_key(folder.path(), start).unwrap();
-    ring.look(start).unwrap();
+    ring.reload_if_changed(start).unwrap();
     let (signing, published) = state(&ring);
     assert_eq!((&signing, published.len()), (&old, 2), "published, not signing");
     let new = published.into_iter().find(|kid| *kid != old).unwrap();
     // The name says when, to the second.
     let signs = start + PUBLISH_FOR;
-    ring.look(signs - Duration::from_secs(2)).unwrap();
+    ring.reload_if_changed(signs - Duration::from_secs(2)).unwrap();
     assert_eq!(state(&ring).0, old);
-    ring.look(signs).unwrap();
-    assert_eq!(state(&ring), (new.clone(), sorted(&[&old, &new])), "its tokens are still about");
-    ring.look(signs + TTL + LEEWAYS - Duration::from_secs(2)).unwrap();
+    ring.reload_if_changed(signs).unwrap();
+    assert_eq!(state(&ring), (new.clone(), sorted(&[&old, &new])), "its tokens are still valid");
+    ring.reload_if_changed(signs + TTL + LEEWAYS - Duration::from_secs(2)).unwrap();
     assert_eq!(state(&ring).1, sorted(&[&old, &new]));
-    ring.look(signs + TTL + LEEWAYS).unwrap();
+    ring.reload_if_changed(signs + TTL + LEEWAYS).unwrap();
     assert_eq!(state(&ring), (new.clone(), sorted(&[&new])), "retired, although its file is there");
 }
 
@@ -85,7 +85,8 @@ fn a_removed_key_verifies_until_its_tokens_have_expired_and_a_revoked_one_not_at
     let folder = tempfile::tempdir().unwrap();
     let start = SystemTime::now();
     let issuers =
-        TokenIssuers::load(&TokenSettings { own: Some(settings(folder.path())), foreign: Vec::new() }, start).unwrap();
+        TokenIssuers::load(&TokenSettings { own: Some(settings(folder.path())), other_issuers: Vec::new() }, start)
+            .unwrap();
     let (old_token, _) = issuers.issue(&Subject { id: 7, user_type: "admin" }, start).unwrap();
     let ring = ring(folder.path(), start);
     let old = state(&ring).0;
@@ -94,58 +95,59 @@ fn a_removed_key_verifies_until_its_tokens_have_expired_and_a_revoked_one_not_at
 
     create_next_signing_key(folder.path(), start).unwrap();
     fs::remove_file(&first).unwrap();
-    ring.look(start).unwrap();
+    ring.reload_if_changed(start).unwrap();
     let (new, published) = state(&ring);
     assert_ne!(new, old);
-    assert_eq!(published, sorted(&[&old, &new]), "its tokens are still about");
-    ring.look(start + TTL + LEEWAYS).unwrap();
+    assert_eq!(published, sorted(&[&old, &new]), "its tokens are still valid");
+    ring.reload_if_changed(start + TTL + LEEWAYS).unwrap();
     assert_eq!(state(&ring).1, sorted(&[&new]));
 
     fs::write(folder.path().join("signing-key.revoked"), content).unwrap();
     let fresh =
-        TokenIssuers::load(&TokenSettings { own: Some(settings(folder.path())), foreign: Vec::new() }, start).unwrap();
+        TokenIssuers::load(&TokenSettings { own: Some(settings(folder.path())), other_issuers: Vec::new() }, start)
+            .unwrap();
     assert!(Verifier::new(fresh).verify(&old_token, start).is_err());
     let removed_again = self::ring(folder.path(), start);
     assert_eq!(state(&removed_again).1, sorted(&[&new]));
 }
 
 #[test]
-fn revoking_takes_a_removed_key_out_at_once() {
+fn a_revoked_key_stops_verifying_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let start = SystemTime::now();
     let ring = ring(folder.path(), start);
     let old = state(&ring).0;
     create_next_signing_key(folder.path(), start).unwrap();
-    ring.look(start).unwrap();
+    ring.reload_if_changed(start).unwrap();
     assert_eq!(state(&ring).1.len(), 2);
     let first = folder.path().join(SIGNING_KEY_FILE);
     fs::rename(&first, first.with_extension("revoked")).unwrap();
-    ring.look(start).unwrap();
+    ring.reload_if_changed(start).unwrap();
     let (new, published) = state(&ring);
     assert_ne!(new, old);
     assert_eq!(published, [new]);
 }
 
 #[test]
-fn a_broken_file_changes_nothing_and_is_told_once() {
+fn a_broken_file_changes_nothing_and_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let start = SystemTime::now();
     let ring = ring(folder.path(), start);
     let before = state(&ring);
     for (file, content) in [("z.pem", &b"rubbish"[..]), ("z.pem", &[b'x'; 20_000]), ("z.pem", b"\xff")] {
         fs::write(folder.path().join(file), content).unwrap();
-        let error = ring.look(start).unwrap_err();
+        let error = ring.reload_if_changed(start).unwrap_err();
         assert!(error.contains("z.pem"), "{error}");
-        ring.look(start).unwrap();
+        ring.reload_if_changed(start).unwrap();
         assert_eq!(state(&ring), before);
     }
     fs::remove_file(folder.path().join("z.pem")).unwrap();
     fs::write(folder.path().join("notes.txt"), "no key").unwrap();
     fs::write(folder.path().join(".hidden.pem"), "no key").unwrap();
-    ring.look(start).unwrap();
+    ring.reload_if_changed(start).unwrap();
     assert_eq!(state(&ring), before);
     fs::remove_file(folder.path().join(SIGNING_KEY_FILE)).unwrap();
-    assert!(ring.look(start).unwrap_err().contains("holds no key"));
+    assert!(ring.reload_if_changed(start).unwrap_err().contains("holds no key"));
     assert_eq!(state(&ring), before, "an empty folder changes nothing either");
 }
 
@@ -160,8 +162,8 @@ fn the_time_of_a_file_without_a_date_in_its_name_counts() {
     let added = folder.path().join("another.pem");
     fs::copy(other.path().join(SIGNING_KEY_FILE), &added).unwrap();
     fs::File::options().append(true).open(&added).unwrap().set_modified(start + Duration::from_secs(60)).unwrap();
-    ring.look(start).unwrap();
+    ring.reload_if_changed(start).unwrap();
     assert_eq!((state(&ring).0, state(&ring).1.len()), (old.clone(), 2));
-    ring.look(start + PUBLISH_FOR + Duration::from_secs(60)).unwrap();
+    ring.reload_if_changed(start + PUBLISH_FOR + Duration::from_secs(60)).unwrap();
     assert_ne!(state(&ring).0, old);
 }

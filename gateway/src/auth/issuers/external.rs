@@ -1,0 +1,183 @@
+//! The public keys of an external issuer: fetched from its JWKS, cached, and fetched again. Knows no tokens.
+//!
+//! The tricky part is an unknown key. The issuer may have rotated its keys a moment ago, so that they should be fetched
+//! again at once; or somebody sends tokens with invented keys, and each of them would cause a request to the issuer. So
+//! there is one task for each issuer that fetches, whoever asks, and it does so once in [`FETCH_INTERVAL_MIN`] at most.
+//! Keys that were fetched stay in use for as long as the issuer cannot be reached.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use awc::{Client, Connector};
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
+
+use super::{
+    jwks::verifying_keys,
+    verifying_key::{ExpectedClaims, VerifyingKey},
+};
+use crate::{
+    auth::{
+        generation::KeyGeneration,
+        settings::{ExternalIssuerSettings, JwksSource},
+    },
+    files::read::read_bounded,
+    tls,
+};
+
+/// Maximum size of a JWKS: 256 KiB. A key with its certificates has about 1 KiB, and an issuer has 64 keys at most.
+const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Maximum time of a fetch, from connecting to the last byte.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Minimum interval between two fetches, however many unknown keys are asked for.
+const FETCH_INTERVAL_MIN: Duration = Duration::from_secs(10);
+/// Maximum interval until the next fetch after one that failed.
+const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(30);
+
+/// A handle to the keys of an external issuer. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct ExternalIssuer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: ExternalIssuerSettings,
+    /// The last valid document.
+    jwks: ArcSwap<FetchedJwks>,
+    generation: KeyGeneration,
+    /// Wakes the task that fetches: somebody has met an unknown key.
+    refetch: Arc<Notify>,
+    /// The last fetch was less than [`FETCH_INTERVAL_MIN`] ago.
+    is_cooling_down: AtomicBool,
+    /// Counts the fetches, to tell those who wait that one has ended.
+    fetches: watch::Sender<u64>,
+}
+
+/// A document that was fetched, and its keys.
+#[derive(Debug)]
+struct FetchedJwks {
+    document: Vec<u8>,
+    keys: Arc<[VerifyingKey]>,
+}
+
+impl ExternalIssuer {
+    /// An issuer whose keys have not been fetched yet.
+    pub(crate) fn new(settings: &ExternalIssuerSettings, generation: KeyGeneration) -> Self {
+        Self(Arc::new(Inner {
+            settings: settings.clone(),
+            jwks: ArcSwap::from_pointee(FetchedJwks { document: Vec::new(), keys: Arc::new([]) }),
+            generation,
+            refetch: Arc::default(),
+            is_cooling_down: AtomicBool::new(false),
+            fetches: watch::Sender::new(0),
+        }))
+    }
+
+    /// Returns its settings.
+    pub(crate) fn settings(&self) -> &ExternalIssuerSettings {
+        &self.0.settings
+    }
+
+    /// Returns its current keys.
+    pub(crate) fn keys(&self) -> Arc<[VerifyingKey]> {
+        Arc::clone(&self.0.jwks.load().keys)
+    }
+
+    /// Has the keys fetched again and waits for it. Returns `false` if they were fetched so recently that this is of no use.
+    pub(crate) async fn refetch(&self) -> bool {
+        // Subscribed before it is asked for, so that the end of the fetch is not missed.
+        let mut fetches = self.0.fetches.subscribe();
+        if self.0.is_cooling_down.load(Ordering::Acquire) {
+            return false;
+        }
+        self.0.refetch.notify_one();
+        timeout(FETCH_TIMEOUT, fetches.changed()).await.is_ok_and(|changed| changed.is_ok())
+    }
+
+    /// Fetches the keys regularly, for as long as a handle exists. Needs the runtime of actix.
+    pub(crate) fn watch(&self) {
+        actix_rt::spawn(fetch_regularly(Arc::downgrade(&self.0), Arc::clone(&self.0.refetch)));
+    }
+}
+
+async fn fetch_regularly(issuer: Weak<Inner>, refetch: Arc<Notify>) {
+    while let Some(inner) = issuer.upgrade() {
+        let fetched = fetch(&inner.settings).await;
+        let refresh = inner.settings.refresh;
+        let interval = if fetched.is_ok() { refresh } else { refresh.min(RETRY_INTERVAL_MAX) };
+        inner.update(fetched);
+        let cool_down = interval.min(FETCH_INTERVAL_MIN);
+        inner.is_cooling_down.store(true, Ordering::Release);
+        inner.fetches.send_modify(|fetches| *fetches += 1);
+        drop(inner);
+        sleep(cool_down).await;
+        let Some(inner) = issuer.upgrade() else { return };
+        inner.is_cooling_down.store(false, Ordering::Release);
+        drop(inner);
+        // Until the interval is over or somebody asks, whichever is first.
+        let _ = timeout(interval.saturating_sub(cool_down), refetch.notified()).await;
+    }
+}
+
+impl Inner {
+    /// Takes the keys from a fetched document. After an error the keys stay as they were.
+    fn update(&self, fetched: Result<Vec<u8>, String>) {
+        let issuer = self.settings.issuer.as_str();
+        match fetched.and_then(|document| self.replace_keys(document)) {
+            Ok(false) => {}
+            Ok(true) => log::info!(issuer = issuer; "the keys of an external issuer have changed"),
+            Err(error) => log::warn!(
+                issuer = issuer, cause = error.as_str();
+                "the keys of an external issuer cannot be fetched, the previous ones stay in use"
+            ),
+        }
+    }
+
+    /// Returns whether the document differs from the one before.
+    fn replace_keys(&self, document: Vec<u8>) -> Result<bool, String> {
+        let expected = ExpectedClaims { issuer: &self.settings.issuer, audience: &self.settings.audience };
+        let keys = verifying_keys(&document, expected)?.into();
+        if self.jwks.load().document == document {
+            return Ok(false);
+        }
+        self.jwks.store(Arc::new(FetchedJwks { document, keys }));
+        self.generation.advance();
+        Ok(true)
+    }
+}
+
+async fn fetch(settings: &ExternalIssuerSettings) -> Result<Vec<u8>, String> {
+    match &settings.jwks {
+        JwksSource::File(path) => read(path.clone()).await,
+        JwksSource::Url(url) => timeout(FETCH_TIMEOUT, get(url, settings))
+            .await
+            .unwrap_or_else(|_| Err(format!("{url} did not answer in {} s", FETCH_TIMEOUT.as_secs()))),
+    }
+}
+
+/// Reads a file on a thread that may block.
+async fn read(path: PathBuf) -> Result<Vec<u8>, String> {
+    let read = tokio::task::spawn_blocking(move || read_bounded(&path, JWKS_BYTES_MAX as u64, "a JWKS"));
+    read.await.map_err(|error| error.to_string())?
+}
+
+/// Fetches a URL. Redirects are not followed: only the configuration says where the keys are.
+async fn get(url: &str, settings: &ExternalIssuerSettings) -> Result<Vec<u8>, String> {
+    let config = tls::client::config(settings.ca.as_deref())?;
+    let connector = Connector::new().timeout(FETCH_TIMEOUT).rustls_0_23(config);
+    let client = Client::builder().connector(connector).disable_redirects().timeout(FETCH_TIMEOUT).finish();
+    let mut answer = client.get(url).send().await.map_err(|error| format!("{url}: {error}"))?;
+    if !answer.status().is_success() {
+        return Err(format!("{url} answered {}", answer.status()));
+    }
+    let body = answer.body().limit(JWKS_BYTES_MAX).await.map_err(|error| format!("{url}: {error}"))?;
+    Ok(body.to_vec())
+}

@@ -1,0 +1,52 @@
+//! A public key with everything that its tokens must satisfy. Knows neither where keys come from nor the tokens.
+
+use std::sync::Arc;
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+
+use crate::auth::settings::LEEWAY;
+
+/// The claims that every token of an issuer must have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExpectedClaims<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) audience: &'a str,
+}
+
+/// What identifies a key: its name and its thumbprint (RFC 7638). The name alone would not do, since an issuer may give it
+/// to another key later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyId {
+    /// The `kid` of its tokens; an external issuer with a single key may give it none.
+    pub(crate) kid: Option<String>,
+    pub(crate) thumbprint: String,
+}
+
+/// Verifies the tokens of one key.
+#[derive(Clone)]
+pub(crate) struct VerifyingKey {
+    /// Shared with the cached tokens that it has verified.
+    pub(crate) id: Arc<KeyId>,
+    pub(crate) decoding: DecodingKey,
+    /// With the algorithm that belongs to the key: a token does not choose it.
+    pub(crate) validation: Validation,
+}
+
+impl std::fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifyingKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl VerifyingKey {
+    /// Creates a key whose tokens must have these claims, be signed with this algorithm, and not be expired.
+    pub(crate) fn new(id: KeyId, decoding: DecodingKey, algorithm: Algorithm, expected: ExpectedClaims<'_>) -> Self {
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = LEEWAY.as_secs();
+        validation.validate_nbf = true;
+        validation.set_issuer(&[expected.issuer]);
+        validation.set_audience(&[expected.audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        Self { id: Arc::new(id), decoding, validation }
+    }
+}
