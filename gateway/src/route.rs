@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     auth::policy::Policy,
     hooks::RouteHooks,
-    limit::rate::{Limiter, Rate},
+    limit::{local::Limiter, rate::Rate},
     routing::{condition::Conditions, entry::Methods, path::PathOptions, pattern::Pattern},
     rules::{cors::Cors, edits::Edits},
     telemetry::route::RouteMetrics,

@@ -1,7 +1,8 @@
-//! Rate limits: [`rate`] counts requests in this process, [`fields`] tells clients what is left. Knows no routes and no
-//! requests; who is counted together, the caller says.
+//! Rate limits. Knows no routes, no callers and no answers; who is counted together, the caller says.
 //!
-//! A limiter that several gateways share will stand beside [`rate`] with the same `admit`, which then has to wait.
+//! [`rate`] is what is configured, [`local`] counts in this process, and [`fields`] tells clients what is left. A limiter
+//! that several gateways share stands beside [`local`], with the same `admit`.
 
 pub(crate) mod fields;
+pub(crate) mod local;
 pub(crate) mod rate;

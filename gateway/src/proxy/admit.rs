@@ -13,10 +13,7 @@ use chassis::{
 use super::{exchange::Exchange, incoming::Incoming};
 use crate::{
     body::upload::{Upload, UploadLimits},
-    limit::{
-        fields::RateLimitFields,
-        rate::{LimitKey, RateKey},
-    },
+    limit::{fields::RateLimitFields, local::RateKey, rate::LimitKey},
     route::{LiveRoute, RouteSettings},
     rules::fields::content_length,
     upstream::handle::Permit,

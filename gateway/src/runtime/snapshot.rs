@@ -12,7 +12,7 @@ use super::{documents::Documents, process::Process};
 use crate::{
     auth::token_issuers::TokenIssuers,
     config::Config,
-    limit::rate::{Limiter, Rate},
+    limit::{local::Limiter, rate::Rate},
     route::{LiveRoute, RouteSettings},
     telemetry::{metrics::RouteMetricsSet, route::RouteMetrics},
     upstream::{handle::Upstream, settings::UpstreamSettings},
