@@ -1,142 +1,154 @@
-//! What a connection of HTTP/1.1 is waiting for, and when it has waited long enough. Knows no sockets and no clock:
-//! somebody looks at it once in a while.
+//! What an HTTP/1.1 connection is waiting for, and when to detach it from the server. Pure: knows no sockets and no clock;
+//! it is told what is received and sent, and ticks tell that time has passed.
+//!
+//! ```text
+//! Idle ──bytes──► Head ──request──► Request ──response──► Idle
+//!  └─ tick: nothing is buffered      └─ 8 ticks: HeadTimeout, answered 408
+//!     by the server: detached, Idle  └─ the server refuses it: Refused, answered with a problem
+//! ```
+//!
+//! The tricky part is "nothing is buffered by the server". Bytes that the server has read and not used are lost when it is
+//! told to let go, and the rest of that request would be read as the beginning of another one: a request smuggled by
+//! accident. [`Progress::is_between_requests`] says when that cannot be; in doubt, the connection stays with the server.
 
-/// Where a connection stands.
+/// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nothing of the next request has come.
+    /// The first byte of a request.
     Idle,
-    /// Some of it has come.
+    /// The rest of a head.
     Head,
-    /// It is being handled: other limits hold.
+    /// The answer to a request. Other limits apply.
     Request,
-    Over(End),
+    /// Nothing: the server is to let go of it.
+    Detached(DetachReason),
 }
 
-/// Why the server shall let go of a connection.
+/// Why a connection is detached from the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It is idle. When its client sends something, it is served again.
-    Parked,
-    /// The head came too slowly.
-    TooSlow,
-    /// The server itself has refused what came, with this status.
+pub(crate) enum DetachReason {
+    /// It is idle. It goes back to the server when its client sends something.
+    Idle,
+    /// The head of a request took too long.
+    HeadTimeout,
+    /// The server refuses what it read, with this status.
     Refused(u16),
 }
 
-/// What is known of a connection.
+/// How far a connection is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
     phase: Phase,
-    /// TickLimits at which it was in the same phase.
-    looks: u32,
-    /// What came last ended with an empty line.
+    /// Ticks since it entered this phase.
+    ticks: u32,
+    /// The bytes that were received last end with an empty line.
     ends_with_head: bool,
-    /// The last request had a body, which may not have come to its end.
+    /// The last request had a body, which may not have been read to its end.
     had_body: bool,
-    /// There has been a request.
-    used: bool,
-    looks_max: TickLimits,
+    /// There was a request since the connection was given to the server.
+    had_request: bool,
+    limits: TickLimits,
 }
 
-/// How often somebody looks in vain.
+/// Maximum number of ticks in a phase.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TickLimits {
-    /// While a head comes.
+    /// In [`Phase::Head`].
     pub(crate) head: u32,
-    /// While nothing does.
+    /// In [`Phase::Idle`], where the server cannot let go.
     pub(crate) idle: u32,
 }
 
 impl Progress {
-    /// A connection on which nothing has come.
-    pub(crate) const fn new(looks_max: TickLimits) -> Self {
-        Self { phase: Phase::Idle, looks: 0, ends_with_head: true, had_body: false, used: false, looks_max }
+    /// A connection on which nothing was received.
+    pub(crate) const fn new(limits: TickLimits) -> Self {
+        Self { phase: Phase::Idle, ticks: 0, ends_with_head: true, had_body: false, had_request: false, limits }
     }
 
-    /// Bytes have come.
-    pub(crate) fn came(&mut self, bytes: &[u8]) {
+    /// Bytes were received.
+    pub(crate) fn on_received(&mut self, bytes: &[u8]) {
         self.ends_with_head = bytes.ends_with(b"\r\n\r\n");
         if self.phase == Phase::Idle {
             self.enter(Phase::Head);
         }
     }
 
-    /// A head is whole.
-    pub(crate) fn begun(&mut self, has_body: bool) {
+    /// The server has read the head of a request.
+    pub(crate) fn on_request(&mut self, has_body: bool) {
         self.had_body = has_body;
-        self.used = true;
+        self.had_request = true;
         self.enter(Phase::Request);
     }
 
-    /// Its answer has been given whole, or not at all.
-    pub(crate) fn ended(&mut self) {
+    /// The answer to the request was handed to the server, or was given up.
+    pub(crate) fn on_response(&mut self) {
         self.enter(Phase::Idle);
     }
 
-    /// The server writes something. A refusal where no request has begun is its own.
-    pub(crate) fn wrote(&mut self, bytes: &[u8]) {
-        let is_before_request = self.phase == Phase::Head || (self.phase == Phase::Idle && !self.used);
+    /// The server writes these bytes. A refusal while no request is being handled is its own, and is replaced.
+    pub(crate) fn on_sent(&mut self, bytes: &[u8]) {
+        let is_before_request = self.phase == Phase::Head || (self.phase == Phase::Idle && !self.had_request);
         if is_before_request && let Some(status) = refusal(bytes) {
-            self.enter(Phase::Over(End::Refused(status)));
+            self.enter(Phase::Detached(DetachReason::Refused(status)));
         }
-        if self.phase == Phase::Over(End::Parked) {
-            // It held something after all. It has the last word then.
+        if self.phase == Phase::Detached(DetachReason::Idle) {
+            // It had buffered something after all, and answers it: let it go on.
             self.enter(Phase::Request);
         }
     }
 
-    /// Whether there is anything to look after.
+    /// Returns whether ticks matter.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.phase, Phase::Idle | Phase::Head)
     }
 
-    /// Some time has passed. The first look may come at once, and is not counted on. `is_writing`: the last answer is still
-    /// on its way.
-    pub(crate) fn look(&mut self, is_writing: bool) {
-        self.looks += 1;
+    /// A tick: time has passed. The first tick of a phase may come at once, so that it means nothing. `is_writing` says that the
+    /// last answer is still being written.
+    pub(crate) fn on_tick(&mut self, is_writing: bool) {
+        self.ticks += 1;
         let end = match self.phase {
-            Phase::Idle if self.looks > 1 && !is_writing && self.is_between_requests() => End::Parked,
-            Phase::Head if self.looks > self.looks_max.head => End::TooSlow,
-            // The server itself ends what is idle, unless it holds the beginning of a head that came too early.
-            Phase::Idle if self.looks > self.looks_max.idle => End::TooSlow,
-            Phase::Idle | Phase::Head | Phase::Request | Phase::Over(_) => return,
+            Phase::Idle if self.ticks > 1 && !is_writing && self.is_between_requests() => DetachReason::Idle,
+            Phase::Head if self.ticks > self.limits.head => DetachReason::HeadTimeout,
+            // The server itself closes idle connections, but not while it has the beginning of a head in its buffer that
+            // arrived during the request before.
+            Phase::Idle if self.ticks > self.limits.idle => DetachReason::HeadTimeout,
+            Phase::Idle | Phase::Head | Phase::Request | Phase::Detached(_) => return,
         };
-        self.enter(Phase::Over(end));
+        self.enter(Phase::Detached(end));
     }
 
-    /// The server holds nothing that came: the last request had no body, and what came last was the end of its head. (What
-    /// follows a head and ends with an empty line is another whole head, which the server has begun with by the second
-    /// look.) Everything else could be a part of a body or of a head, and to forget that would make a request of the rest.
+    /// Returns whether the server has certainly used all bytes that it has read: the last request had no body, and the last
+    /// bytes end with an empty line, which is the end of a head. (They may be two heads. Then the server starts with the second
+    /// one before the second tick.) Anything else may be a part of a body or of a head.
     fn is_between_requests(&self) -> bool {
         self.ends_with_head && !self.had_body
     }
 
-    /// Why the server shall let go of it, if it shall.
-    pub(crate) fn over(&self) -> Option<End> {
+    /// Returns why the server is to let go of the connection, or `None` if it is to keep it.
+    pub(crate) fn detached(&self) -> Option<DetachReason> {
         match self.phase {
-            Phase::Over(end) => Some(end),
+            Phase::Detached(end) => Some(end),
             Phase::Idle | Phase::Head | Phase::Request => None,
         }
     }
 
-    /// Whether an answer to what came last can be meant for nothing else.
+    /// Returns whether an answer that is sent now can only be taken for an answer to what was received last.
     pub(crate) fn may_answer(&self) -> bool {
         !self.had_body
     }
 
-    /// Whether there has been a request since the server has it in hand.
-    pub(crate) fn is_used(&self) -> bool {
-        self.used
+    /// Returns whether there was a request since the connection was given to the server.
+    pub(crate) fn had_request(&self) -> bool {
+        self.had_request
     }
 
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        self.looks = 0;
+        self.ticks = 0;
     }
 }
 
-/// The status of an answer that begins here, where it is an error of the client.
+/// Returns the status of an answer that begins with these bytes, if it is a client error.
 fn refusal(bytes: &[u8]) -> Option<u16> {
     let status = bytes.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5))?;
     let status: u16 = std::str::from_utf8(status).ok()?.parse().ok()?;
@@ -147,93 +159,97 @@ fn refusal(bytes: &[u8]) -> Option<u16> {
 mod tests {
     use super::*;
 
-    const LOOKS: TickLimits = TickLimits { head: 8, idle: 80 };
+    const LIMITS: TickLimits = TickLimits { head: 8, idle: 80 };
     const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    fn looked(mut progress: Progress, times: u32) -> Option<End> {
-        (0..times).for_each(|_| progress.look(false));
-        progress.over()
+    fn after_ticks(mut progress: Progress, times: u32) -> Option<DetachReason> {
+        (0..times).for_each(|_| progress.on_tick(false));
+        progress.detached()
     }
 
     fn after_request(bytes: &[u8], has_body: bool) -> Progress {
-        let mut progress = Progress::new(LOOKS);
-        progress.came(bytes);
-        progress.begun(has_body);
+        let mut progress = Progress::new(LIMITS);
+        progress.on_received(bytes);
+        progress.on_request(has_body);
         progress
     }
 
     #[test]
-    fn an_idle_connection_is_parked_at_the_second_look() {
+    fn an_idle_connection_is_detached_at_the_second_tick() {
         let mut progress = after_request(HEAD, false);
-        assert_eq!(looked(progress, 1000), None, "while its request is handled it is left alone");
-        progress.ended();
-        assert_eq!(looked(progress, 1), None);
-        assert_eq!(looked(progress, 2), Some(End::Parked));
-        (0..10).for_each(|_| progress.look(true));
-        assert_eq!(progress.over(), None, "its answer is still on its way");
+        assert_eq!(after_ticks(progress, 1000), None, "not while its request is handled");
+        progress.on_response();
+        assert_eq!(after_ticks(progress, 1), None);
+        assert_eq!(after_ticks(progress, 2), Some(DetachReason::Idle));
+        (0..10).for_each(|_| progress.on_tick(true));
+        assert_eq!(progress.detached(), None, "its answer is still being written");
     }
 
     #[test]
-    fn a_server_that_is_told_to_let_go_and_says_something_has_the_last_word() {
-        for says in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"HTTP/1.1 200 OK\r\n"] {
+    fn a_server_that_answers_although_it_was_told_to_let_go_keeps_the_connection() {
+        for sent in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"HTTP/1.1 200 OK\r\n"] {
             let mut progress = after_request(HEAD, false);
-            progress.ended();
-            (0..2).for_each(|_| progress.look(false));
-            assert_eq!(progress.over(), Some(End::Parked));
-            progress.wrote(says);
-            assert_eq!(progress.over(), None);
+            progress.on_response();
+            (0..2).for_each(|_| progress.on_tick(false));
+            assert_eq!(progress.detached(), Some(DetachReason::Idle));
+            progress.on_sent(sent);
+            assert_eq!(progress.detached(), None);
         }
     }
 
     #[test]
-    fn what_the_server_may_still_hold_is_not_forgotten() {
+    fn a_connection_is_not_detached_while_the_server_may_have_unused_bytes() {
         for (bytes, has_body) in [
             (&b"GET / HTTP/1.1\r\n\r\nGET / HT"[..], false),
             (b"GET / HTTP/1.1\r\n\r\n\r\n", true),
             (b"GET / HTTP/1.1\n\n", false),
         ] {
             let mut progress = after_request(bytes, has_body);
-            progress.ended();
-            assert_eq!(looked(progress, LOOKS.idle), None, "{bytes:?}");
-            assert_eq!(looked(progress, LOOKS.idle + 1), Some(End::TooSlow), "{bytes:?}");
+            progress.on_response();
+            assert_eq!(after_ticks(progress, LIMITS.idle), None, "{bytes:?}");
+            assert_eq!(after_ticks(progress, LIMITS.idle + 1), Some(DetachReason::HeadTimeout), "{bytes:?}");
         }
         let mut progress = after_request(HEAD, false);
-        progress.came(b"GET / HT");
-        progress.ended();
-        assert_eq!(looked(progress, LOOKS.idle), None, "the beginning of the next head came during the request");
+        progress.on_received(b"GET / HT");
+        progress.on_response();
+        assert_eq!(
+            after_ticks(progress, LIMITS.idle),
+            None,
+            "the beginning of the next head was received during the request"
+        );
     }
 
     #[test]
-    fn a_head_has_eight_looks_whatever_drips() {
+    fn a_head_has_eight_ticks_however_it_is_sent() {
         let mut progress = after_request(HEAD, false);
-        progress.ended();
-        progress.look(false);
-        for _ in 0..LOOKS.head {
-            progress.came(b"x");
-            progress.look(false);
-            assert_eq!(progress.over(), None);
+        progress.on_response();
+        progress.on_tick(false);
+        for _ in 0..LIMITS.head {
+            progress.on_received(b"x");
+            progress.on_tick(false);
+            assert_eq!(progress.detached(), None);
         }
-        assert_eq!(looked(progress, 1), Some(End::TooSlow));
+        assert_eq!(after_ticks(progress, 1), Some(DetachReason::HeadTimeout));
     }
 
     #[test]
-    fn a_refusal_before_a_request_is_the_servers_own() {
+    fn a_refusal_without_a_request_is_the_servers_own() {
         let refusal = b"HTTP/1.1 431 Request Header Fields Too Large\r\n";
-        let mut progress = Progress::new(LOOKS);
-        progress.came(b"GET");
+        let mut progress = Progress::new(LIMITS);
+        progress.on_received(b"GET");
         for other in [&b"HTTP/1.1 200 OK\r\n"[..], b"HTTP/1.1 503 ", b"HTTP", b"HTTP/1.1 4x1 "] {
-            progress.wrote(other);
-            assert_eq!(progress.over(), None, "{other:?}");
+            progress.on_sent(other);
+            assert_eq!(progress.detached(), None, "{other:?}");
         }
-        progress.wrote(refusal);
-        assert_eq!(progress.over(), Some(End::Refused(431)));
-        let mut silent = Progress::new(LOOKS);
-        silent.wrote(b"HTTP/1.1 408 Request Timeout\r\n");
-        assert_eq!(silent.over(), Some(End::Refused(408)));
+        progress.on_sent(refusal);
+        assert_eq!(progress.detached(), Some(DetachReason::Refused(431)));
+        let mut silent = Progress::new(LIMITS);
+        silent.on_sent(b"HTTP/1.1 408 Request Timeout\r\n");
+        assert_eq!(silent.detached(), Some(DetachReason::Refused(408)));
         let mut answered = after_request(HEAD, false);
-        answered.wrote(refusal);
-        answered.ended();
-        answered.wrote(refusal);
-        assert_eq!(answered.over(), None, "an answer of ours");
+        answered.on_sent(refusal);
+        answered.on_response();
+        answered.on_sent(refusal);
+        assert_eq!(answered.detached(), None, "an answer of ours");
     }
 }

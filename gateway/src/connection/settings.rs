@@ -1,16 +1,16 @@
-//! What all clients together, and each connection, may use. Knows no YAML.
+//! The limits of the public listener. Knows no YAML.
 
 use std::time::Duration;
 
-/// What all clients together, and each connection, may take.
+/// The limits of the public listener and of each of its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerLimits {
-    /// More connections than this wait until others end.
+    /// Maximum number of open connections. Further ones wait to be accepted until others end.
     pub(crate) connections: usize,
-    /// The request line and the headers of a request.
+    /// Maximum size of the head of a request: the request line and the header fields.
     pub(crate) head_bytes_max: usize,
-    /// A client that needs longer for a head is cut off.
+    /// Maximum time until the head of a request is complete.
     pub(crate) head_timeout: Duration,
-    /// A client that reads nothing of its answer for longer is cut off.
+    /// Maximum time in which a client reads nothing of its answer.
     pub(crate) write_timeout: Duration,
 }

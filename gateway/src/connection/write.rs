@@ -1,4 +1,5 @@
-//! Writes an answer to a stream without the dispatcher of actix-http.
+//! Writes an answer to a stream without the dispatcher of actix-http: where there is no request that it could read, and after
+//! an upgrade. Knows no requests.
 
 use std::{fmt, future::poll_fn, io, pin::Pin, time::Duration};
 
@@ -14,10 +15,11 @@ use tokio::{
     time::timeout,
 };
 
-/// A client that does not take its answer is given up.
+/// Maximum time for writing one chunk: 30 s.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Writes an answer with a codec of its own: that of the server would label a stream as chunked and not chunk it.
+/// Writes an answer, and returns its body. With a codec of its own: after an upgrade that of the server would label a stream
+/// as chunked, but not write chunks.
 ///
 /// # Errors
 /// The connection or the body breaks.

@@ -38,7 +38,7 @@ pub(super) fn accept(
     upgrade::refuse_hidden_body(request.head())?;
     via.refuse_loop(request.headers())?;
     let peer = request.conn_data::<ClientStream>().map(|connection| connection.peer().clone());
-    let peer = peer.unwrap_or_else(|| Peer::at(request.peer_addr()));
+    let peer = peer.unwrap_or_else(|| Peer::new(request.peer_addr()));
     Ok(Incoming {
         context: context.clone(),
         path: String::new(),
