@@ -55,7 +55,7 @@ async fn fetch(upstream: &Upstream, client: &Client) -> Option<Value> {
         body: None,
         head_timeout: FETCH_TIMEOUT,
     };
-    let attempt = upstream.pick(None, TargetSet::default(), Instant::now()).ok()?;
+    let attempt = upstream.begin_attempt(None, TargetSet::default(), Instant::now()).ok()?;
     let mut answer = client.send(attempt.address(), &mut outgoing).await.ok()?;
     let body = tokio::time::timeout(FETCH_TIMEOUT, answer.body().limit(DOCUMENT_BYTES_MAX)).await.ok()?.ok()?;
     let document = serde_json::from_slice(&body);

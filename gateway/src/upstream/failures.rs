@@ -1,10 +1,10 @@
-//! Counts the attempts at an upstream that got no answer, by kind. Counting takes no lock.
+//! Counts the failed attempts of an upstream by kind, without a lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decide::failure_kind::FailureKind;
 
-/// The kinds of failure and their names in metrics.
+/// The kinds of failure, with their names in metrics.
 const NAMES: [(FailureKind, &str); 8] = [
     (FailureKind::NotConnected, "not_connected"),
     (FailureKind::ConnectTimeout, "connect_timeout"),
@@ -13,7 +13,7 @@ const NAMES: [(FailureKind, &str); 8] = [
     (FailureKind::HeadTimeout, "head_timeout"),
     (FailureKind::Invalid, "invalid"),
     (FailureKind::RequestBody, "request_body"),
-    (FailureKind::Total, "total_timeout"),
+    (FailureKind::Deadline, "total_timeout"),
 ];
 
 /// One counter for each kind of failure.
@@ -21,7 +21,7 @@ const NAMES: [(FailureKind, &str); 8] = [
 pub(crate) struct FailureCounts([AtomicU64; NAMES.len()]);
 
 impl FailureCounts {
-    /// Counts an attempt that got no answer.
+    /// Counts a failed attempt.
     pub(crate) fn count(&self, kind: FailureKind) {
         let found = NAMES.iter().position(|(known, _)| *known == kind);
         if let Some(counter) = found.and_then(|index| self.0.get(index)) {
@@ -29,7 +29,7 @@ impl FailureCounts {
         }
     }
 
-    /// The name of each kind, and how often it was counted.
+    /// Returns the name and the count of each kind.
     pub(crate) fn all(&self) -> Vec<(&'static str, u64)> {
         NAMES.iter().zip(&self.0).map(|((_, name), count)| (*name, count.load(Ordering::Relaxed))).collect()
     }

@@ -1,7 +1,8 @@
-//! The services behind the gateway: their targets, the room they have, the way to them. Knows no routes and no callers.
+//! The live state of an upstream, which all workers share: requests in flight, targets, retry budget. Knows no routes and no
+//! callers. What it decides, it decides by the pure functions of [`decide`](super::decide).
 //!
-//! [`Upstream`] is the live state that all workers share; the decisions it takes are in [`balance`], [`breaker`],
-//! [`retry`] and [`pool`], which are pure.
+//! Counts are given back by guards: a [`Permit`] and an [`Attempt`] end when they are dropped, also when the client closes
+//! the connection in the midst of an answer.
 
 use std::{
     sync::{
@@ -17,9 +18,9 @@ use serde::Serialize;
 
 use super::{
     decide::{
-        balance::{Candidate, Draw, choose, mixed},
+        balance::{Candidate, ChoiceInput, choose, mix},
         breaker::Admission,
-        budget::Budget,
+        budget::RetryBudget,
         failure_kind::FailureKind,
         outcome::Outcome,
         pool::{self, TargetSet, TargetState, TargetStates},
@@ -30,12 +31,12 @@ use super::{
     wire::connect::UpstreamTls,
 };
 
-/// One upstream, shared by all workers.
+/// A handle to an upstream. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Upstream(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    /// Not given to another upstream as long as the process lives, so that what is remembered by it stays true.
+    /// Not reused for another upstream while the process runs, so that caches may use it as a key.
     id: u64,
     pub(crate) settings: UpstreamSettings,
     signer: Option<AssertionSigner>,
@@ -46,55 +47,55 @@ pub(crate) struct Inner {
     refused: AtomicU64,
     retries: AtomicU64,
     failures: FailureCounts,
-    budget: Budget,
-    /// Its health is being checked.
-    pub(crate) watched: AtomicBool,
+    budget: RetryBudget,
+    /// Its health checks were started.
+    pub(crate) is_watched: AtomicBool,
 }
 
-/// No target can take a request.
+/// No target is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unavailable {
-    /// One may be back after this.
-    pub(crate) wait: Duration,
+    /// When to try again.
+    pub(crate) retry_after: Duration,
 }
 
-/// An upstream as it is now.
+/// The current state of an upstream, for metrics and the admin listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Status {
     pub(crate) name: String,
     pub(crate) in_flight: usize,
     pub(crate) in_flight_max: usize,
-    /// Requests answered 503 because there was no room.
+    /// Requests that were answered 503 because the limit was reached.
     pub(crate) refused: u64,
-    /// Attempts beyond the first.
+    /// Attempts after the first one of each request.
     pub(crate) retries: u64,
-    /// Attempts that got no answer, by kind.
+    /// Failed attempts by kind.
     #[serde(skip)]
     pub(crate) failures: Vec<(&'static str, u64)>,
     pub(crate) targets: Vec<TargetStatus>,
 }
 
 impl Status {
-    /// `up`, `degraded` where some targets are out, `down` where all are.
+    /// Returns `up`, `degraded` if some targets are unavailable, or `down` if all are.
     pub(crate) fn summary(&self) -> &'static str {
-        let out = self.targets.iter().filter(|target| target.is_out()).count();
-        match out {
+        let unavailable = self.targets.iter().filter(|target| target.is_unavailable()).count();
+        match unavailable {
             0 => "up",
-            out if out < self.targets.len() => "degraded",
+            some if some < self.targets.len() => "degraded",
             _ => "down",
         }
     }
 }
 
 impl TargetStatus {
-    /// Whether it gets no requests, but for one that tries.
-    pub(crate) fn is_out(&self) -> bool {
+    /// Returns whether it gets no requests but probes.
+    pub(crate) fn is_unavailable(&self) -> bool {
         self.health == Health::Unhealthy || self.breaker != target::BreakerState::Closed
     }
 }
 
 impl Upstream {
-    /// An upstream as configured.
+    /// Creates an upstream with these settings.
     ///
     /// # Errors
     /// The key for its assertions is too short, or a file for TLS cannot be used.
@@ -118,40 +119,41 @@ impl Upstream {
             refused: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             failures: FailureCounts::default(),
-            budget: Budget::default(),
-            watched: AtomicBool::new(false),
+            budget: RetryBudget::default(),
+            is_watched: AtomicBool::new(false),
         })))
     }
 
-    /// A number that no other upstream has or will have while the process lives.
+    /// Returns a number that no other upstream has, or will have, while the process runs.
     pub(crate) fn id(&self) -> u64 {
         self.0.id
     }
 
-    /// Its settings.
+    /// Returns its settings.
     pub(crate) fn settings(&self) -> &UpstreamSettings {
         &self.0.settings
     }
 
-    /// Its name in the configuration.
+    /// Returns its name in the configuration.
     pub(crate) fn name(&self) -> &str {
         &self.0.settings.name
     }
 
-    /// How TLS is spoken with its targets.
+    /// Returns the TLS configuration for its targets; `None` for plain HTTP.
     pub(crate) fn tls(&self) -> Option<&UpstreamTls> {
         self.0.tls.as_ref()
     }
 
-    /// Signs the assertions that it asks for.
+    /// Returns what signs its assertions; `None` if it asks for none.
     pub(crate) fn signer(&self) -> Option<&AssertionSigner> {
         self.0.signer.as_ref()
     }
 
-    /// Room for one request (the bulkhead); `None` where it has its fill, so that a slow upstream takes no others down.
+    /// Admits a request, or returns `None` if the maximum number of requests is in flight (the bulkhead): a slow upstream must
+    /// not use up what the others need.
     pub(crate) fn admit(&self) -> Option<Permit> {
         let before = self.0.in_flight.fetch_add(1, Ordering::Relaxed);
-        // Made before the check, so that it gives back what was just taken.
+        // Created before the check, so that dropping it undoes the increment.
         let permit = Permit { upstream: Arc::clone(&self.0), attempt: None };
         if before < self.0.settings.in_flight_max {
             return Some(permit);
@@ -160,46 +162,51 @@ impl Upstream {
         None
     }
 
-    /// A target for one attempt: one that is well, and that has not failed this request yet, where there is one.
-    /// `key` is what sticks to a target.
+    /// Chooses a target for an attempt, if possible one that was not tried for this request, and starts the attempt. `key` is
+    /// the hash for [`Balance::Hash`](super::decide::balance::Balance::Hash).
     ///
     /// # Errors
-    /// All targets are out.
-    pub(crate) fn pick(&self, key: Option<u64>, tried: TargetSet, now: Instant) -> Result<Attempt, Unavailable> {
+    /// No target is available.
+    pub(crate) fn begin_attempt(
+        &self,
+        key: Option<u64>,
+        tried: TargetSet,
+        now: Instant,
+    ) -> Result<Attempt, Unavailable> {
         let states = self.states(now);
         let mut refused = TargetSet::default();
         loop {
             let pool = pool::eligible(states, self.0.settings.ejected_percent_max, tried, refused);
             let chosen = pool.only().or_else(|| self.choose(pool, key));
             let index = chosen.ok_or_else(|| self.unavailable(now))?;
-            match self.0.targets[index].enter(states.is_suspect(index), now) {
-                Some(entry) => {
-                    return Ok(Attempt { upstream: Arc::clone(&self.0), index, entry, outcome: Outcome::Unknown });
+            match self.0.targets[index].admit(states.is_ejected(index), now) {
+                Some(admission) => {
+                    return Ok(Attempt { upstream: Arc::clone(&self.0), index, admission, outcome: Outcome::Unknown });
                 }
-                // Another request was faster to try whether it is back.
+                // Another request was faster to become its probe.
                 None => refused = refused.with(index),
             }
         }
     }
 
-    /// Whether there is a target that has not failed this request yet.
+    /// Returns whether there is an eligible target that was not tried for this request.
     pub(crate) fn has_other_target(&self, tried: TargetSet, now: Instant) -> bool {
         let states = self.states(now);
         let pool = pool::eligible(states, self.0.settings.ejected_percent_max, tried, TargetSet::default());
-        pool.iter().any(|index| !tried.has(index))
+        pool.iter().any(|index| !tried.contains(index))
     }
 
-    /// The retries that it has left.
-    pub(crate) fn budget(&self) -> &Budget {
+    /// Returns its retry budget.
+    pub(crate) fn budget(&self) -> &RetryBudget {
         &self.0.budget
     }
 
-    /// Counts an attempt beyond the first.
+    /// Counts a retry.
     pub(crate) fn count_retry(&self) {
         self.0.retries.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How it is now.
+    /// Returns its current state.
     pub(crate) fn status(&self) -> Status {
         let now = Instant::now();
         Status {
@@ -216,14 +223,14 @@ impl Upstream {
     fn choose(&self, pool: TargetSet, key: Option<u64>) -> Option<usize> {
         let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
         let candidates: Vec<Candidate> = pool.iter().map(|index| self.candidate(index)).collect();
-        choose(&self.0.settings.balance, &candidates, Draw { turn, random: mixed(turn), key })
+        choose(&self.0.settings.balance, &candidates, ChoiceInput { turn, random: mix(turn), key })
     }
 
     fn states(&self, now: Instant) -> TargetStates {
-        let state = |target: &Target| match (target.health(), target.shut_for(now)) {
+        let state = |target: &Target| match (target.health(), target.open_for(now)) {
             (Health::Unhealthy, _) => TargetState::Unhealthy,
-            (Health::Unknown | Health::Healthy, Duration::ZERO) => TargetState::Well,
-            (Health::Unknown | Health::Healthy, _) => TargetState::Suspect,
+            (Health::Unknown | Health::Healthy, Duration::ZERO) => TargetState::Available,
+            (Health::Unknown | Health::Healthy, _) => TargetState::Ejected,
         };
         self.0.targets.iter().map(state).collect()
     }
@@ -235,23 +242,23 @@ impl Upstream {
 
     fn unavailable(&self, now: Instant) -> Unavailable {
         let next_check = self.0.settings.health.as_ref().map_or(Duration::from_secs(1), |health| health.interval);
-        let wait = |target: &Target| match target.health() {
+        let available_in = |target: &Target| match target.health() {
             Health::Unhealthy => next_check,
-            Health::Unknown | Health::Healthy => target.shut_for(now),
+            Health::Unknown | Health::Healthy => target.open_for(now),
         };
-        Unavailable { wait: self.0.targets.iter().map(wait).min().unwrap_or(next_check) }
+        Unavailable { retry_after: self.0.targets.iter().map(available_in).min().unwrap_or(next_check) }
     }
 }
 
-/// A request in flight; ends when dropped.
+/// A request in flight, until it is dropped.
 pub(crate) struct Permit {
     upstream: Arc<Inner>,
-    /// Its attempt that was answered: the target is busy with it to the last byte.
+    /// The attempt that was answered: it is in flight until the last byte of the answer.
     attempt: Option<Attempt>,
 }
 
 impl Permit {
-    /// Keeps an attempt for as long as the request is in flight.
+    /// Keeps an attempt in flight for as long as the request is.
     pub(crate) fn hold(&mut self, attempt: Attempt) {
         self.attempt = Some(attempt);
     }
@@ -263,45 +270,45 @@ impl Drop for Permit {
     }
 }
 
-/// One attempt at one target. Dropped before it is judged, it says nothing about the target.
+/// An attempt in flight, until it is dropped. Dropped before its outcome is known, it says nothing about the target.
 pub(crate) struct Attempt {
     upstream: Arc<Inner>,
     index: usize,
-    entry: Admission,
+    admission: Admission,
     outcome: Outcome,
 }
 
 impl Attempt {
-    /// Where the target is.
+    /// Returns the address of its target.
     pub(crate) fn address(&self) -> &TargetAddress {
         &self.target().settings.address
     }
 
-    /// The place of the target among all.
+    /// Returns the index of its target.
     pub(crate) const fn index(&self) -> usize {
         self.index
     }
 
-    /// Takes note of the head of its answer. A target that says it cannot do its work is taken out where another one
-    /// could do it; alone, its own answer is the best there is.
+    /// Records the status of its answer. 502, 503 and 504 count as failures if there are other targets; a single target is
+    /// never ejected for them, since its own answer is the best one there is.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         let unable =
             matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
         let failed = unable && self.upstream.targets.len() > 1;
-        self.judge(if failed { Outcome::Failure } else { Outcome::Success });
+        self.record(if failed { Outcome::Failure } else { Outcome::Success });
     }
 
-    /// Takes note that there was no answer.
+    /// Records that there was no answer.
     pub(crate) fn failed(&mut self, kind: FailureKind) {
         self.upstream.failures.count(kind);
-        self.judge(kind.outcome());
+        self.record(kind.outcome());
     }
 
-    fn judge(&mut self, outcome: Outcome) {
+    fn record(&mut self, outcome: Outcome) {
         self.outcome = outcome;
-        if outcome != Outcome::Unknown && self.target().judge(self.entry, outcome, Instant::now()) {
+        if outcome != Outcome::Unknown && self.target().record(self.admission, outcome, Instant::now()) {
             let (upstream, target) = (self.upstream.settings.name.as_str(), self.address().authority.as_str());
-            log::warn!(upstream, target; "the target fails and is taken out");
+            log::warn!(upstream, target; "the target fails, its breaker opens");
         }
     }
 
@@ -313,8 +320,8 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if self.outcome == Outcome::Unknown {
-            self.target().judge(self.entry, Outcome::Unknown, Instant::now());
+            self.target().record(self.admission, Outcome::Unknown, Instant::now());
         }
-        self.target().leave();
+        self.target().release();
     }
 }

@@ -1,5 +1,5 @@
-//! Checks the targets of the upstreams: an actor, one for the process, that asks each target how it is and publishes
-//! what it learnt. Knows no requests of clients.
+//! Active health checks: an actor, one for the process, that sends a request to each target at an interval and publishes the
+//! result. Knows no requests of clients.
 
 use std::sync::{Arc, Weak, atomic::Ordering};
 
@@ -14,28 +14,28 @@ use super::{
     wire::client::{Client, Outgoing},
 };
 
-/// The body of a health page is not looked at; a longer one closes the connection.
+/// Maximum size of the answer to a check: 64 KiB. Its body is read and ignored, so that the connection can be used again.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Checks the health of upstreams as long as they live.
+/// A handle to the actor that checks the health of upstreams.
 #[derive(Clone, Debug)]
 pub(crate) struct HealthMonitor(Addr<Monitor>);
 
 impl HealthMonitor {
-    /// Starts the monitor in this thread.
+    /// Starts the actor in this thread.
     pub(crate) fn start() -> Self {
         Self(Monitor.start())
     }
 
-    /// Checks the targets of an upstream from now on, until the last handle to it is gone. Asking twice does nothing.
+    /// Checks the targets of an upstream until the last handle to it is dropped. Calling it again has no effect.
     pub(crate) fn watch(&self, upstream: &Upstream) {
-        if upstream.settings().health.is_some() && !upstream.0.watched.swap(true, Ordering::Relaxed) {
+        if upstream.settings().health.is_some() && !upstream.0.is_watched.swap(true, Ordering::Relaxed) {
             self.0.do_send(Watch(Arc::downgrade(&upstream.0)));
         }
     }
 }
 
-/// Owns the checks under way; between two checks a check is in its timer.
+/// Owns the checks. Between two checks of a target, its [`Check`] waits in a timer.
 #[derive(Debug)]
 struct Monitor;
 
@@ -43,7 +43,7 @@ impl Actor for Monitor {
     type Context = Context<Self>;
 }
 
-/// Checks this upstream.
+/// Starts the checks of this upstream.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Watch(Weak<Inner>);
@@ -64,25 +64,25 @@ impl Handler<Watch> for Monitor {
 
 impl Monitor {
     fn begin(&mut self, check: Check, ctx: &mut Context<Self>) {
-        // Whoever holds the upstream decides how long it lives; a check does not keep it.
+        // A check does not keep its upstream alive.
         let Some(upstream) = check.upstream.upgrade() else { return };
-        let asked = async move {
-            let well = check.ask(&upstream).await;
-            (check, well)
+        let checked = async move {
+            let healthy = check.check(&upstream).await;
+            (check, healthy)
         };
-        ctx.spawn(asked.into_actor(self).map(|(check, well), monitor, ctx| monitor.end(check, well, ctx)));
+        ctx.spawn(checked.into_actor(self).map(|(check, healthy), monitor, ctx| monitor.end(check, healthy, ctx)));
     }
 
     #[expect(clippy::unused_self, reason = "the callbacks of actix have this shape")]
-    fn end(&mut self, mut check: Check, well: Result<(), String>, ctx: &mut Context<Self>) {
+    fn end(&mut self, mut check: Check, healthy: Result<(), String>, ctx: &mut Context<Self>) {
         let Some(upstream) = check.upstream.upgrade() else { return };
         let Some(settings) = &upstream.settings.health else { return };
-        check.publish(&upstream, settings, well);
+        check.publish(&upstream, settings, healthy);
         ctx.run_later(settings.interval, |monitor, ctx| monitor.begin(check, ctx));
     }
 }
 
-/// One target being checked.
+/// The checks of one target.
 struct Check {
     upstream: Weak<Inner>,
     index: usize,
@@ -91,11 +91,11 @@ struct Check {
 }
 
 impl Check {
-    async fn ask(&self, upstream: &Inner) -> Result<(), String> {
+    async fn check(&self, upstream: &Inner) -> Result<(), String> {
         let Some(settings) = &upstream.settings.health else { return Ok(()) };
         let mut outgoing = Outgoing {
             method: Method::GET,
-            path_and_query: settings.path.parse().map_err(|_| "its path is no path".to_owned())?,
+            path_and_query: settings.path.parse().map_err(|_| "its health path is invalid".to_owned())?,
             headers: HeaderMap::new(),
             body: None,
             head_timeout: settings.timeout,
@@ -103,45 +103,45 @@ impl Check {
         let target = &upstream.targets[self.index].settings.address;
         let exchange = async {
             let mut answer = self.client.send(target, &mut outgoing).await.map_err(|failure| failure.cause)?;
-            // Read to its end, so that the connection serves for the next check.
+            // Read to its end, so that the connection can be used for the next check.
             let _ = answer.body().limit(BODY_BYTES_MAX).await;
-            if answer.status().is_success() { Ok(()) } else { Err(format!("it answers {}", answer.status())) }
+            if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status())) }
         };
-        timeout(settings.timeout, exchange).await.unwrap_or_else(|_| Err("it does not answer in time".to_owned()))
+        timeout(settings.timeout, exchange).await.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))
     }
 
-    fn publish(&mut self, upstream: &Inner, settings: &HealthSettings, well: Result<(), String>) {
+    fn publish(&mut self, upstream: &Inner, settings: &HealthSettings, healthy: Result<(), String>) {
         let target = &upstream.targets[self.index];
         let before = target.health();
-        let after = self.tally.count(before, well.is_ok(), settings);
+        let after = self.tally.count(before, healthy.is_ok(), settings);
         if after == before {
             return;
         }
         target.set_health(after == Health::Healthy);
         let (name, address) = (upstream.settings.name.as_str(), target.settings.address.authority.as_str());
-        match well {
+        match healthy {
             Ok(()) if before == Health::Unhealthy => {
-                log::info!(upstream = name, target = address; "the target is well again")
+                log::info!(upstream = name, target = address; "the target is healthy again")
             }
             Ok(()) => {}
-            Err(why) => log::warn!(upstream = name, target = address; "the target is not well: {why}"),
+            Err(why) => log::warn!(upstream = name, target = address; "the target is unhealthy: {why}"),
         }
     }
 }
 
-/// Checks in a row that said the same.
+/// The results of the last checks, as far as they were the same.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
-    well: bool,
+    is_healthy: bool,
     run: u32,
 }
 
 impl Tally {
-    /// The health after one more check. The first check decides alone where it is good.
-    fn count(&mut self, before: Health, well: bool, settings: &HealthSettings) -> Health {
-        self.run = if well == self.well { self.run.saturating_add(1) } else { 1 };
-        self.well = well;
-        match (before, well) {
+    /// Returns the health after one more check. The first check alone is enough if it is good.
+    fn count(&mut self, before: Health, healthy: bool, settings: &HealthSettings) -> Health {
+        self.run = if healthy == self.is_healthy { self.run.saturating_add(1) } else { 1 };
+        self.is_healthy = healthy;
+        match (before, healthy) {
             (Health::Unknown, true) => Health::Healthy,
             (_, true) if self.run >= settings.healthy => Health::Healthy,
             (_, false) if self.run >= settings.unhealthy => Health::Unhealthy,
@@ -160,8 +160,8 @@ mod tests {
         let mut tally = Tally::default();
         let mut health = Health::Unknown;
         let mut seen = Vec::new();
-        for well in [false, true, false, false, true, false, false, false, true, false, true, true] {
-            health = tally.count(health, well, &settings);
+        for healthy in [false, true, false, false, true, false, false, false, true, false, true, true] {
+            health = tally.count(health, healthy, &settings);
             seen.push(health);
         }
         use Health::{Healthy as H, Unhealthy as S, Unknown as U};

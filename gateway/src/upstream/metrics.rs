@@ -1,4 +1,4 @@
-//! The metrics of upstreams, read from their live state when somebody asks, so that a request pays nothing for them.
+//! The metrics of upstreams. They are read from the live state at each scrape, so that requests pay nothing for them.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::{
     target::TargetStatus,
 };
 
-/// Tells the state of the upstreams that `current` gives.
+/// Collects the metrics of the upstreams that the function returns.
 pub(crate) struct UpstreamCollector<F>(pub(crate) F);
 
 impl<F> fmt::Debug for UpstreamCollector<F> {
@@ -34,7 +34,7 @@ impl<F: Fn() -> Vec<Upstream> + Send + Sync + 'static> Collector for UpstreamCol
         upstreams(encoder, &all, "gateway_upstream_refused", "Requests that found no room", |s| counter(s.refused))?;
         upstreams(encoder, &all, "gateway_upstream_retries", "Attempts beyond the first", |s| counter(s.retries))?;
         targets(encoder, &all, "gateway_target_up", "1 where the target gets requests, else 0", |t| {
-            gauge(usize::from(!t.is_out()))
+            gauge(usize::from(!t.is_unavailable()))
         })?;
         targets(encoder, &all, "gateway_target_in_flight", "Requests under way", |t| gauge(t.in_flight))?;
         targets(encoder, &all, "gateway_target_requests", "Requests sent", |t| counter(t.requests))?;

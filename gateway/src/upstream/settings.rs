@@ -1,4 +1,4 @@
-//! The settings of an upstream: its targets, how requests are spread over them, and its limits. Knows no YAML.
+//! The settings of an upstream: its targets, load balancing, health checks and limits. Knows no YAML.
 
 use std::time::Duration;
 
@@ -8,53 +8,53 @@ use chassis::config::Secret;
 use super::decide::{balance::Balance, breaker::BreakerSettings};
 use crate::tls::client::UpstreamTlsSettings;
 
-/// How targets are asked for their health.
+/// The settings of active health checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HealthSettings {
-    /// Answers 2xx where the target is well.
+    /// The path of the check. A target that answers 2xx is healthy.
     pub(crate) path: String,
-    /// From the end of one check to the next.
+    /// Interval from the end of one check to the start of the next.
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
-    /// So many good answers in a row bring a target back.
+    /// Number of good checks in a row that make a target healthy.
     pub(crate) healthy: u32,
-    /// So many bad ones take it out.
+    /// Number of bad checks in a row that make a target unhealthy.
     pub(crate) unhealthy: u32,
 }
 
 impl HealthSettings {
-    /// The usual for this path.
+    /// The default settings for this path.
     pub(crate) fn at(path: String) -> Self {
         Self { path, interval: Duration::from_secs(2), timeout: Duration::from_secs(1), healthy: 1, unhealthy: 3 }
     }
 }
 
-/// What a URI of http leaves out.
+/// The default port of `http`, as a URI may leave it out.
 pub(crate) const HTTP_PORT: &str = ":80";
 
-/// What a URI of https leaves out.
+/// The default port of `https`, as a URI may leave it out.
 pub(crate) const HTTPS_PORT: &str = ":443";
 
 /// A service behind the gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct UpstreamSettings {
     pub(crate) name: String,
-    /// Its addresses; requests are spread over them.
+    /// Its targets; requests are balanced over them.
     pub(crate) targets: Vec<TargetSettings>,
     pub(crate) balance: Balance,
-    /// How its targets are asked for their health; `None` is not at all.
+    /// Active health checks; `None` for none.
     pub(crate) health: Option<HealthSettings>,
-    /// When a target is taken out for its failures; `None` is never.
+    /// The circuit breaker of each target; `None` for none.
     pub(crate) breaker: Option<BreakerSettings>,
-    /// No more than this share of the targets is taken out for failures, in percent, as long as one is well.
+    /// Maximum share of targets that are ejected by their breakers, in percent, as long as one is available.
     pub(crate) ejected_percent_max: u8,
-    /// How TLS is spoken with its targets; all of them speak it, or none.
+    /// TLS to its targets; `None` for plain HTTP to all of them.
     pub(crate) tls: Option<UpstreamTlsSettings>,
-    /// The audience and key of the assertions that it asks for.
+    /// The audience and the key of the assertions that it asks for.
     pub(crate) assertion: Option<(String, Secret)>,
-    /// Where it serves its OpenAPI document.
+    /// The path of its OpenAPI document.
     pub(crate) openapi: Option<String>,
-    /// More requests than this at once are refused.
+    /// Maximum number of requests in flight; further ones are refused.
     pub(crate) in_flight_max: usize,
     pub(crate) connect_timeout: Duration,
 }
@@ -67,19 +67,19 @@ pub(crate) struct TargetSettings {
     pub(crate) weight: u32,
 }
 
-/// `http://host:port` of one target, or `https://`.
+/// The address of a target: `http://host:port` or `https://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TargetAddress {
     /// `host:port`, as in a URI.
     pub(crate) authority: Authority,
-    /// Whether TLS is spoken there.
+    /// Whether it is `https`.
     pub(crate) tls: bool,
-    /// The `Host` of requests, made once.
+    /// The `Host` of requests.
     pub(crate) host: HeaderValue,
 }
 
 impl TargetAddress {
-    /// A target at this address. Its `Host` leaves out the port that goes without saying (RFC 9110, section 4.2.3).
+    /// The address with its `Host`, which leaves out the default port (RFC 9110, section 4.2.3).
     ///
     /// # Errors
     /// The address cannot stand in a header.

@@ -1,4 +1,10 @@
-//! One target: what is known of its health, and what it has to do. The request path reads it without a lock.
+//! The live state of one target: its health, its breaker, its requests in flight.
+//!
+//! The tricky part is the breaker. Every request asks every target of its upstream whether its breaker is open, from all
+//! threads; the breaker itself is a state machine behind a lock. So its state is published as one atomic number after each
+//! change, and choosing a target reads only that. The number may be outdated by the time of a request: a request may be sent
+//! to a target whose breaker opens at that moment, which is harmless. Only the probe must be exact, so that a breaker that is
+//! not closed is asked itself, under its lock.
 
 use std::{
     sync::{
@@ -13,33 +19,33 @@ use serde::Serialize;
 use super::{
     decide::{
         balance,
-        breaker::{Admission, Breaker, BreakerSettings, Gate},
+        breaker::{Admission, Breaker, BreakerSettings, State},
         outcome::Outcome,
     },
     settings::TargetSettings,
 };
 
-/// What the active checks say of a target.
+/// The result of the active health checks of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Health {
-    /// Not checked (yet); it counts as well.
+    /// Not checked, or not yet; it counts as healthy.
     Unknown,
     Healthy,
     Unhealthy,
 }
 
-/// What passive observation says of a target.
+/// The state of the breaker of a target, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum BreakerState {
     Closed,
     Open,
-    /// Its time is over: one request tries.
+    /// The open time is over: one request is let through as a probe.
     HalfOpen,
 }
 
-/// A target as it is now.
+/// The current state of a target, for metrics and the admin listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct TargetStatus {
     pub(crate) address: String,
@@ -62,19 +68,18 @@ pub(crate) struct Target {
     requests: AtomicU64,
     failures: AtomicU64,
     health: AtomicU8,
-    /// What [`Published`] says, so that choosing a target takes no lock; the breaker itself is only asked at the end
-    /// of a request, by one thread for a few nanoseconds.
-    gate: AtomicU64,
+    /// The state of the breaker, packed as [`PackedState`] says.
+    breaker_state: AtomicU64,
     epoch: Instant,
     breaker: Option<Mutex<Breaker>>,
 }
 
-/// The gate of the breaker as one number: milliseconds since the epoch of the target until which it is shut.
-struct Published;
+/// The state of a breaker as one number: the milliseconds since the epoch of the target at which its open time is over.
+struct PackedState;
 
-impl Published {
+impl PackedState {
     const CLOSED: u64 = 0;
-    const PROBING: u64 = u64::MAX;
+    const HALF_OPEN: u64 = u64::MAX;
 }
 
 impl Target {
@@ -86,7 +91,7 @@ impl Target {
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             health: AtomicU8::new(0),
-            gate: AtomicU64::new(Published::CLOSED),
+            breaker_state: AtomicU64::new(PackedState::CLOSED),
             epoch: Instant::now(),
             breaker: breaker.map(|settings| Mutex::new(Breaker::new(settings.clone()))),
         }
@@ -108,47 +113,49 @@ impl Target {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// How long the breaker is shut yet; zero where it lets somebody in.
-    pub(crate) fn shut_for(&self, now: Instant) -> Duration {
-        /// A probe is on its way, which will not take much longer.
-        const PROBING: Duration = Duration::from_secs(1);
-        match self.gate.load(Ordering::Relaxed) {
-            Published::PROBING => PROBING,
+    /// Returns how long the breaker stays open; zero if it lets a request through.
+    pub(crate) fn open_for(&self, now: Instant) -> Duration {
+        /// An estimate of how long the probe that is in flight will take.
+        const PROBE_TIME: Duration = Duration::from_secs(1);
+        match self.breaker_state.load(Ordering::Relaxed) {
+            PackedState::HALF_OPEN => PROBE_TIME,
             until => Duration::from_millis(until).saturating_sub(self.since_epoch(now)),
         }
     }
 
-    /// Lets a request in; `None` where the breaker has let another one try just now. `forced` asks no breaker.
-    pub(crate) fn enter(&self, forced: bool, now: Instant) -> Option<Admission> {
-        let closed = self.gate.load(Ordering::Relaxed) == Published::CLOSED;
-        let entry = match &self.breaker {
+    /// Lets a request through, or returns `None` if the breaker does not. `forced` lets it through all the same: the target is
+    /// ejected, but eligible because too many are.
+    pub(crate) fn admit(&self, forced: bool, now: Instant) -> Option<Admission> {
+        let closed = self.breaker_state.load(Ordering::Relaxed) == PackedState::CLOSED;
+        let admission = match &self.breaker {
             Some(breaker) if !closed => {
                 let mut breaker = breaker.lock().unwrap_or_else(PoisonError::into_inner);
-                let entry = breaker.enter(self.since_epoch(now));
-                self.publish(breaker.gate());
-                entry.or(forced.then_some(Admission::Normal))?
+                let admission = breaker.admit(self.since_epoch(now));
+                self.publish(breaker.state());
+                admission.or(forced.then_some(Admission::Normal))?
             }
             Some(_) | None => Admission::Normal,
         };
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
-        Some(entry)
+        Some(admission)
     }
 
-    /// Takes note of an outcome. Whether the target was taken out by it.
-    pub(crate) fn judge(&self, entry: Admission, outcome: Outcome, now: Instant) -> bool {
+    /// Records an outcome, and returns whether the breaker opened because of it.
+    pub(crate) fn record(&self, admission: Admission, outcome: Outcome, now: Instant) -> bool {
         if outcome == Outcome::Failure {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
         let Some(breaker) = &self.breaker else { return false };
         let mut breaker = breaker.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = breaker.gate();
-        breaker.leave(entry, outcome, self.since_epoch(now));
-        self.publish(breaker.gate());
-        before == Gate::Closed && breaker.gate() != Gate::Closed
+        let before = breaker.state();
+        breaker.record(admission, outcome, self.since_epoch(now));
+        self.publish(breaker.state());
+        before == State::Closed && breaker.state() != State::Closed
     }
 
-    pub(crate) fn leave(&self) {
+    /// Ends a request that was let through.
+    pub(crate) fn release(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -156,24 +163,24 @@ impl Target {
         now.saturating_duration_since(self.epoch)
     }
 
-    fn publish(&self, gate: Gate) {
-        let published = match gate {
-            Gate::Closed => Published::CLOSED,
-            Gate::Probing => Published::PROBING,
-            Gate::Open { until } => {
+    fn publish(&self, state: State) {
+        let published = match state {
+            State::Closed => PackedState::CLOSED,
+            State::HalfOpen => PackedState::HALF_OPEN,
+            State::Open { until } => {
                 let millis = until.as_millis() + 1;
-                // Rounded up, so that it is never 0, which is closed.
-                u64::try_from(millis).unwrap_or(Published::PROBING - 1)
+                // Rounded up, so that it is never 0, which means closed.
+                u64::try_from(millis).unwrap_or(PackedState::HALF_OPEN - 1)
             }
         };
-        self.gate.store(published, Ordering::Relaxed);
+        self.breaker_state.store(published, Ordering::Relaxed);
     }
 
     pub(crate) fn status(&self, now: Instant) -> TargetStatus {
-        let breaker = match self.gate.load(Ordering::Relaxed) {
-            Published::CLOSED => BreakerState::Closed,
-            Published::PROBING => BreakerState::HalfOpen,
-            _ if self.shut_for(now).is_zero() => BreakerState::HalfOpen,
+        let breaker = match self.breaker_state.load(Ordering::Relaxed) {
+            PackedState::CLOSED => BreakerState::Closed,
+            PackedState::HALF_OPEN => BreakerState::HalfOpen,
+            _ if self.open_for(now).is_zero() => BreakerState::HalfOpen,
             _ => BreakerState::Open,
         };
         TargetStatus {

@@ -112,7 +112,7 @@ pub(crate) async fn send_upgrade(sending: Sending<'_>, exchange: &mut Exchange) 
 }
 
 fn pick(upstream: &Upstream, key: Option<u64>, tried: TargetSet) -> Result<Attempt, Problem> {
-    upstream.pick(key, tried, Instant::now()).map_err(|unavailable| to_problem(upstream, unavailable))
+    upstream.begin_attempt(key, tried, Instant::now()).map_err(|unavailable| to_problem(upstream, unavailable))
 }
 
 /// Returns the hash that keeps a request at one target, where the upstream balances by hash.
@@ -130,7 +130,7 @@ fn sticky_key(sending: &Sending<'_>) -> Option<u64> {
 }
 
 /// Sends until the deadline of the whole request. A target that has not answered by then was too slow; but while a body is
-/// still being sent, the client may have been, so that nobody is blamed ([`FailureKind::Total`]).
+/// still being sent, the client may have been, so that nobody is blamed ([`FailureKind::Deadline`]).
 async fn send_within_deadline(
     sending: &mut Sending<'_>,
     client: &Client,
@@ -142,7 +142,7 @@ async fn send_within_deadline(
         outgoing.head_timeout = outgoing.head_timeout.min(remaining);
         return client.send(target, outgoing).await;
     }
-    timeout(remaining, client.send(target, outgoing)).await.unwrap_or_else(|_| Err(Failure::total_timeout()))
+    timeout(remaining, client.send(target, outgoing)).await.unwrap_or_else(|_| Err(Failure::deadline_exceeded()))
 }
 
 fn remaining(deadline: Option<Instant>) -> Option<Duration> {
@@ -150,7 +150,7 @@ fn remaining(deadline: Option<Instant>) -> Option<Duration> {
 }
 
 fn to_problem(upstream: &Upstream, unavailable: Unavailable) -> Problem {
-    let seconds = unavailable.wait.as_secs() + 1;
+    let seconds = unavailable.retry_after.as_secs() + 1;
     let detail = format!("all targets of `{}` are unavailable; try again in {seconds} s", upstream.name());
     Problem::new(Code::UpstreamUnavailable, detail).with_header(RETRY_AFTER, HeaderValue::from(seconds))
 }

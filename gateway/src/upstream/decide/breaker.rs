@@ -1,20 +1,36 @@
-//! The breaker of one target: takes it out after failures, and lets one request try before it lets all back in. Pure:
-//! it is told the time, as what has passed since any fixed moment, and knows no sockets.
+//! The circuit breaker of one target. Pure: it is told the time, as the duration since any fixed moment, and knows no
+//! sockets.
+//!
+//! ```text
+//!          failures in a row, or too large a share of them
+//! Closed ───────────────────────────────────────────────────► Open
+//!    ▲                                                         │ ▲
+//!    │ success                        the open time is over    │ │ failure
+//!    └──────────────────────── HalfOpen ◄──────────────────────┘ │
+//!                                 └──────────────────────────────┘
+//! ```
+//!
+//! Two rules, because either alone misses something: failures in a row find a dead target within five requests; the share
+//! of failures finds one that answers every other request.
+//!
+//! The tricky part is concurrency. In `HalfOpen` exactly one request, the probe, is let through, so that a target that is
+//! just starting is not hit by all traffic at once. And requests that were sent before the breaker opened end later: their
+//! outcomes are ignored, since they say nothing about the target since. So each request carries its [`Admission`].
 
 use std::time::Duration;
 
 use super::outcome::Outcome;
 
-/// When a target is taken out, and for how long.
+/// When a breaker opens, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BreakerSettings {
-    /// So many failures without a success between them open it.
+    /// Number of failures in a row that opens it.
     pub(crate) failures: u32,
-    /// So does this share of failures, in percent, once a window has `requests_min` requests.
+    /// Share of failures, in percent, that opens it once the window has `requests_min` requests.
     pub(crate) failed_percent: u8,
     pub(crate) requests_min: u32,
     pub(crate) window: Duration,
-    /// It stays open for this long before one request may try.
+    /// How long it stays open before a probe is let through.
     pub(crate) open: Duration,
 }
 
@@ -30,35 +46,35 @@ impl Default for BreakerSettings {
     }
 }
 
-/// What a request that was let in is to the breaker.
+/// How a request was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Normal,
-    /// The one request that tries whether the target is back.
+    /// The one request that finds out whether the target works again.
     Probe,
 }
 
-/// What the breaker lets in.
+/// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gate {
-    /// Everything.
+pub(crate) enum State {
+    /// Lets every request through.
     Closed,
-    /// Nothing until then; from then on one probe.
+    /// Lets no request through until then, and one probe afterwards.
     Open { until: Duration },
-    /// Nothing: a probe is on its way.
-    Probing,
+    /// Lets no request through: a probe is in flight.
+    HalfOpen,
 }
 
 /// The breaker of one target.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     settings: BreakerSettings,
-    gate: Gate,
+    state: State,
     failures_in_a_row: u32,
     window: Option<Window>,
 }
 
-/// What happened lately. It is forgotten at its end; a fault on both sides of an end is found a window later.
+/// The requests of a fixed window of time. Failures around the end of a window are detected one window later at most.
 #[derive(Debug)]
 struct Window {
     start: Duration,
@@ -69,35 +85,35 @@ struct Window {
 impl Breaker {
     /// A closed breaker.
     pub(crate) const fn new(settings: BreakerSettings) -> Self {
-        Self { settings, gate: Gate::Closed, failures_in_a_row: 0, window: None }
+        Self { settings, state: State::Closed, failures_in_a_row: 0, window: None }
     }
 
-    /// What it lets in.
-    pub(crate) const fn gate(&self) -> Gate {
-        self.gate
+    /// Returns its state.
+    pub(crate) const fn state(&self) -> State {
+        self.state
     }
 
-    /// Lets a request in, or not.
-    pub(crate) fn enter(&mut self, now: Duration) -> Option<Admission> {
-        match self.gate {
-            Gate::Closed => Some(Admission::Normal),
-            Gate::Open { until } if until <= now => {
-                self.gate = Gate::Probing;
+    /// Lets a request through, or returns `None`.
+    pub(crate) fn admit(&mut self, now: Duration) -> Option<Admission> {
+        match self.state {
+            State::Closed => Some(Admission::Normal),
+            State::Open { until } if until <= now => {
+                self.state = State::HalfOpen;
                 Some(Admission::Probe)
             }
-            Gate::Open { .. } | Gate::Probing => None,
+            State::Open { .. } | State::HalfOpen => None,
         }
     }
 
-    /// Takes note of how a request ended that was let in.
-    pub(crate) fn leave(&mut self, entry: Admission, outcome: Outcome, now: Duration) {
-        match (entry, outcome) {
+    /// Records the outcome of a request that was let through.
+    pub(crate) fn record(&mut self, admission: Admission, outcome: Outcome, now: Duration) {
+        match (admission, outcome) {
             (Admission::Probe, Outcome::Success) => self.close(),
             (Admission::Probe, Outcome::Failure) => self.open(now),
-            // Nothing was learnt: the next request may try at once.
-            (Admission::Probe, Outcome::Unknown) => self.gate = Gate::Open { until: now },
-            // Requests from before it opened say nothing about the target since.
-            (Admission::Normal, _) if self.gate != Gate::Closed => {}
+            // It says nothing about the target: the next request is the probe.
+            (Admission::Probe, Outcome::Unknown) => self.state = State::Open { until: now },
+            // Sent before the breaker opened.
+            (Admission::Normal, _) if self.state != State::Closed => {}
             (Admission::Normal, Outcome::Success) => {
                 self.count(0, now);
                 self.failures_in_a_row = 0;
@@ -112,7 +128,7 @@ impl Breaker {
         }
     }
 
-    /// Whether the share of failures is now too large.
+    /// Counts a request, and returns whether the share of failures is too large now.
     fn count(&mut self, failed: u32, now: Duration) -> bool {
         let settings = &self.settings;
         let current = self.window.take().filter(|window| now.saturating_sub(window.start) < settings.window);
@@ -124,13 +140,13 @@ impl Breaker {
     }
 
     fn open(&mut self, now: Duration) {
-        self.gate = Gate::Open { until: now + self.settings.open };
+        self.state = State::Open { until: now + self.settings.open };
         self.failures_in_a_row = 0;
         self.window = None;
     }
 
     fn close(&mut self) {
-        self.gate = Gate::Closed;
+        self.state = State::Closed;
         self.failures_in_a_row = 0;
         self.window = None;
     }
@@ -148,36 +164,36 @@ mod tests {
         BreakerSettings { failures: 3, failed_percent: 50, requests_min: 10, window: 10 * SECOND, open: 5 * SECOND }
     }
 
-    fn pass(breaker: &mut Breaker, outcome: Outcome, now: Duration) -> bool {
-        breaker.enter(now).map(|entry| breaker.leave(entry, outcome, now)).is_some()
+    fn send(breaker: &mut Breaker, outcome: Outcome, now: Duration) -> bool {
+        breaker.admit(now).map(|admission| breaker.record(admission, outcome, now)).is_some()
     }
 
     #[test]
     fn it_opens_after_failures_in_a_row_and_one_success_of_a_probe_closes_it() {
         let (mut breaker, start) = (Breaker::new(settings()), Duration::ZERO);
         for outcome in [Outcome::Failure, Outcome::Failure, Outcome::Success, Outcome::Failure, Outcome::Failure] {
-            assert!(pass(&mut breaker, outcome, start));
-            assert_eq!(breaker.gate(), Gate::Closed);
+            assert!(send(&mut breaker, outcome, start));
+            assert_eq!(breaker.state(), State::Closed);
         }
-        assert!(pass(&mut breaker, Outcome::Failure, start));
-        assert!(!pass(&mut breaker, Outcome::Success, start + 4 * SECOND), "open");
+        assert!(send(&mut breaker, Outcome::Failure, start));
+        assert!(!send(&mut breaker, Outcome::Success, start + 4 * SECOND), "open");
         let back = start + 5 * SECOND;
-        assert_eq!(breaker.enter(back), Some(Admission::Probe));
-        assert_eq!(breaker.enter(back), None, "one at a time");
-        breaker.leave(Admission::Normal, Outcome::Success, back);
-        assert_eq!(breaker.gate(), Gate::Probing, "a late answer from before is no probe");
-        breaker.leave(Admission::Probe, Outcome::Success, back);
-        assert_eq!(breaker.gate(), Gate::Closed);
+        assert_eq!(breaker.admit(back), Some(Admission::Probe));
+        assert_eq!(breaker.admit(back), None, "one at a time");
+        breaker.record(Admission::Normal, Outcome::Success, back);
+        assert_eq!(breaker.state(), State::HalfOpen, "an answer to a request from before is no probe");
+        breaker.record(Admission::Probe, Outcome::Success, back);
+        assert_eq!(breaker.state(), State::Closed);
     }
 
     #[test]
-    fn a_failed_probe_opens_it_again_and_a_lost_one_lets_the_next_try() {
+    fn a_failed_probe_opens_it_again_and_after_a_lost_one_there_is_another() {
         let (mut breaker, start) = (Breaker::new(settings()), Duration::ZERO);
-        (0..3).for_each(|_| assert!(pass(&mut breaker, Outcome::Failure, start)));
+        (0..3).for_each(|_| assert!(send(&mut breaker, Outcome::Failure, start)));
         let back = start + 5 * SECOND;
-        assert!(pass(&mut breaker, Outcome::Unknown, back));
-        assert!(pass(&mut breaker, Outcome::Failure, back));
-        assert_eq!(breaker.gate(), Gate::Open { until: back + 5 * SECOND });
+        assert!(send(&mut breaker, Outcome::Unknown, back));
+        assert!(send(&mut breaker, Outcome::Failure, back));
+        assert_eq!(breaker.state(), State::Open { until: back + 5 * SECOND });
     }
 
     #[test]
@@ -186,13 +202,13 @@ mod tests {
             let (mut breaker, mut now) = (Breaker::new(settings()), Duration::ZERO);
             for number in 0..40 {
                 let outcome = if number % 2 == 0 { Outcome::Failure } else { Outcome::Success };
-                pass(&mut breaker, outcome, now);
+                send(&mut breaker, outcome, now);
                 now += step;
             }
-            breaker.gate()
+            breaker.state()
         };
-        assert_ne!(mixed(Duration::from_millis(1)), Gate::Closed);
-        assert_eq!(mixed(2 * SECOND), Gate::Closed, "five requests in a window are too few to judge by");
+        assert_ne!(mixed(Duration::from_millis(1)), State::Closed);
+        assert_eq!(mixed(2 * SECOND), State::Closed, "five requests in a window are too few to judge by");
     }
 
     proptest! {
@@ -204,16 +220,16 @@ mod tests {
             for (outcome, millis) in steps {
                 now += Duration::from_millis(millis);
                 let outcome = [Outcome::Success, Outcome::Failure, Outcome::Unknown][usize::from(outcome)];
-                let entered = pass(&mut breaker, outcome, now);
+                let entered = send(&mut breaker, outcome, now);
                 failed |= entered && outcome == Outcome::Failure;
-                prop_assert!(failed || breaker.gate() == Gate::Closed);
-                if let Gate::Open { until } = breaker.gate() {
+                prop_assert!(failed || breaker.state() == State::Closed);
+                if let State::Open { until } = breaker.state() {
                     prop_assert!(until <= now + settings().open);
                 }
             }
-            // Whatever happened, after the open time it lets someone try, and a success closes it.
-            prop_assert!(pass(&mut breaker, Outcome::Success, now + settings().open));
-            prop_assert_eq!(breaker.gate(), Gate::Closed);
+            // Whatever happened, after the open time it lets a probe through, and its success closes it.
+            prop_assert!(send(&mut breaker, Outcome::Success, now + settings().open));
+            prop_assert_eq!(breaker.state(), State::Closed);
         }
     }
 }

@@ -1,34 +1,35 @@
-//! How many retries an upstream has left: a share of its requests, so that an outage is not made worse by asking twice.
+//! The retry budget of an upstream: retries are limited to a share of its requests, so that they do not multiply the load
+//! during an outage. Pure but for its counter.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What a retry costs, in hundredths: a request of a route with a budget of 20% brings 20.
-const RETRY: u32 = 100;
-/// An upstream that has answered nothing yet may be retried so often.
-const AT_START: u32 = 10 * RETRY;
-/// No more than this is saved up in good times: as many requests as break at once when one busy target dies.
-const SAVED_MAX: u32 = 100 * RETRY;
+/// What a retry costs. A request deposits the percentage of its route: 20 for a budget of 20%.
+const RETRY_COST: u32 = 100;
+/// The budget of a new upstream: 10 retries.
+const INITIAL_BALANCE: u32 = 10 * RETRY_COST;
+/// Maximum budget: 100 retries, about as many requests as break at once when a busy target dies.
+const BALANCE_MAX: u32 = 100 * RETRY_COST;
 
 /// The retries that an upstream has left.
 #[derive(Debug)]
-pub(crate) struct Budget(AtomicU32);
+pub(crate) struct RetryBudget(AtomicU32);
 
-impl Default for Budget {
+impl Default for RetryBudget {
     fn default() -> Self {
-        Self(AtomicU32::new(AT_START))
+        Self(AtomicU32::new(INITIAL_BALANCE))
     }
 }
 
-impl Budget {
-    /// A request has come that brings `percent` of a retry.
+impl RetryBudget {
+    /// Deposits `percent` of a retry, for a request.
     pub(crate) fn deposit(&self, percent: u8) {
-        let more = |saved: u32| Some((saved + u32::from(percent)).min(SAVED_MAX)).filter(|next| *next != saved);
+        let more = |balance: u32| Some((balance + u32::from(percent)).min(BALANCE_MAX)).filter(|next| *next != balance);
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
-    /// Takes a retry, if there is one.
+    /// Withdraws a retry, and returns whether there was one.
     pub(crate) fn withdraw(&self) -> bool {
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| saved.checked_sub(RETRY)).is_ok()
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |balance| balance.checked_sub(RETRY_COST)).is_ok()
     }
 }
 
@@ -41,7 +42,7 @@ mod tests {
     proptest! {
         #[test]
         fn retries_never_exceed_their_share(requests in 0u32..2000, percent in 0u8..=100) {
-            let budget = Budget::default();
+            let budget = RetryBudget::default();
             let mut retries = 0;
             for _ in 0..requests {
                 budget.deposit(percent);
@@ -51,8 +52,8 @@ mod tests {
         }
 
         #[test]
-        fn what_is_saved_is_bounded(requests in 0u32..5000) {
-            let budget = Budget::default();
+        fn the_balance_is_bounded(requests in 0u32..5000) {
+            let budget = RetryBudget::default();
             (0..requests).for_each(|_| budget.deposit(100));
             let mut retries = 0;
             while budget.withdraw() {

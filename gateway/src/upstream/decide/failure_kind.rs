@@ -1,37 +1,37 @@
-//! The kinds of failure of an attempt, and what each says about the target. Pure: knows neither awc nor sockets.
+//! The kinds of failure of an attempt, and what each says about its target. Pure: knows neither awc nor sockets.
 
 use super::outcome::Outcome;
 
-/// The kinds of failure.
+/// Why an attempt got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// No connection came about: nothing was sent.
+    /// No connection could be opened: nothing was sent.
     NotConnected,
-    /// No connection came about in time: nothing was sent.
+    /// No connection could be opened in time: nothing was sent.
     ConnectTimeout,
     /// The connection broke after something may have been sent.
     Broken,
-    /// The upstream closed a pooled connection just when the request was sent on it. Nothing was answered; it may
-    /// have been read.
+    /// The upstream closed an idle connection of the pool just when the request was sent on it. Most probably the request
+    /// was not read, but it may have been.
     Stale,
-    /// No answer in time.
+    /// The head of the answer did not arrive in time.
     HeadTimeout,
-    /// What came is no HTTP.
+    /// The answer was not valid HTTP.
     Invalid,
-    /// The body of the client ended early, was too large, or too slow: not the upstream's fault.
+    /// The body of the request ended early, was too large or too slow: not the fault of the upstream.
     RequestBody,
-    /// The time for the whole request was over while its body was still coming.
-    Total,
+    /// The deadline of the whole request passed while its body was still being received.
+    Deadline,
 }
 
 impl FailureKind {
-    /// What it says about the target.
+    /// Returns what it says about the target.
     pub(crate) const fn outcome(self) -> Outcome {
         match self {
             Self::NotConnected | Self::ConnectTimeout | Self::Broken | Self::HeadTimeout | Self::Invalid => {
                 Outcome::Failure
             }
-            Self::Stale | Self::RequestBody | Self::Total => Outcome::Unknown,
+            Self::Stale | Self::RequestBody | Self::Deadline => Outcome::Unknown,
         }
     }
 }

@@ -1,10 +1,10 @@
-//! How an attempt ended, as far as its target is concerned. Pure.
+//! The outcome of an attempt, as far as its target is concerned. Pure.
 
-/// How a request ended, as far as its target is concerned.
+/// The outcome of an attempt, as far as its target is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Success,
     Failure,
-    /// It says nothing about the target: the client went away, or its body was wrong.
+    /// Nothing is known about the target: the client closed the connection, or its body was invalid.
     Unknown,
 }

@@ -1,35 +1,35 @@
-//! Says which targets may be chosen from, given what is known of each. Pure: knows no clock and no sockets.
+//! Decides which targets are eligible for a request. Pure: knows no clock and no sockets.
 
-/// A set of targets is one word, which nobody has to allocate.
+/// Maximum number of targets of an upstream: 64, so that a set of them is one word and needs no allocation.
 pub(crate) const TARGETS_MAX: usize = u64::BITS as usize;
 
-/// What is known of a target.
+/// The state of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetState {
-    Well,
-    /// Requests to it have failed: its breaker is open.
-    Suspect,
-    /// It says of itself that it is not ready, or does not answer its checks.
+    Available,
+    /// Requests to it have failed: its breaker is open (passive health).
+    Ejected,
+    /// It fails its health checks (active health).
     Unhealthy,
 }
 
-/// A set of targets, by their places.
+/// A set of targets, by their indexes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TargetSet(u64);
 
 impl TargetSet {
-    /// The set and one more.
+    /// Returns the set with one more target.
     #[must_use]
     pub(crate) const fn with(self, index: usize) -> Self {
         Self(self.0 | (1 << index))
     }
 
-    /// Whether a target is in it.
-    pub(crate) const fn has(self, index: usize) -> bool {
+    /// Returns whether it contains a target.
+    pub(crate) const fn contains(self, index: usize) -> bool {
         self.0 >> index & 1 == 1
     }
 
-    /// Its only member, if there is one alone.
+    /// Returns its only target, if it has exactly one.
     pub(crate) const fn only(self) -> Option<usize> {
         if self.len() == 1 { Some(self.0.trailing_zeros() as usize) } else { None }
     }
@@ -42,51 +42,52 @@ impl TargetSet {
         Self(self.0 & !other.0)
     }
 
-    /// Its members.
+    /// Returns the indexes of its targets.
     pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
-        (0..TARGETS_MAX).filter(move |index| self.has(*index))
+        (0..TARGETS_MAX).filter(move |index| self.contains(*index))
     }
 }
 
-/// What is known of all targets, without an allocation: this is asked for every request.
+/// The states of all targets. Copied and built without an allocation: this happens for every request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TargetStates {
     count: u64,
-    well: TargetSet,
-    suspects: TargetSet,
+    available: TargetSet,
+    ejected: TargetSet,
 }
 
 impl FromIterator<TargetState> for TargetStates {
     fn from_iter<I: IntoIterator<Item = TargetState>>(states: I) -> Self {
         states.into_iter().enumerate().fold(Self::default(), |all, (index, state)| match state {
-            TargetState::Well => Self { count: all.count + 1, well: all.well.with(index), ..all },
-            TargetState::Suspect => Self { count: all.count + 1, suspects: all.suspects.with(index), ..all },
+            TargetState::Available => Self { count: all.count + 1, available: all.available.with(index), ..all },
+            TargetState::Ejected => Self { count: all.count + 1, ejected: all.ejected.with(index), ..all },
             TargetState::Unhealthy => Self { count: all.count + 1, ..all },
         })
     }
 }
 
 impl TargetStates {
-    /// Whether requests to this target have failed.
-    pub(crate) const fn is_suspect(&self, index: usize) -> bool {
-        self.suspects.has(index)
+    /// Returns whether the breaker of this target is open.
+    pub(crate) const fn is_ejected(&self, index: usize) -> bool {
+        self.ejected.contains(index)
     }
 }
 
-/// The targets to choose from: those that are well, without those that were tried as long as there are others, and
-/// never those that refused.
+/// Returns the targets that are eligible: the available ones, without those that were tried as long as there are others,
+/// and without those in `refused`.
 ///
-/// Where more than `ejected_percent_max` of all targets are suspects, but not all, they are given requests all the same:
-/// the few that are well would only fall to the load of all.
+/// If more than `ejected_percent_max` of all targets are ejected, but some are available, the ejected ones are eligible too:
+/// the few that are available would be overloaded by the traffic of all, and fail as well.
 pub(crate) fn eligible(
     states: TargetStates,
     ejected_percent_max: u8,
     tried: TargetSet,
     refused: TargetSet,
 ) -> TargetSet {
-    let TargetStates { count, well, suspects } = states;
-    let too_many = u64::from(suspects.len()) * 100 > count * u64::from(ejected_percent_max);
-    let pool = if well != TargetSet::default() && too_many { TargetSet(well.0 | suspects.0) } else { well };
+    let TargetStates { count, available, ejected } = states;
+    let too_many = u64::from(ejected.len()) * 100 > count * u64::from(ejected_percent_max);
+    let pool =
+        if available != TargetSet::default() && too_many { TargetSet(available.0 | ejected.0) } else { available };
     let pool = pool.without(refused);
     let untried = pool.without(tried);
     if untried == TargetSet::default() { pool } else { untried }
@@ -107,15 +108,15 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_well_are_chosen_from() {
+    fn available_targets_are_eligible() {
         let none = TargetSet::default();
         for (states, expected) in [
-            (vec![Well, Well], vec![0, 1]),
-            (vec![Well, Suspect], vec![0]),
-            (vec![Unhealthy, Well, Unhealthy], vec![1]),
-            (vec![Suspect, Suspect, Well], vec![0, 1, 2]),
-            (vec![Suspect, Suspect], vec![]),
-            (vec![Suspect, Unhealthy], vec![]),
+            (vec![Available, Available], vec![0, 1]),
+            (vec![Available, Ejected], vec![0]),
+            (vec![Unhealthy, Available, Unhealthy], vec![1]),
+            (vec![Ejected, Ejected, Available], vec![0, 1, 2]),
+            (vec![Ejected, Ejected], vec![]),
+            (vec![Ejected, Unhealthy], vec![]),
             (vec![Unhealthy], vec![]),
         ] {
             assert_eq!(members(&states, none), expected, "{states:?}");
@@ -124,31 +125,31 @@ mod tests {
 
     #[test]
     fn another_target_is_preferred_to_one_that_was_tried() {
-        assert_eq!(members(&[Well, Well], TargetSet::default().with(0)), [1]);
-        assert_eq!(members(&[Well, Unhealthy], TargetSet::default().with(0)), [0], "there is no other");
+        assert_eq!(members(&[Available, Available], TargetSet::default().with(0)), [1]);
+        assert_eq!(members(&[Available, Unhealthy], TargetSet::default().with(0)), [0], "there is no other");
     }
 
     proptest! {
         #[test]
         fn no_more_are_ejected_than_may_be_unless_all_are_down(
-            states in proptest::collection::vec(prop_oneof![Just(Well), Just(Suspect)], 1..64),
+            states in proptest::collection::vec(prop_oneof![Just(Available), Just(Ejected)], 1..64),
             percent in 0u8..=100,
         ) {
             let pool = eligible(all(&states), percent, TargetSet::default(), TargetSet::default());
             let ejected = states.len() - pool.iter().count();
-            let all_down = !states.contains(&Well);
+            let all_down = !states.contains(&Available);
             prop_assert!(all_down || ejected * 100 <= states.len() * usize::from(percent));
             prop_assert_eq!(pool.iter().count() == 0, all_down);
         }
 
         #[test]
-        fn a_sick_target_is_never_chosen(
-            states in proptest::collection::vec(prop_oneof![Just(Well), Just(Suspect), Just(Unhealthy)], 1..64),
+        fn an_unhealthy_target_is_never_eligible(
+            states in proptest::collection::vec(prop_oneof![Just(Available), Just(Ejected), Just(Unhealthy)], 1..64),
             tried: u64,
             refused: u64,
         ) {
             let pool = eligible(all(&states), 50, TargetSet(tried), TargetSet(refused));
-            prop_assert!(pool.iter().all(|index| states[index] != Unhealthy && !TargetSet(refused).has(index)));
+            prop_assert!(pool.iter().all(|index| states[index] != Unhealthy && !TargetSet(refused).contains(index)));
         }
     }
 }

@@ -1,19 +1,22 @@
-//! Decides whether a failed attempt may be tried again. Pure: knows no sockets and no clock.
+//! Decides whether a request is sent again after a failed attempt. Pure: knows no sockets and no clock.
+//!
+//! The tricky part is that a failure does not say whether the upstream has acted on the request: it may have been read and
+//! executed before the connection broke. So what may have been sent is sent again only if doing it twice is as good as once.
 
 use actix_http::Method;
 
 use super::failure_kind::FailureKind;
 
-/// How often a request may be sent, and what may be sent twice.
+/// How often a request may be sent, and which ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RetrySettings {
-    /// How often a request is sent at most; 1 is never again.
+    /// Maximum number of attempts; 1 means no retry.
     pub(crate) attempts: u32,
-    /// Retries are at most this share of all requests of the upstream.
+    /// Maximum share of retries in the requests of the upstream, in percent.
     pub(crate) budget_percent: u8,
-    /// Methods that may be repeated beside the safe ones: PUT, DELETE (RFC 9110, section 9.2.2).
+    /// Methods that may be repeated in addition to the safe ones: PUT, DELETE (RFC 9110, section 9.2.2).
     pub(crate) methods: Vec<Method>,
-    /// Whether a request with `Idempotency-Key` may be repeated, because the upstream honours the key.
+    /// Whether a request with an `Idempotency-Key` may be repeated, because the upstream honours it.
     pub(crate) idempotency_key: bool,
 }
 
@@ -23,48 +26,48 @@ impl Default for RetrySettings {
     }
 }
 
-/// What matters about the request.
+/// What a decision needs to know about the request.
 #[derive(Clone, Debug)]
 pub(crate) struct AttemptedRequest<'a> {
     pub(crate) method: &'a Method,
     /// It has an `Idempotency-Key`.
     pub(crate) has_idempotency_key: bool,
-    /// It has an `If-Match`: done twice, the second time fails though the first did not.
+    /// It has an `If-Match`: a repetition would fail although the first attempt succeeded.
     pub(crate) has_if_match: bool,
-    /// Nothing of the body was read, or all that was read was kept.
+    /// Its body can be sent from the beginning: nothing of it was read, or all of that is in the replay buffer.
     pub(crate) body_is_whole: bool,
-    /// How often it was sent so far.
+    /// Number of attempts so far.
     pub(crate) attempts: u32,
-    /// One of these was on a connection that the upstream had just given up.
+    /// One of them failed with [`FailureKind::Stale`].
     pub(crate) had_stale: bool,
-    /// There is a target that has not failed it yet.
+    /// There is an eligible target that was not tried.
     pub(crate) has_other_target: bool,
 }
 
-/// What to do after a failure.
+/// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetryDecision {
     GiveUp,
-    /// Once more, if the budget allows.
+    /// Send it again, if the budget allows it.
     Retry,
-    /// Once more, whatever the budget: nobody failed, a connection had only grown old.
+    /// Send it again without using the budget: the target is fine, only an idle connection was closed.
     RetryFree,
 }
 
-/// What to do with a request that failed this way.
+/// Decides about a request whose attempt failed in this way.
 ///
-/// What was never sent may always be sent again. What may have been sent, only where it cannot be done twice by it
-/// (RFC 9110, section 9.2.2).
+/// A request that was never sent may always be sent again; one that may have been sent, only if it is idempotent (RFC 9110,
+/// section 9.2.2).
 pub(crate) fn decide(settings: &RetrySettings, kind: FailureKind, request: &AttemptedRequest<'_>) -> RetryDecision {
     let possible = request.body_is_whole
         && match kind {
             FailureKind::NotConnected | FailureKind::ConnectTimeout => true,
             FailureKind::Broken | FailureKind::Stale => may_repeat(settings, request),
-            // The same target would only be given the same trouble again.
+            // The same target would most probably fail in the same way.
             FailureKind::HeadTimeout | FailureKind::Invalid => {
                 request.has_other_target && may_repeat(settings, request)
             }
-            FailureKind::RequestBody | FailureKind::Total => false,
+            FailureKind::RequestBody | FailureKind::Deadline => false,
         };
     if !possible {
         return RetryDecision::GiveUp;
@@ -72,16 +75,16 @@ pub(crate) fn decide(settings: &RetrySettings, kind: FailureKind, request: &Atte
     if kind == FailureKind::Stale && !request.had_stale {
         return RetryDecision::RetryFree;
     }
-    // The free one does not count as an attempt either.
+    // The attempt on the stale connection does not count.
     let counted = request.attempts - u32::from(request.had_stale && request.attempts > 0);
     if counted < settings.attempts { RetryDecision::Retry } else { RetryDecision::GiveUp }
 }
 
 fn may_repeat(settings: &RetrySettings, request: &AttemptedRequest<'_>) -> bool {
-    let harmless = matches!(*request.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    let repeatable = matches!(*request.method, Method::GET | Method::HEAD | Method::OPTIONS)
         || settings.methods.contains(request.method)
         || (settings.idempotency_key && request.has_idempotency_key);
-    harmless && !request.has_if_match
+    repeatable && !request.has_if_match
 }
 
 #[cfg(test)]
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_cannot_be_done_twice_by_it_is_retried() {
+    fn only_idempotent_requests_are_retried_once_they_may_have_been_sent() {
         use FailureKind::{Broken, ConnectTimeout, HeadTimeout, Invalid, NotConnected, RequestBody, Stale};
         use RetryDecision::{GiveUp, Retry, RetryFree};
         let settings = RetrySettings::default();
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_was_too_slow_is_not_asked_again() {
+    fn a_target_that_was_too_slow_is_not_tried_again() {
         let alone = AttemptedRequest { has_other_target: false, ..request(&Method::GET) };
         assert_eq!(decide(&RetrySettings::default(), FailureKind::HeadTimeout, &alone), RetryDecision::GiveUp);
         assert_eq!(decide(&RetrySettings::default(), FailureKind::Broken, &alone), RetryDecision::Retry);
@@ -163,11 +166,11 @@ mod tests {
                     break;
                 }
             }
-            prop_assert!(state.attempts <= attempts_max + 1, "one more than allowed is for a stale connection");
+            prop_assert!(state.attempts <= attempts_max + 1, "one more than the maximum, for a stale connection");
         }
 
         #[test]
-        fn a_body_that_is_gone_is_never_sent_again(kind in 0usize..4) {
+        fn a_body_that_cannot_be_replayed_is_never_sent_again(kind in 0usize..4) {
             let kind = [FailureKind::NotConnected, FailureKind::Broken, FailureKind::Stale, FailureKind::HeadTimeout][kind];
             let gone = AttemptedRequest { body_is_whole: false, ..request(&Method::GET) };
             prop_assert_eq!(decide(&RetrySettings::default(), kind, &gone), RetryDecision::GiveUp);

@@ -56,8 +56,8 @@ impl Failure {
     }
 
     /// The time for the whole request is over.
-    pub(crate) fn total_timeout() -> Self {
-        Self { kind: FailureKind::Total, cause: "the whole request took too long".to_owned() }
+    pub(crate) fn deadline_exceeded() -> Self {
+        Self { kind: FailureKind::Deadline, cause: "the whole request took too long".to_owned() }
     }
 
     /// What the client is told; `upstream` is the name in the configuration.
@@ -68,7 +68,7 @@ impl Failure {
             FailureKind::Broken | FailureKind::Stale => {
                 (Code::UpstreamUnreachable, format!("`{upstream}` broke the connection"))
             }
-            FailureKind::HeadTimeout | FailureKind::Total => {
+            FailureKind::HeadTimeout | FailureKind::Deadline => {
                 (Code::UpstreamTimeout, format!("`{upstream}` did not answer in time"))
             }
             FailureKind::Invalid => (Code::UpstreamInvalid, format!("`{upstream}` gave no valid HTTP answer")),
