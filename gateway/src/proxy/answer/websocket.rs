@@ -10,19 +10,19 @@ use actix_http::{
 use super::{super::relay::Relay, headers::returning};
 use crate::{
     route::RouteSettings,
-    upstream::{handle::Permit, wire::tunnel::Opened},
+    upstream::{handle::Permit, wire::tunnel::UpgradeAnswer},
 };
 
 /// Makes the answer. After 101, whoever has the connection of the client takes the [`Relay`] out of the answer
 /// ([`serve::upgrade`](super::super::serve::upgrade)).
-pub(crate) fn websocket(route: &RouteSettings, opened: Opened, permit: Permit) -> Response<BoxBody> {
-    match opened {
-        Opened::Refused { status, mut headers, body } => {
+pub(crate) fn websocket(route: &RouteSettings, answer: UpgradeAnswer, permit: Permit) -> Response<BoxBody> {
+    match answer {
+        UpgradeAnswer::Refused { status, mut headers, body } => {
             returning(&mut headers, status, &route.response_edits);
             headers.remove(CONTENT_LENGTH);
             response(status, headers, BoxBody::new(body))
         }
-        Opened::Switched { mut headers, tunnel } => {
+        UpgradeAnswer::Switched { mut headers, tunnel } => {
             let protocol = headers.get(UPGRADE).cloned();
             returning(&mut headers, StatusCode::SWITCHING_PROTOCOLS, &route.response_edits);
             headers.insert(UPGRADE, protocol.unwrap_or(HeaderValue::from_static("websocket")));

@@ -20,7 +20,7 @@ use crate::{
         },
         handle::{Attempt, Permit, Unavailable, Upstream},
         settings::TargetAddress,
-        wire::{client::Client, failure::Failure, tunnel::Opened},
+        wire::{client::Client, failure::Failure, tunnel::UpgradeAnswer},
     },
 };
 
@@ -92,7 +92,10 @@ fn may_retry(sending: &Sending<'_>, kind: FailureKind, history: &mut History) ->
 
 /// Asks one target for a WebSocket, and returns the permit that holds the attempt. There is no retry: clients reconnect by
 /// themselves, as after every end of a WebSocket.
-pub(crate) async fn send_upgrade(sending: Sending<'_>, exchange: &mut Exchange) -> Result<(Opened, Permit), Problem> {
+pub(crate) async fn send_upgrade(
+    sending: Sending<'_>,
+    exchange: &mut Exchange,
+) -> Result<(UpgradeAnswer, Permit), Problem> {
     let upstream = &sending.route.upstream;
     let mut attempt = pick(upstream, sticky_key(&sending), TargetSet::default())?;
     exchange.sends_to(attempt.address().authority.as_str());

@@ -1,4 +1,5 @@
-//! Sends one request to one target with awc. One client for each upstream and worker: `awc::Client` is not shared.
+//! Sends a request to a target with awc. There is one client for each upstream and worker, because `awc::Client` cannot be
+//! shared by threads. Knows no routes.
 
 use std::{mem, time::Duration};
 
@@ -19,10 +20,10 @@ use crate::{
     upstream::settings::{TargetAddress, UpstreamSettings},
 };
 
-/// Less than the 75 s of our own services, so that we close idle connections before they do.
+/// How long an idle connection is kept: 60 s. Less than the 75 s of our own services, so that the gateway closes it first.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// The way to one upstream.
+/// The connections of one worker to one upstream. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: awc::Client,
@@ -30,7 +31,7 @@ pub(crate) struct Client {
     pub(crate) tls: Option<UpstreamTls>,
 }
 
-/// A request as it goes out.
+/// A request to an upstream.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
@@ -41,7 +42,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Client {
-    /// A client that does nothing by itself: no redirects, no decompression, no headers, no limit but our own.
+    /// A client that does nothing by itself: it follows no redirects, decompresses nothing, and adds no headers and no limits.
     pub(crate) fn new(settings: &UpstreamSettings, tls: Option<&UpstreamTls>) -> Self {
         let connector = Connector::new()
             .connector(connect::connector(tls.cloned()))
@@ -56,7 +57,7 @@ impl Client {
     /// Sends the request and waits for the head of the answer.
     ///
     /// # Errors
-    /// What went wrong, and whether it was sent.
+    /// What went wrong, and whether the request was sent.
     pub(crate) async fn send(
         &self,
         target: &TargetAddress,
@@ -64,18 +65,18 @@ impl Client {
     ) -> Result<ClientResponse, Failure> {
         let answer = self.exchange(target, outgoing).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::invalid("101, though nothing was to be switched"));
+            return Err(Failure::invalid("the status is 101, but no other protocol was asked for"));
         }
         Ok(answer)
     }
 
-    /// The headers are lent to awc, not copied: only after a failure, when they may be sent again, there is a copy.
+    /// The headers are moved to awc, not copied; only after a failure are they copied back, since they may be sent again.
     async fn exchange(&self, target: &TargetAddress, outgoing: &mut Outgoing) -> Result<ClientResponse, Failure> {
         let uri = uri(target, outgoing.path_and_query.clone())?;
         let mut request = self.http.request(outgoing.method.clone(), uri).no_decompress();
         *request.headers_mut() = mem::replace(&mut outgoing.headers, HeaderMap::new());
         request.headers_mut().insert(HOST, target.host.clone());
-        let request = request.freeze().map_err(|error| Failure::of(&error.into()))?;
+        let request = request.freeze().map_err(|error| Failure::from_awc(&error.into()))?;
         let answered = match &outgoing.body {
             None => without_body(&request, outgoing.head_timeout).await,
             Some(upload) => with_body(&request, upload, outgoing.head_timeout).await,
@@ -88,12 +89,12 @@ impl Client {
 }
 
 async fn without_body(request: &FrozenClientRequest, head_timeout: Duration) -> Result<ClientResponse, Failure> {
-    // `send()` would add a `content-length: 0`.
+    // `send()` would add `content-length: 0`.
     let answered = timeout(head_timeout, request.send_body(body::None::new())).await;
-    answered.map_err(|_| Failure::head_timeout())?.map_err(|error| Failure::of(&error))
+    answered.map_err(|_| Failure::head_timeout())?.map_err(|error| Failure::from_awc(&error))
 }
 
-/// An upload may take long; the answer is waited for from its last chunk on.
+/// An upload may take long: the timeout for the head of the answer starts at its last chunk.
 async fn with_body(
     request: &FrozenClientRequest,
     upload: &Upload,
@@ -103,14 +104,15 @@ async fn with_body(
     loop {
         let deadline = upload.last_progress() + head_timeout;
         match timeout_at(deadline, &mut sending).await {
-            Ok(answer) => return answer.map_err(|error| Failure::of(&error)),
+            Ok(answer) => return answer.map_err(|error| Failure::from_awc(&error)),
             Err(_) if upload.last_progress() + head_timeout > deadline => {}
             Err(_) => return Err(Failure::head_timeout()),
         }
     }
 }
 
-pub(crate) fn uri(target: &TargetAddress, path_and_query: PathAndQuery) -> Result<Uri, Failure> {
+/// Returns the URI of a request. Its scheme is always `http`: TLS is spoken below awc.
+pub(super) fn uri(target: &TargetAddress, path_and_query: PathAndQuery) -> Result<Uri, Failure> {
     let mut parts = Parts::default();
     parts.scheme = Some(Scheme::HTTP);
     parts.authority = Some(target.authority.clone());

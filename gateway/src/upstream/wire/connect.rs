@@ -1,4 +1,4 @@
-//! Connects to a target: resolves its name, opens the connection, speaks TLS where it does, guards what is inside.
+//! Connects to a target: resolves its name, opens the connection, does the TLS handshake, and puts the framing guard in front.
 //! Knows no requests.
 
 use std::{io, time::SystemTime};
@@ -10,17 +10,17 @@ use awc::http::Uri;
 use rustls::pki_types::ServerName;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::guard::Guarded;
+use super::guard::GuardedStream;
 use crate::tls::{
     client::{ClientTls, UpstreamTlsSettings},
     stream::Stream,
 };
 
-/// How the targets of an upstream are spoken to in TLS.
+/// TLS to the targets of an upstream.
 #[derive(Clone, Debug)]
 pub(crate) struct UpstreamTls {
     files: ClientTls,
-    /// The name that their certificates must have; else the host of each.
+    /// The name that their certificates must have; if it is `None`, the host of each target.
     server_name: Option<ServerName<'static>>,
 }
 
@@ -34,7 +34,7 @@ impl UpstreamTls {
         Ok(Self { files, server_name: settings.server_name.clone() })
     }
 
-    /// Reads the files anew from now on when they change: new connections are made with what is in them then.
+    /// Reloads the files when they change. New connections use what is in them then.
     pub(crate) fn watch(&self) {
         self.files.watch();
     }
@@ -42,7 +42,7 @@ impl UpstreamTls {
     async fn connect(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, ConnectError> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
-            // In a URI an IPv6 address stands in brackets; in a certificate it does not.
+            // An IPv6 address has brackets in a URI, but not in a certificate.
             None => ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
                 .map_err(|error| ConnectError::Io(io::Error::new(io::ErrorKind::InvalidInput, error)))?,
         };
@@ -50,11 +50,11 @@ impl UpstreamTls {
     }
 }
 
-/// Opens guarded connections; awc keeps them in its pool and ends the attempt, the handshake included, when its time is
-/// over. TLS is inside, not around, so that the guard reads plain text; for awc every target is `http://`.
+/// Returns a connector of guarded connections for awc, which keeps them in its pool and limits the time of connecting, the
+/// handshake included. TLS is below the guard, which reads plain text; for awc every target is `http://`.
 pub(crate) fn connector(
     tls: Option<UpstreamTls>,
-) -> impl Service<ConnectInfo<Uri>, Response = Connection<Uri, Guarded<Stream>>, Error = ConnectError> + Clone + 'static
+) -> impl Service<ConnectInfo<Uri>, Response = Connection<Uri, GuardedStream<Stream>>, Error = ConnectError> + Clone + 'static
 {
     let tcp = Connector::new(Resolver::default()).service();
     fn_service(move |target: ConnectInfo<Uri>| {
@@ -62,13 +62,14 @@ pub(crate) fn connector(
         let tls = tls.clone();
         async move {
             let (stream, target) = connecting.await?.into_parts();
-            // A request and its body are written apart: without this the second waits for an acknowledgement of the first.
+            // The head and the body of a request are written apart: with Nagle's algorithm the body would wait until the upstream
+            // has acknowledged the head.
             stream.set_nodelay(true).map_err(ConnectError::Io)?;
             let stream = match &tls {
                 None => Stream::Plain(stream),
                 Some(tls) => Stream::tls(tls.connect(target.host().unwrap_or_default(), stream).await?),
             };
-            Ok(Connection::new(target, Guarded::new(stream)))
+            Ok(Connection::new(target, GuardedStream::new(stream)))
         }
     })
 }

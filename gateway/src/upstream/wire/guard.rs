@@ -1,8 +1,22 @@
-//! The framing guard: a connection to an upstream that shows awc only answers which it reads rightly. It knows
-//! sockets; what an answer is, is decided in `framing`.
+//! The framing guard: a stream between awc and the socket of an upstream that passes only answers which awc reads correctly.
+//! Knows sockets and no requests; where an answer begins and ends is decided in [`framing`](super::framing).
 //!
-//! awc by itself takes a truncated chunked body for a whole one, `100` for the final answer, and an answer without
-//! length for an empty one. It writes a whole request before it reads: an early refusal is kept for it here.
+//! # Why a guard in front of awc
+//! awc has a good pool and connector, but is lenient about framing, and an intermediary must not be. By itself it
+//! - takes a chunked body that was cut short for a complete one, so that a client gets half a file with 200;
+//! - takes `100` or `103` for the final answer, so that the answer to one request is given to the next one;
+//! - takes an answer with neither length nor chunks for an empty one, instead of reading to the end of the connection;
+//! - waits for the body of a `304` that has a length;
+//! - writes a whole request before it reads, so that an early refusal of an upload becomes a broken pipe.
+//!
+//! None of this can be configured, and all of it is visible in the bytes. The guard parses the head of each answer, follows
+//! its body without copying it, and reports a connection that ends in the wrong place as an error of the connection, which
+//! awc passes on. The copy of a head is the whole cost.
+//!
+//! # The tricky part
+//! The guard sees no requests, only reads and writes. A write while no exchange is in progress starts one; awc writes nothing
+//! between exchanges. An early refusal is found when a write cannot proceed: then, and only then, the guard reads. If an
+//! answer is there, it pretends to send the rest of the request, and awc reads the answer next.
 
 use std::{
     io,
@@ -15,49 +29,48 @@ use actix_rt::net::{ActixStream, Ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::framing::{Framing, Next};
+use super::framing::{Framing, Step};
 
-/// What is read at once of a head: most fit.
+/// Size of one read while a head is expected: 4 KiB, in which most heads fit.
 const READ_BYTES: usize = 4 * 1024;
 
-/// A connection whose answers are checked. TLS, where there is some, is inside of it: it reads plain text.
+/// A connection whose answers are checked. TLS is inside of it: the guard reads plain text.
 #[derive(Debug)]
-pub(crate) struct Guarded<S> {
+pub(crate) struct GuardedStream<S> {
     stream: S,
     framing: Framing,
-    /// Checked, but not yet read by awc.
-    ready: Bytes,
-    /// The upstream has answered before it had the whole request: the rest is not sent.
-    refused: bool,
+    /// Bytes that were checked, but not yet read by awc.
+    checked: Bytes,
+    /// The upstream answered before it had the whole request: the rest is not sent.
+    is_refused: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
     /// Guards a new connection.
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, framing: Framing::new(), ready: Bytes::new(), refused: false }
+        Self { stream, framing: Framing::new(), checked: Bytes::new(), is_refused: false }
     }
 
-    /// Gathers what has come of a head. `false` at the end of the connection.
-    fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    /// Reads a part of a head. `false` at the end of the connection.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut space = [MaybeUninit::uninit(); READ_BYTES];
         let mut buf = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
-        self.framing.gather(buf.filled());
+        self.framing.push_head(buf.filled());
         Poll::Ready(Ok(!buf.filled().is_empty()))
     }
 
-    /// Whether a refusal is there, or whatever final answer where the request cannot be sent any more.
-    ///
-    /// RFC 9112, section 9.5: a client that sees an answer which shows that the rest is not wanted ceases to send.
-    fn is_refused(&mut self, cx: &mut Context<'_>, broken: bool) -> bool {
+    /// Returns whether the upstream has answered already: with a refusal, or if the request cannot be sent any more, with any
+    /// final answer. RFC 9112, section 9.5: a client stops sending when an answer shows that the rest is not wanted.
+    fn has_answer(&mut self, cx: &mut Context<'_>, broken: bool) -> bool {
         loop {
-            match self.framing.gathered_status() {
+            match self.framing.buffered_status() {
                 Some(status) if broken || status >= 300 => return true,
                 Some(_) => return false,
-                None if self.framing.is_full() => return false,
+                None if self.framing.is_head_full() => return false,
                 None => {}
             }
-            match self.poll_gather(cx) {
+            match self.poll_head(cx) {
                 Poll::Ready(Ok(true)) => {}
                 Poll::Ready(Ok(false) | Err(_)) | Poll::Pending => return false,
             }
@@ -65,75 +78,75 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
     }
 
     fn refuse(&mut self) {
-        self.refused = true;
-        // The upstream waits for the rest of the request, or has closed already.
+        self.is_refused = true;
+        // The upstream waits for the rest of the request, or has closed the connection.
         self.framing.poison();
     }
 
-    /// Between two exchanges awc reads only to see whether the connection still lives.
+    /// Between two exchanges awc reads only to find out whether the connection is still open.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.framing.is_poisoned() {
             let mut byte = [0];
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)))?;
             self.framing.poison();
         }
-        // Reads as the end of the connection, so that the pool drops it.
+        // Zero bytes are the end of the connection: the pool drops it.
         Poll::Ready(Ok(()))
     }
 
-    fn poll_follow(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = buf.filled().len() - before;
         if read == 0 {
-            return Poll::Ready(Ok(self.framing.end()?));
+            return Poll::Ready(Ok(self.framing.on_eof()?));
         }
-        let taken = self.framing.follow(&buf.filled()[before..]);
+        let taken = self.framing.track_body(&buf.filled()[before..]);
         buf.set_filled(before + taken);
         if taken == 0 {
-            // Nothing of it was the answer's: there is a fault, which `advance` tells.
+            // None of it belongs to the answer: there is an error, which `advance` returns.
             self.framing.advance()?;
         }
         Poll::Ready(Ok(()))
     }
 
-    fn give(&mut self, buf: &mut ReadBuf<'_>) {
-        let given = self.ready.len().min(buf.remaining());
-        buf.put_slice(&self.ready[..given]);
-        self.ready.advance(given);
+    fn deliver(&mut self, buf: &mut ReadBuf<'_>) {
+        let given = self.checked.len().min(buf.remaining());
+        buf.put_slice(&self.checked[..given]);
+        self.checked.advance(given);
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for GuardedStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let guard = self.get_mut();
         loop {
-            if !guard.ready.is_empty() {
-                guard.give(buf);
+            if !guard.checked.is_empty() {
+                guard.deliver(buf);
                 return Poll::Ready(Ok(()));
             }
             match guard.framing.advance()? {
-                Next::Give(bytes) => guard.ready = bytes,
-                Next::Follow => return guard.poll_follow(cx, buf),
-                Next::Nothing => return guard.poll_idle(cx),
-                Next::Gather => match ready!(guard.poll_gather(cx)) {
+                Step::Deliver(bytes) => guard.checked = bytes,
+                Step::ReadBody => return guard.poll_body(cx, buf),
+                Step::Idle => return guard.poll_idle(cx),
+                Step::ReadHead => match ready!(guard.poll_head(cx)) {
                     Ok(true) => {}
-                    // A reset is an end, too: what it means depends on what came before.
-                    Ok(false) | Err(_) => guard.framing.end()?,
+                    // A reset ends the connection, too: what that means depends on what was received before.
+                    Ok(false) | Err(_) => guard.framing.on_eof()?,
                 },
             }
         }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let guard = self.get_mut();
         if guard.framing.is_idle() {
-            guard.refused = false;
-            guard.framing.begin(bytes.starts_with(b"HEAD "));
+            guard.is_refused = false;
+            guard.framing.begin_exchange(bytes.starts_with(b"HEAD "));
         }
-        if guard.refused {
+        if guard.is_refused {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut guard.stream).poll_write(cx, bytes);
@@ -145,19 +158,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         if !guard.framing.is_awaiting_head() {
             return written;
         }
-        if guard.is_refused(cx, broken) {
+        if guard.has_answer(cx, broken) {
             guard.refuse();
             return Poll::Ready(Ok(bytes.len()));
         }
         if broken {
-            guard.framing.end()?;
+            guard.framing.on_eof()?;
         }
         written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let guard = self.get_mut();
-        if guard.refused { Poll::Ready(Ok(())) } else { Pin::new(&mut guard.stream).poll_flush(cx) }
+        if guard.is_refused { Poll::Ready(Ok(())) } else { Pin::new(&mut guard.stream).poll_flush(cx) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -165,8 +178,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 }
 
-/// awc asks for this; nobody calls it, because the guard is the outermost layer.
-impl<S: ActixStream> ActixStream for Guarded<S> {
+/// Required by awc. Never called, because the guard is the outermost layer.
+impl<S: ActixStream> ActixStream for GuardedStream<S> {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         self.stream.poll_read_ready(cx)
     }

@@ -1,5 +1,5 @@
-//! Asks an upstream to switch to another protocol (RFC 9110, section 7.8), on a connection of its own. What is said on
-//! it afterwards, it does not know.
+//! Asks an upstream to switch to another protocol (RFC 9110, section 7.8), on a connection of its own. Knows nothing of that
+//! protocol.
 
 use std::{future::poll_fn, pin::Pin};
 
@@ -23,24 +23,24 @@ use super::{
 };
 use crate::upstream::settings::TargetAddress;
 
-/// The refusal of a WebSocket is a few words.
+/// Maximum size of the body of a refusal: 256 KiB.
 const REFUSAL_BYTES_MAX: usize = 256 * 1024;
 
 /// A connection on which the upstream switched to another protocol.
 pub(crate) struct Tunnel {
     pub(crate) socket: BoxedSocket,
-    /// What it sent right behind its 101.
+    /// What was received together with the 101.
     pub(crate) early: Bytes,
 }
 
-/// The answer to a request for another protocol.
-pub(crate) enum Opened {
+/// The answer to a request to switch the protocol.
+pub(crate) enum UpgradeAnswer {
     Switched { headers: HeaderMap, tunnel: Tunnel },
     Refused { status: StatusCode, headers: HeaderMap, body: Bytes },
 }
 
-impl Opened {
-    /// What the upstream said.
+impl UpgradeAnswer {
+    /// Returns its status.
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
             Self::Switched { .. } => StatusCode::SWITCHING_PROTOCOLS,
@@ -50,16 +50,20 @@ impl Opened {
 }
 
 impl Client {
-    /// Asks for a WebSocket, on a connection of its own.
+    /// Asks for a WebSocket on a new connection.
     ///
     /// # Errors
     /// What went wrong.
-    pub(crate) async fn open_tunnel(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<Opened, Failure> {
+    pub(crate) async fn open_tunnel(
+        &self,
+        target: &TargetAddress,
+        outgoing: Outgoing,
+    ) -> Result<UpgradeAnswer, Failure> {
         let deadline = Instant::now() + outgoing.head_timeout;
         timeout_at(deadline, self.ask(target, outgoing)).await.map_err(|_| Failure::head_timeout())?
     }
 
-    async fn ask(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<Opened, Failure> {
+    async fn ask(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<UpgradeAnswer, Failure> {
         let mut head = RequestHead::default();
         head.method = outgoing.method;
         head.uri = uri(target, outgoing.path_and_query)?;
@@ -70,12 +74,12 @@ impl Client {
         let connector =
             Connector::new().connector(connect::connector(self.tls.clone())).timeout(self.connect_timeout).finish();
         let connecting = connector.call(Connect { uri: head.uri.clone(), addr: None });
-        let connection = connecting.await.map_err(|error| Failure::of(&SendRequestError::Connect(error)))?;
-        let (answer, framed) = connection.open_tunnel(head).await.map_err(|error| Failure::of(&error))?;
+        let connection = connecting.await.map_err(|error| Failure::from_awc(&SendRequestError::Connect(error)))?;
+        let (answer, framed) = connection.open_tunnel(head).await.map_err(|error| Failure::from_awc(&error))?;
         let (status, headers) = (answer.status, answer.headers().clone());
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let parts = framed.into_map_io(|io| Box::new(io) as BoxedSocket).into_parts();
-            return Ok(Opened::Switched {
+            return Ok(UpgradeAnswer::Switched {
                 headers,
                 tunnel: Tunnel { socket: parts.io, early: parts.read_buf.freeze() },
             });
@@ -86,11 +90,11 @@ impl Client {
                 refusal(framed.into_map_codec(h1::ClientCodec::into_payload_codec)).await?
             }
         };
-        Ok(Opened::Refused { status, headers, body })
+        Ok(UpgradeAnswer::Refused { status, headers, body })
     }
 }
 
-/// Reads a refusal whole.
+/// Reads the whole body of a refusal.
 async fn refusal<Io: AsyncRead + Unpin>(mut framed: Framed<Io, h1::ClientPayloadCodec>) -> Result<Bytes, Failure> {
     let mut body = BytesMut::new();
     while let Some(Some(chunk)) = poll_fn(|cx| Pin::new(&mut framed).next_item(cx))

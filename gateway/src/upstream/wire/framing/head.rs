@@ -1,27 +1,27 @@
-//! Reads the head of an answer and decides how long its body is (RFC 9112, section 6.3). Pure; the only parts of a
-//! head that it changes are those which awc would misread.
+//! Parses the head of an answer and decides how long its body is (RFC 9112, section 6.3). Pure. It changes only those parts
+//! of a head that awc would misread.
 
 use httparse::{EMPTY_HEADER, ParserConfig, Response, Status};
 
-/// As many fields as the parser of awc takes.
+/// Maximum number of fields, which is that of the parser of awc.
 const FIELDS_MAX: usize = 96;
 
-/// In an answer without a body awc must not see a length: it would wait for the body. The names that stand in its
-/// place have the same length, so that nothing moves.
+/// Replaces `Content-Length` in an answer without a body, where awc would wait for one. The replacement of a name is as long as
+/// the name, so that the head keeps its size.
 pub(crate) const HIDDEN_LENGTH: &str = "x-guard-length";
-/// Stands in the place of `Transfer-Encoding`.
+/// Replaces `Transfer-Encoding`.
 pub(crate) const HIDDEN_CODING: &str = "x-guard-encodings";
-/// Stands in the place of `Upgrade`, which makes awc forget the length, whatever the status is.
+/// Replaces `Upgrade`, which makes awc ignore the length, whatever the status is.
 pub(crate) const HIDDEN_UPGRADE: &str = "x-guard";
 
-/// What the beginning of some bytes is.
+/// What some bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// Not yet a whole head.
+    /// An incomplete head.
     Partial,
-    /// A whole head of an interim answer, of so many bytes.
+    /// The head of an interim answer, with its size.
     Interim { bytes: usize },
-    /// A whole head of the final answer, of so many bytes.
+    /// The head of the final answer, with its size.
     Final { bytes: usize, body: BodyKind, keep_alive: bool },
 }
 
@@ -31,64 +31,64 @@ pub(crate) enum BodyKind {
     None,
     Length(u64),
     Chunked,
-    /// The end of the connection is the end of the body.
+    /// It ends when the connection is closed.
     ToClose,
-    /// No HTTP any more.
+    /// What follows is not HTTP.
     Tunnel,
 }
 
-/// Why a head is none.
-pub(crate) type Why = &'static str;
+/// Why a head is invalid.
+pub(crate) type Reason = &'static str;
 
-/// What of a head decides about its body.
-struct Facts {
+/// What a head says about its body.
+struct ParsedHead {
     bytes: usize,
     status: u16,
     minor: u8,
     length: Option<u64>,
     chunked: bool,
-    /// Options of `Connection`.
-    closes: bool,
-    keeps: bool,
-    /// Where in the head stand the names of the fields that awc may have to be spared.
-    lengths: Option<usize>,
-    codings: Option<usize>,
-    upgrades: Vec<usize>,
+    /// Options of `Connection`: `close` and `keep-alive`.
+    has_close: bool,
+    has_keep_alive: bool,
+    /// The offsets of the names of those fields that may have to be replaced.
+    length_at: Option<usize>,
+    coding_at: Option<usize>,
+    upgrades_at: Vec<usize>,
 }
 
-/// The status of the final head in these bytes, if it is there as a whole, after any interim ones.
+/// Returns the status of the final answer, after any interim ones, if its head is complete.
 pub(crate) fn final_status(mut raw: &[u8]) -> Option<u16> {
     loop {
-        let facts = parse(raw).ok()??;
-        if !is_interim(facts.status) {
-            return Some(facts.status);
+        let head = parse(raw).ok()??;
+        if !is_interim(head.status) {
+            return Some(head.status);
         }
-        raw = raw.get(facts.bytes..)?;
+        raw = raw.get(head.bytes..)?;
     }
 }
 
-/// Reads the head at the beginning of `raw` and makes it fit for awc.
-pub(crate) fn read(raw: &mut [u8], to_head_request: bool) -> Result<Head, Why> {
-    let Some(facts) = parse(raw)? else { return Ok(Head::Partial) };
-    if is_interim(facts.status) {
-        return Ok(Head::Interim { bytes: facts.bytes });
+/// Parses the head at the beginning of `raw`, and rewrites it for awc.
+pub(crate) fn read(raw: &mut [u8], to_head_request: bool) -> Result<Head, Reason> {
+    let Some(head) = parse(raw)? else { return Ok(Head::Partial) };
+    if is_interim(head.status) {
+        return Ok(Head::Interim { bytes: head.bytes });
     }
-    let body = body_kind(&facts, to_head_request);
-    adapt(raw, &facts, body);
-    let keep_alive = facts.keep_alive() && !matches!(body, BodyKind::ToClose | BodyKind::Tunnel);
-    Ok(Head::Final { bytes: facts.bytes, body, keep_alive })
+    let body = body_kind(&head, to_head_request);
+    rewrite_for_awc(raw, &head, body);
+    let keep_alive = head.keep_alive() && !matches!(body, BodyKind::ToClose | BodyKind::Tunnel);
+    Ok(Head::Final { bytes: head.bytes, body, keep_alive })
 }
 
-/// Section 15.2 of RFC 9110: any number of these may come before the answer. 101 is final for HTTP.
+/// RFC 9110, section 15.2: any number of these may precede the answer. 101 is final for HTTP.
 const fn is_interim(status: u16) -> bool {
     status >= 100 && status < 200 && status != 101
 }
 
-fn parse(raw: &[u8]) -> Result<Option<Facts>, Why> {
+fn parse(raw: &[u8]) -> Result<Option<ParsedHead>, Reason> {
     let mut fields = [EMPTY_HEADER; FIELDS_MAX];
     let mut response = Response::new(&mut fields);
     let mut config = ParserConfig::default();
-    // RFC 9112, section 5.1: in an answer such a space is removed, in a request it is refused.
+    // RFC 9112, section 5.1: a space before the colon is removed in an answer, and refused in a request.
     config.allow_spaces_after_header_name_in_responses(true);
     let parsed = config.parse_response(&mut response, raw).map_err(|error| match error {
         httparse::Error::TooManyHeaders => "the head has too many fields",
@@ -97,64 +97,64 @@ fn parse(raw: &[u8]) -> Result<Option<Facts>, Why> {
         | httparse::Error::NewLine
         | httparse::Error::Status
         | httparse::Error::Token
-        | httparse::Error::Version => "the head is no HTTP",
+        | httparse::Error::Version => "the head is not valid HTTP",
     })?;
     let Status::Complete(bytes) = parsed else { return Ok(None) };
     let minor = response.version.unwrap_or_default();
-    let mut facts = Facts {
+    let mut head = ParsedHead {
         bytes,
         status: response.code.unwrap_or_default(),
         minor,
         length: None,
         chunked: false,
-        closes: false,
-        keeps: false,
-        lengths: None,
-        codings: None,
-        upgrades: Vec::new(),
+        has_close: false,
+        has_keep_alive: false,
+        length_at: None,
+        coding_at: None,
+        upgrades_at: Vec::new(),
     };
     for field in response.headers.iter() {
         let at = field.name.as_ptr() as usize - raw.as_ptr() as usize;
-        facts.note(field, at)?;
+        head.record_field(field, at)?;
     }
-    facts.check()
+    head.check()
 }
 
-impl Facts {
-    fn note(&mut self, field: &httparse::Header<'_>, at: usize) -> Result<(), Why> {
+impl ParsedHead {
+    fn record_field(&mut self, field: &httparse::Header<'_>, at: usize) -> Result<(), Reason> {
         if field.name.eq_ignore_ascii_case("content-length") {
-            if self.lengths.replace(at).is_some() {
-                return Err("the answer has two lengths");
+            if self.length_at.replace(at).is_some() {
+                return Err("the answer has two length_at");
             }
-            self.length = Some(length(field.value).ok_or("the length of the answer is no number")?);
+            self.length = Some(parse_length(field.value).ok_or("the length of the answer is no number")?);
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-            if self.codings.replace(at).is_some() {
-                return Err("the answer has two transfer codings");
+            if self.coding_at.replace(at).is_some() {
+                return Err("the answer has two transfer coding_at");
             }
             if !field.value.eq_ignore_ascii_case(b"chunked") {
                 return Err("the transfer coding of the answer is not `chunked`");
             }
             self.chunked = true;
         } else if field.name.eq_ignore_ascii_case("upgrade") {
-            self.upgrades.push(at);
+            self.upgrades_at.push(at);
         } else if field.name.eq_ignore_ascii_case("connection") {
-            self.note_connection(field.value);
+            self.record_connection(field.value);
         }
         Ok(())
     }
 
-    fn note_connection(&mut self, value: &[u8]) {
+    fn record_connection(&mut self, value: &[u8]) {
         let options = || value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        self.closes |= options().any(|option| option.eq_ignore_ascii_case(b"close"));
-        self.keeps |= options().any(|option| option.eq_ignore_ascii_case(b"keep-alive"));
+        self.has_close |= options().any(|option| option.eq_ignore_ascii_case(b"close"));
+        self.has_keep_alive |= options().any(|option| option.eq_ignore_ascii_case(b"keep-alive"));
     }
 
-    /// Section 9.3: `close` always wins; HTTP/1.0 closes unless it says otherwise.
+    /// RFC 9112, section 9.3: `close` takes precedence; HTTP/1.0 closes unless it says otherwise.
     const fn keep_alive(&self) -> bool {
-        !self.closes && (self.minor == 1 || self.keeps)
+        !self.has_close && (self.minor == 1 || self.has_keep_alive)
     }
 
-    fn check(self) -> Result<Option<Self>, Why> {
+    fn check(self) -> Result<Option<Self>, Reason> {
         if self.length.is_some() && self.chunked {
             return Err("the answer has a length and a transfer coding");
         }
@@ -166,22 +166,22 @@ impl Facts {
 }
 
 /// `1*DIGIT` (RFC 9110, section 8.6): no sign, no list, no spaces within.
-fn length(value: &[u8]) -> Option<u64> {
+fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-fn body_kind(facts: &Facts, to_head_request: bool) -> BodyKind {
-    if facts.status == 101 {
+fn body_kind(head: &ParsedHead, to_head_request: bool) -> BodyKind {
+    if head.status == 101 {
         return BodyKind::Tunnel;
     }
-    if to_head_request || matches!(facts.status, 204 | 304) {
+    if to_head_request || matches!(head.status, 204 | 304) {
         return BodyKind::None;
     }
-    match facts.length {
-        _ if facts.chunked => BodyKind::Chunked,
+    match head.length {
+        _ if head.chunked => BodyKind::Chunked,
         Some(0) => BodyKind::None,
         Some(length) => BodyKind::Length(length),
         None => BodyKind::ToClose,
@@ -189,15 +189,15 @@ fn body_kind(facts: &Facts, to_head_request: bool) -> BodyKind {
 }
 
 /// Hides from awc what it would misread.
-fn adapt(raw: &mut [u8], facts: &Facts, body: BodyKind) {
-    if matches!(facts.status, 204 | 304) {
-        rename(raw, facts.lengths, HIDDEN_LENGTH);
-        rename(raw, facts.codings, HIDDEN_CODING);
+fn rewrite_for_awc(raw: &mut [u8], head: &ParsedHead, body: BodyKind) {
+    if matches!(head.status, 204 | 304) {
+        rename(raw, head.length_at, HIDDEN_LENGTH);
+        rename(raw, head.coding_at, HIDDEN_CODING);
     }
     if body != BodyKind::Tunnel {
-        facts.upgrades.iter().for_each(|at| rename(raw, Some(*at), HIDDEN_UPGRADE));
+        head.upgrades_at.iter().for_each(|at| rename(raw, Some(*at), HIDDEN_UPGRADE));
     }
-    // awc reads to the end of the connection only in HTTP/1.0, and there even where there is no body.
+    // awc reads to the end of the connection only in HTTP/1.0, but there even if there is no body.
     let minor = if body == BodyKind::ToClose { b'0' } else { b'1' };
     if let Some(start) = raw.iter().position(|byte| *byte == b'H') {
         raw[start + "HTTP/1.".len()] = minor;

@@ -1,12 +1,16 @@
-//! Where an answer begins and ends on a connection to an upstream (RFC 9112, section 6), and what is wrong with it.
+//! Finds where an answer begins and ends on a connection to an upstream (RFC 9112, section 6), and what is wrong with it.
 //! Pure: bytes in, bytes out; knows no sockets.
 //!
 //! ```text
-//! Idle ── request sent ──► Head ──► Body ──► Idle       the connection is kept, or poisoned
-//!                           │ ├───► ToClose             neither length nor chunks: read to the end of the connection
-//!                           │ └───► Tunnel              101: no HTTP any more
-//!                           └─ 1xx: cut out
+//! Idle ── request sent ──► Head ──► Sized, Chunked ──► Idle   the connection is kept, or poisoned
+//!                           │ ├───► ToClose                   neither length nor chunks: ends with the connection
+//!                           │ └───► Tunnel                    101: not HTTP any more
+//!                           └─ 1xx: removed
 //! ```
+//!
+//! A connection is poisoned when no request may follow the one in progress: the answer was invalid, or the upstream sent
+//! bytes that belong to no answer. Such bytes could otherwise be taken for the answer to the next request (response
+//! smuggling).
 
 mod chunks;
 mod head;
@@ -15,30 +19,30 @@ use std::{error::Error, fmt, io};
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use chunks::{Chunks, Progress};
+use chunks::{ChunkProgress, ChunkedBody};
 use head::{BodyKind, Head};
 
 pub(crate) use self::head::{HIDDEN_CODING, HIDDEN_LENGTH, HIDDEN_UPGRADE};
 
-/// The largest head of an answer: a browser takes no more either.
+/// Maximum size of the head of an answer: 64 KiB. Usual ones have less than 4 KiB.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// More interim answers than this are a fault: there is `100` once, and `103` a few times.
+/// Maximum number of interim answers: `100` is usual once, `103` a few times.
 const INTERIM_HEADS_MAX: usize = 16;
 
 /// What is wrong with an answer, or with the connection before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The upstream closed a connection that had been idle just when a request was sent on it.
+pub(crate) enum FramingError {
+    /// The upstream closed an idle connection just when a request was sent on it.
     Stale,
     /// The upstream closed a new connection without an answer.
     Closed,
     /// The answer ended in its head or in its body.
     Truncated,
-    /// It is no HTTP, or its framing could be read in two ways.
+    /// It is not HTTP, or two readers could find different ends of it.
     Invalid(&'static str),
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stale => "the upstream closed an idle connection",
@@ -49,38 +53,38 @@ impl fmt::Display for Fault {
     }
 }
 
-impl Error for Fault {}
+impl Error for FramingError {}
 
-impl From<Fault> for io::Error {
-    fn from(fault: Fault) -> Self {
-        let kind = match fault {
-            Fault::Stale | Fault::Closed => io::ErrorKind::ConnectionReset,
-            Fault::Truncated => io::ErrorKind::UnexpectedEof,
-            Fault::Invalid(_) => io::ErrorKind::InvalidData,
+impl From<FramingError> for io::Error {
+    fn from(error: FramingError) -> Self {
+        let kind = match error {
+            FramingError::Stale | FramingError::Closed => io::ErrorKind::ConnectionReset,
+            FramingError::Truncated => io::ErrorKind::UnexpectedEof,
+            FramingError::Invalid(_) => io::ErrorKind::InvalidData,
         };
-        Self::new(kind, fault)
+        Self::new(kind, error)
     }
 }
 
-impl Fault {
-    /// The fault inside an error that went through awc.
-    pub(crate) fn within(error: &io::Error) -> Option<Self> {
+impl FramingError {
+    /// Returns the framing error in an error that went through awc.
+    pub(crate) fn from_io(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
 }
 
-/// The place in the exchanges of one connection.
+/// The position in the exchanges on one connection.
 #[derive(Debug)]
 pub(crate) struct Framing {
     state: State,
-    /// A head that is not yet whole, and what came with it.
-    gathered: BytesMut,
-    /// A fault that is due once what came before it is read.
-    fault: Option<Fault>,
-    /// No more requests on this connection.
+    /// The head of the next answer as far as it was received, and what was received with it.
+    head_buffer: BytesMut,
+    /// An error that is reported once the bytes before it have been read.
+    error: Option<FramingError>,
+    /// No further request may use this connection.
     poisoned: bool,
-    /// There was an exchange on this connection before the one at hand.
-    used: bool,
+    /// There was an answer on this connection before.
+    was_used: bool,
 }
 
 #[derive(Debug)]
@@ -88,122 +92,124 @@ enum State {
     Idle,
     Head { to_head_request: bool, interim: usize },
     Sized(u64),
-    Chunked(Chunks),
+    Chunked(ChunkedBody),
     ToClose,
     Tunnel,
 }
 
-/// What the reader is to do.
+/// What the reader is to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Give these bytes to awc.
-    Give(Bytes),
-    /// Read on, into [`Framing::gather`].
-    Gather,
-    /// Read on, and give what [`Framing::follow`] lets through.
-    Follow,
-    /// Nothing is expected: whatever is read poisons the connection.
-    Nothing,
+pub(crate) enum Step {
+    /// Deliver these bytes to awc.
+    Deliver(Bytes),
+    /// Read, and pass what was read to [`Framing::push_head`].
+    ReadHead,
+    /// Read, and deliver as much as [`Framing::track_body`] returns.
+    ReadBody,
+    /// No bytes are expected: any poison the connection.
+    Idle,
 }
 
 impl Framing {
     /// A new connection.
     pub(crate) fn new() -> Self {
-        Self { state: State::Idle, gathered: BytesMut::new(), fault: None, poisoned: false, used: false }
+        Self { state: State::Idle, head_buffer: BytesMut::new(), error: None, poisoned: false, was_used: false }
     }
 
-    /// Whether a request may begin.
+    /// Returns whether no exchange is in progress.
     pub(crate) const fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle)
     }
 
-    /// Whether an answer, or its head, is awaited.
+    /// Returns whether the head of an answer is expected.
     pub(crate) const fn is_awaiting_head(&self) -> bool {
         matches!(self.state, State::Head { .. })
     }
 
-    /// Whether the connection must not be used again.
+    /// Returns whether the connection must not be used again.
     pub(crate) const fn is_poisoned(&self) -> bool {
         self.poisoned
     }
 
-    /// No request may follow the one at hand.
+    /// Makes the exchange in progress the last one on this connection.
     pub(crate) fn poison(&mut self) {
         self.poisoned = true;
     }
 
-    /// A request is on its way.
-    pub(crate) fn begin(&mut self, is_head_request: bool) {
+    /// Starts an exchange: a request is being sent.
+    pub(crate) fn begin_exchange(&mut self, is_head_request: bool) {
         self.state = State::Head { to_head_request: is_head_request, interim: 0 };
     }
 
-    /// What to do next.
+    /// Returns what to do next.
     ///
     /// # Errors
-    /// The answer is at fault.
-    pub(crate) fn advance(&mut self) -> Result<Next, Fault> {
+    /// The answer is invalid.
+    pub(crate) fn advance(&mut self) -> Result<Step, FramingError> {
         while let State::Head { to_head_request, interim } = self.state {
-            if self.gathered.is_empty() {
-                return Ok(Next::Gather);
+            if self.head_buffer.is_empty() {
+                return Ok(Step::ReadHead);
             }
-            match head::read(&mut self.gathered, to_head_request).map_err(|why| self.fail(Fault::Invalid(why)))? {
-                Head::Partial if self.gathered.len() >= HEAD_BYTES_MAX => {
-                    return Err(self.fail(Fault::Invalid("the head of the answer is too large")));
+            match head::read(&mut self.head_buffer, to_head_request)
+                .map_err(|why| self.fail(FramingError::Invalid(why)))?
+            {
+                Head::Partial if self.head_buffer.len() >= HEAD_BYTES_MAX => {
+                    return Err(self.fail(FramingError::Invalid("the head of the answer is too large")));
                 }
-                Head::Partial => return Ok(Next::Gather),
+                Head::Partial => return Ok(Step::ReadHead),
                 Head::Interim { bytes } | Head::Final { bytes, .. } if bytes > HEAD_BYTES_MAX => {
-                    return Err(self.fail(Fault::Invalid("the head of the answer is too large")));
+                    return Err(self.fail(FramingError::Invalid("the head of the answer is too large")));
                 }
                 Head::Interim { .. } if interim == INTERIM_HEADS_MAX => {
-                    return Err(self.fail(Fault::Invalid("there are too many interim answers")));
+                    return Err(self.fail(FramingError::Invalid("there are too many interim answers")));
                 }
                 Head::Interim { bytes } => {
-                    self.gathered.advance(bytes);
+                    self.head_buffer.advance(bytes);
                     self.state = State::Head { to_head_request, interim: interim + 1 };
                 }
                 Head::Final { bytes, body, keep_alive } => return Ok(self.answer(bytes, body, keep_alive)),
             }
         }
-        match self.fault {
-            Some(fault) => Err(fault),
-            None if self.is_idle() => Ok(Next::Nothing),
-            None => Ok(Next::Follow),
+        match self.error {
+            Some(error) => Err(error),
+            None if self.is_idle() => Ok(Step::Idle),
+            None => Ok(Step::ReadBody),
         }
     }
 
-    /// Gives the head together with what has come of the body.
-    fn answer(&mut self, bytes: usize, body: BodyKind, keep_alive: bool) -> Next {
+    /// Delivers the head together with what was received of the body.
+    fn answer(&mut self, bytes: usize, body: BodyKind, keep_alive: bool) -> Step {
         self.poisoned |= !keep_alive;
-        self.used = true;
+        self.was_used = true;
         self.state = match body {
             BodyKind::None => State::Idle,
             BodyKind::Length(length) => State::Sized(length),
-            BodyKind::Chunked => State::Chunked(Chunks::new()),
+            BodyKind::Chunked => State::Chunked(ChunkedBody::new()),
             BodyKind::ToClose => State::ToClose,
             BodyKind::Tunnel => State::Tunnel,
         };
-        let mut gathered = std::mem::take(&mut self.gathered);
-        let taken = self.follow(&gathered[bytes..]);
-        Next::Give(gathered.split_to(bytes + taken).freeze())
+        let mut head_buffer = std::mem::take(&mut self.head_buffer);
+        let taken = self.track_body(&head_buffer[bytes..]);
+        Step::Deliver(head_buffer.split_to(bytes + taken).freeze())
     }
 
-    /// Takes bytes of a head; see [`Next::Gather`].
-    pub(crate) fn gather(&mut self, bytes: &[u8]) {
-        self.gathered.extend_from_slice(bytes);
+    /// Adds bytes that were read; see [`Step::ReadHead`].
+    pub(crate) fn push_head(&mut self, bytes: &[u8]) {
+        self.head_buffer.extend_from_slice(bytes);
     }
 
-    /// The status of the final head, if it has been gathered as a whole.
-    pub(crate) fn gathered_status(&self) -> Option<u16> {
-        head::final_status(&self.gathered)
+    /// Returns the status of the final answer, if its head was received completely.
+    pub(crate) fn buffered_status(&self) -> Option<u16> {
+        head::final_status(&self.head_buffer)
     }
 
-    /// Whether no more of a head may be gathered.
-    pub(crate) fn is_full(&self) -> bool {
-        self.gathered.len() >= HEAD_BYTES_MAX
+    /// Returns whether the head has reached its maximum size.
+    pub(crate) fn is_head_full(&self) -> bool {
+        self.head_buffer.len() >= HEAD_BYTES_MAX
     }
 
-    /// How many of these bytes belong to the answer. What nobody asked for poisons the connection.
-    pub(crate) fn follow(&mut self, bytes: &[u8]) -> usize {
+    /// Returns how many of these bytes belong to the answer. The others poison the connection.
+    pub(crate) fn track_body(&mut self, bytes: &[u8]) -> usize {
         let taken = match &mut self.state {
             State::Idle | State::Head { .. } => 0,
             State::ToClose | State::Tunnel => bytes.len(),
@@ -215,14 +221,14 @@ impl Framing {
                 }
                 taken
             }
-            State::Chunked(chunks) => match chunks.follow(bytes) {
-                Progress::More => bytes.len(),
-                Progress::End(taken) => {
+            State::Chunked(chunks) => match chunks.track(bytes) {
+                ChunkProgress::More => bytes.len(),
+                ChunkProgress::End(taken) => {
                     self.state = State::Idle;
                     taken
                 }
-                Progress::Invalid(taken) => {
-                    self.fail(Fault::Invalid("the chunks of the answer are not well formed"));
+                ChunkProgress::Invalid(taken) => {
+                    self.fail(FramingError::Invalid("the chunks of the answer are not well formed"));
                     taken
                 }
             },
@@ -231,26 +237,26 @@ impl Framing {
         taken
     }
 
-    /// The connection ended. `Ok` where that is how an answer may end.
+    /// The connection was closed. Returns `Ok` if an answer may end like this.
     ///
     /// # Errors
-    /// Something was missing.
-    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+    /// The answer is incomplete, or there is none.
+    pub(crate) fn on_eof(&mut self) -> Result<(), FramingError> {
         self.poisoned = true;
         match self.state {
             State::Idle | State::ToClose | State::Tunnel => Ok(()),
-            State::Head { .. } if !self.gathered.is_empty() => Err(self.fail(Fault::Truncated)),
-            State::Head { .. } if self.used => Err(self.fail(Fault::Stale)),
-            State::Head { .. } => Err(self.fail(Fault::Closed)),
-            State::Sized(_) | State::Chunked(_) => Err(self.fail(Fault::Truncated)),
+            State::Head { .. } if !self.head_buffer.is_empty() => Err(self.fail(FramingError::Truncated)),
+            State::Head { .. } if self.was_used => Err(self.fail(FramingError::Stale)),
+            State::Head { .. } => Err(self.fail(FramingError::Closed)),
+            State::Sized(_) | State::Chunked(_) => Err(self.fail(FramingError::Truncated)),
         }
     }
 
-    /// After a fault nothing more is to be had from this connection.
-    fn fail(&mut self, fault: Fault) -> Fault {
+    /// Ends the connection with an error.
+    fn fail(&mut self, error: FramingError) -> FramingError {
         self.poisoned = true;
-        self.fault = Some(fault);
-        fault
+        self.error = Some(error);
+        error
     }
 }
 

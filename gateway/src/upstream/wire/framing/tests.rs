@@ -1,4 +1,4 @@
-//! Every answer, split at every byte: what awc gets must not depend on how the bytes came.
+//! Each answer is split at every byte: what awc gets must not depend on how the bytes arrive.
 
 use std::collections::VecDeque;
 
@@ -6,16 +6,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What came of an answer.
+/// What becomes of an answer.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     given: String,
-    fault: Option<Fault>,
+    error: Option<FramingError>,
     poisoned: bool,
 }
 
-fn outcome(given: &str, fault: Option<Fault>, poisoned: bool) -> Outcome {
-    Outcome { given: given.to_owned(), fault, poisoned }
+fn outcome(given: &str, error: Option<FramingError>, poisoned: bool) -> Outcome {
+    Outcome { given: given.to_owned(), error, poisoned }
 }
 
 /// Feeds pieces of an answer, then, if so, the end of the connection.
@@ -23,25 +23,25 @@ fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, to_head: bool, then_end:
     let mut pieces: VecDeque<&[u8]> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
     let mut framing = Framing::new();
     let mut given = Vec::new();
-    framing.begin(to_head);
-    let fault = loop {
+    framing.begin_exchange(to_head);
+    let error = loop {
         let piece = match framing.advance() {
-            Err(fault) => break Some(fault),
-            Ok(Next::Give(bytes)) => {
+            Err(error) => break Some(error),
+            Ok(Step::Deliver(bytes)) => {
                 given.extend_from_slice(&bytes);
                 continue;
             }
             Ok(next) => pieces.pop_front().map(|piece| (next, piece)),
         };
         match piece {
-            None if then_end => break framing.end().err(),
+            None if then_end => break framing.on_eof().err(),
             None => break None,
-            Some((Next::Gather, piece)) => framing.gather(piece),
-            Some((Next::Follow, piece)) => given.extend_from_slice(&piece[..framing.follow(piece)]),
-            Some((Next::Nothing | Next::Give(_), _)) => framing.poison(),
+            Some((Step::ReadHead, piece)) => framing.push_head(piece),
+            Some((Step::ReadBody, piece)) => given.extend_from_slice(&piece[..framing.track_body(piece)]),
+            Some((Step::Idle | Step::Deliver(_), _)) => framing.poison(),
         }
     };
-    Outcome { given: String::from_utf8_lossy(&given).into_owned(), fault, poisoned: framing.is_poisoned() }
+    Outcome { given: String::from_utf8_lossy(&given).into_owned(), error, poisoned: framing.is_poisoned() }
 }
 
 /// Feeds an answer whole, byte by byte, and in two pieces at every place.
@@ -75,8 +75,8 @@ fn interim_answers_are_cut_out() {
     let rest = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
     assert_eq!(every_way(answer, false, false), outcome(rest, None, false));
     let flood = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(INTERIM_HEADS_MAX + 1);
-    let fault = Fault::Invalid("there are too many interim answers");
-    assert_eq!(every_way(&flood, false, false), outcome("", Some(fault), true));
+    let error = FramingError::Invalid("there are too many interim answers");
+    assert_eq!(every_way(&flood, false, false), outcome("", Some(error), true));
 }
 
 #[test]
@@ -88,28 +88,28 @@ fn an_answer_without_length_is_read_to_the_end_of_the_connection() {
 
 #[test]
 fn an_answer_cut_short_is_told_from_a_whole_one() {
-    for (answer, fault) in [
-        ("", Fault::Closed),
-        ("HTTP/1.1 200 OK\r\nContent-", Fault::Truncated),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", Fault::Truncated),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", Fault::Truncated),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r", Fault::Truncated),
+    for (answer, error) in [
+        ("", FramingError::Closed),
+        ("HTTP/1.1 200 OK\r\nContent-", FramingError::Truncated),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", FramingError::Truncated),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", FramingError::Truncated),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r", FramingError::Truncated),
     ] {
         // A head that is whole is given with what there is of its body.
         let given = if answer.contains("\r\n\r\n") { answer } else { "" };
-        assert_eq!(every_way(answer, false, true), outcome(given, Some(fault), true), "{answer:?}");
+        assert_eq!(every_way(answer, false, true), outcome(given, Some(error), true), "{answer:?}");
     }
 }
 
 #[test]
 fn a_used_connection_that_ends_without_a_byte_was_stale() {
     let mut framing = Framing::new();
-    framing.begin(false);
-    framing.gather(b"HTTP/1.1 204 No Content\r\n\r\n");
-    assert!(matches!(framing.advance(), Ok(Next::Give(_))));
+    framing.begin_exchange(false);
+    framing.push_head(b"HTTP/1.1 204 No Content\r\n\r\n");
+    assert!(matches!(framing.advance(), Ok(Step::Deliver(_))));
     assert!(framing.is_idle() && !framing.is_poisoned());
-    framing.begin(false);
-    assert_eq!(framing.end(), Err(Fault::Stale));
+    framing.begin_exchange(false);
+    assert_eq!(framing.on_eof(), Err(FramingError::Stale));
 }
 
 #[test]
@@ -121,8 +121,8 @@ fn what_has_no_body_is_not_waited_for() {
     assert_eq!(every_way(not_modified, false, false), outcome(shown, None, false));
     let no_content = "HTTP/1.0 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(
-        every_way(no_content, false, false).fault,
-        Some(Fault::Invalid("an answer of HTTP/1.0 has a transfer coding"))
+        every_way(no_content, false, false).error,
+        Some(FramingError::Invalid("an answer of HTTP/1.0 has a transfer coding"))
     );
     let old = "HTTP/1.0 304 Not Modified\r\n\r\n";
     assert_eq!(every_way(old, false, false), outcome("HTTP/1.1 304 Not Modified\r\n\r\n", None, true));
@@ -154,7 +154,7 @@ fn a_connection_is_kept_only_where_both_sides_keep_it() {
 }
 
 #[test]
-fn framing_that_could_be_read_in_two_ways_is_a_fault() {
+fn framing_that_could_be_read_in_two_ways_is_an_error() {
     for fields in [
         "Content-Length: 1\r\nContent-Length: 1",
         "Content-Length: 1, 1",
@@ -170,7 +170,7 @@ fn framing_that_could_be_read_in_two_ways_is_a_fault() {
         "A: 1\r\n folded",
     ] {
         let came = every_way(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\na"), false, false);
-        assert!(matches!(came.fault, Some(Fault::Invalid(_))), "{fields:?}: {came:?}");
+        assert!(matches!(came.error, Some(FramingError::Invalid(_))), "{fields:?}: {came:?}");
         assert_eq!((came.given.as_str(), came.poisoned), ("", true), "{fields:?}");
     }
 }
@@ -188,11 +188,11 @@ fn an_upgrade_that_did_not_happen_is_hidden_and_one_that_did_is_a_tunnel() {
 fn a_head_has_a_limit() {
     let field = format!("A: {}\r\n", "b".repeat(1000));
     let large = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", field.repeat(66));
-    let fault = Some(Fault::Invalid("the head of the answer is too large"));
-    assert_eq!(feed([large.as_bytes()], false, false).fault, fault);
-    assert_eq!(feed(large.as_bytes().chunks(997), false, false).fault, fault);
+    let error = Some(FramingError::Invalid("the head of the answer is too large"));
+    assert_eq!(feed([large.as_bytes()], false, false).error, error);
+    assert_eq!(feed(large.as_bytes().chunks(997), false, false).error, error);
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(97));
-    assert_eq!(every_way(&many, false, false).fault, Some(Fault::Invalid("the head has too many fields")));
+    assert_eq!(every_way(&many, false, false).error, Some(FramingError::Invalid("the head has too many fields")));
 }
 
 /// Answers that are nearly right.
