@@ -1,4 +1,4 @@
-//! Bodies on their way through, chunk by chunk: uploads with a limit on size, both directions with one on idleness.
+//! The body of a request, passed on chunk by chunk, with limits on its size, idle time and rate. Knows no upstreams.
 
 use std::{
     cell::{Cell, RefCell},
@@ -22,20 +22,20 @@ use tokio::time::Instant;
 
 use super::{idle::IdleTimer, replay::ReplayBuffer};
 
-/// A body that comes more slowly than it may is given up after it was waited for so long: heads have as long, too.
+/// How long the client may be waited for, in total, before the minimum rate applies: 10 s, as long as for a head.
 const RATE_GRACE: Duration = Duration::from_secs(10);
 
-/// What a client may take its time for, and how much it may send.
+/// The limits of a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UploadLimits {
     pub(crate) bytes_max: u64,
-    /// Between two chunks.
+    /// Maximum time between two chunks.
     pub(crate) idle: Duration,
-    /// Bytes for each second that the client was waited for; a slow upstream does not count.
+    /// Minimum number of bytes for each second in which the client was waited for; waiting for the upstream does not count.
     pub(crate) rate_min: Option<u64>,
 }
 
-/// The body of a request. Clones are handles to the same body: a second attempt goes on where the first has not begun.
+/// The body of a request. Clones are handles to the same body, so that each attempt is given one.
 #[derive(Clone)]
 pub(crate) struct Upload(Rc<UploadState>);
 
@@ -44,14 +44,15 @@ struct UploadState {
     size: BodySize,
     idle: RefCell<IdleTimer>,
     limits: UploadLimits,
-    /// How long the client was waited for, and since when it is.
+    /// How long the client was waited for in total.
     waited: Cell<Duration>,
-    waiting: Cell<Option<Instant>>,
-    /// Snapshot with who counts it, who shall not hold the body itself.
+    /// Since when it is waited for, if it is.
+    waiting_since: Cell<Option<Instant>>,
+    /// Shared with the access log, which must not keep the body itself alive.
     bytes_read: Rc<Cell<u64>>,
     last_progress: Cell<Instant>,
     fault: Cell<Option<UploadFault>>,
-    kept: RefCell<ReplayBuffer>,
+    replay: RefCell<ReplayBuffer>,
 }
 
 /// Why a body was not read to its end.
@@ -63,12 +64,12 @@ pub(crate) enum UploadFault {
 }
 
 impl UploadFault {
-    /// What the client is told.
+    /// Returns the answer to the client.
     pub(crate) fn to_problem(self) -> Problem {
         match self {
             Self::TooLarge { bytes_max } => too_large(usize::try_from(bytes_max).unwrap_or(usize::MAX)),
-            Self::TooSlow => Problem::new(Code::RequestTimeout, "the body came too slowly"),
-            Self::Broken => Problem::new(Code::BadRequest, "the body ended before its time"),
+            Self::TooSlow => Problem::new(Code::RequestTimeout, "the body was sent too slowly"),
+            Self::Broken => Problem::new(Code::BadRequest, "the body ended early"),
         }
     }
 }
@@ -82,30 +83,30 @@ impl Upload {
             idle: RefCell::new(IdleTimer::new(limits.idle)),
             limits,
             waited: Cell::default(),
-            waiting: Cell::new(None),
+            waiting_since: Cell::new(None),
             bytes_read: Rc::default(),
             last_progress: Cell::new(Instant::now()),
             fault: Cell::new(None),
-            kept: RefCell::new(ReplayBuffer::default()),
+            replay: RefCell::new(ReplayBuffer::default()),
         }))
     }
 
-    /// Goes back to its beginning, so that it can be sent again; `false` where that has not been kept.
+    /// Returns to its beginning, so that it can be sent again; `false` if that is not possible.
     pub(crate) fn rewind(&self) -> bool {
-        self.0.kept.borrow_mut().rewind() && self.0.fault.get().is_none()
+        self.0.replay.borrow_mut().rewind() && self.0.fault.get().is_none()
     }
 
-    /// How much of it has been read, now and later.
+    /// Returns a handle to the number of bytes that have been read.
     pub(crate) fn bytes_read(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.0.bytes_read)
     }
 
-    /// When its last chunk came.
+    /// Returns when its last chunk was received.
     pub(crate) fn last_progress(&self) -> Instant {
         self.0.last_progress.get()
     }
 
-    /// Why it was not read to its end.
+    /// Returns why it was not read to its end, if it was not.
     pub(crate) fn fault(&self) -> Option<UploadFault> {
         self.0.fault.get()
     }
@@ -117,9 +118,10 @@ impl Upload {
 }
 
 impl UploadState {
-    /// Whether what has come so far took too long. A chunk has just come: how long none may come is for `idle` to say.
+    /// Returns whether the body is below its minimum rate. Called when a chunk has been received; the time without any chunk is
+    /// limited by `idle`.
     fn is_too_slow(&self) -> bool {
-        let Some(since) = self.waiting.take() else { return false };
+        let Some(since) = self.waiting_since.take() else { return false };
         let waited = self.waited.get() + since.elapsed();
         self.waited.set(waited);
         let least = self.limits.rate_min.map_or(0, |rate| rate.saturating_mul(waited.as_secs()));
@@ -127,7 +129,7 @@ impl UploadState {
     }
 }
 
-/// What awc is told; the client gets [`UploadFault::to_problem`].
+/// The error for awc. The client gets [`UploadFault::to_problem`].
 #[derive(Debug)]
 pub(crate) struct UploadError(UploadFault);
 
@@ -148,7 +150,7 @@ impl MessageBody for Upload {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UploadError>>> {
         let state = &self.0;
-        if let Some(chunk) = state.kept.borrow_mut().next() {
+        if let Some(chunk) = state.replay.borrow_mut().next() {
             state.last_progress.set(Instant::now());
             return Poll::Ready(Some(Ok(chunk)));
         }
@@ -164,13 +166,13 @@ impl MessageBody for Upload {
                 if state.is_too_slow() {
                     return self.fail(UploadFault::TooSlow);
                 }
-                state.kept.borrow_mut().push(&chunk);
+                state.replay.borrow_mut().push(&chunk);
                 Poll::Ready(Some(Ok(chunk)))
             }
             Poll::Ready(Some(Err(_))) => self.fail(UploadFault::Broken),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
-                state.waiting.set(state.waiting.get().or_else(|| Some(Instant::now())));
+                state.waiting_since.set(state.waiting_since.get().or_else(|| Some(Instant::now())));
                 ready!(state.idle.borrow_mut().poll_expired(cx));
                 self.fail(UploadFault::TooSlow)
             }

@@ -107,7 +107,7 @@ impl Ord for Place {
 fn representative(entries: &[&Entry<Destination>]) -> Vec<(String, Vec<(String, String)>)> {
     let conditions = || entries.iter().map(|entry| &entry.conditions);
     let hosts: BTreeSet<String> =
-        conditions().filter_map(|c| c.host.as_ref()).map(HostPattern::sample).chain([String::new()]).collect();
+        conditions().filter_map(|c| c.host.as_ref()).map(HostPattern::example).chain([String::new()]).collect();
     let headers: BTreeSet<Vec<(String, String)>> =
         conditions().map(|c| c.headers.clone()).chain([Vec::new()]).collect();
     hosts.iter().flat_map(|host| headers.iter().map(|headers| (host.clone(), headers.clone()))).collect()

@@ -176,9 +176,9 @@ fn candidates(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> 
                 "the most specific route that is for this request".to_owned()
             } else if !entry.methods.allow(asked.method) {
                 format!("is not for {}", asked.method)
-            } else if !entry.host_holds(asked) {
+            } else if !entry.host_matches(asked) {
                 "is for another host".to_owned()
-            } else if !entry.headers_hold(asked) {
+            } else if !entry.headers_match(asked) {
                 "is for other headers".to_owned()
             } else {
                 chosen.map_or_else(String::new, |chosen| lost(config, chosen, entry))
@@ -221,12 +221,12 @@ fn less_specific(chosen: &Pattern, other: &Pattern) -> Option<(String, String)> 
     let kind = |segment: &Segment| match segment {
         Segment::Literal(_) => 0,
         Segment::Param(_) => 1,
-        Segment::Rest(_) => 2,
+        Segment::CatchAll(_) => 2,
     };
     let shown = |segment: &Segment| match segment {
         Segment::Literal(text) => text.clone(),
         Segment::Param(name) => format!("{{{name}}}"),
-        Segment::Rest(name) => format!("{{{name}...}}"),
+        Segment::CatchAll(name) => format!("{{{name}...}}"),
     };
     let mut pairs = chosen.segments().iter().zip(other.segments());
     pairs.find(|(kept, lost)| kind(kept) != kind(lost)).map(|(kept, lost)| (shown(kept), shown(lost)))

@@ -1,32 +1,32 @@
-//! What a route may ask of a request beside its path and method: a host, headers. Knows no HTTP library.
+//! The conditions of a route besides path and method: host and headers. Knows no HTTP library.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// Which host a route is for.
+/// The host of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HostPattern {
     /// This host.
     Exact(String),
-    /// Every host that has one label before this one: `*.example.com` is for `a.example.com`, but neither for
-    /// `example.com` nor for `a.b.example.com`, as in certificates (RFC 9525, section 6.3).
-    Below(String),
+    /// Every host that has one label before this one: `*.example.com` matches `a.example.com`, but neither `example.com` nor
+    /// `a.b.example.com`, as in certificates (RFC 9525, section 6.3).
+    Wildcard(String),
 }
 
 impl HostPattern {
-    /// Whether a request for this host is meant.
-    pub(crate) fn is_for(&self, host: &str) -> bool {
-        let host = comparable(host);
+    /// Returns whether it matches this host.
+    pub(crate) fn matches(&self, host: &str) -> bool {
+        let host = normalize_host(host);
         match self {
             Self::Exact(known) => *known == *host,
-            Self::Below(parent) => host.split_once('.').is_some_and(|(_, behind)| behind == parent),
+            Self::Wildcard(parent) => host.split_once('.').is_some_and(|(_, behind)| behind == parent),
         }
     }
 
-    /// A host that this is for.
-    pub(crate) fn sample(&self) -> String {
+    /// Returns a host that it matches.
+    pub(crate) fn example(&self) -> String {
         match self {
             Self::Exact(host) => host.clone(),
-            Self::Below(parent) => format!("any.{parent}"),
+            Self::Wildcard(parent) => format!("any.{parent}"),
         }
     }
 }
@@ -35,8 +35,8 @@ impl FromStr for HostPattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (below, host) = text.strip_prefix("*.").map_or((false, text), |parent| (true, parent));
-        let is_literal = host.starts_with('[') && host.ends_with(']') && !below;
+        let (is_wildcard, host) = text.strip_prefix("*.").map_or((false, text), |parent| (true, parent));
+        let is_literal = host.starts_with('[') && host.ends_with(']') && !is_wildcard;
         let is_name = host.split('.').all(|label| {
             !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         });
@@ -46,7 +46,7 @@ impl FromStr for HostPattern {
             ));
         }
         let host = host.to_ascii_lowercase();
-        Ok(if below { Self::Below(host) } else { Self::Exact(host) })
+        Ok(if is_wildcard { Self::Wildcard(host) } else { Self::Exact(host) })
     }
 }
 
@@ -54,21 +54,21 @@ impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exact(host) => f.write_str(host),
-            Self::Below(parent) => write!(f, "*.{parent}"),
+            Self::Wildcard(parent) => write!(f, "*.{parent}"),
         }
     }
 }
 
-/// The host and the headers that a route is for. Nothing is for every request.
+/// The host and the headers that a request must have. By default every request matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Conditions {
     pub(crate) host: Option<HostPattern>,
-    /// Names in lower case, each once, with the value that the request must have.
+    /// Names in lower case, each once, with the required value.
     pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Conditions {
-    /// Whether one request could have the headers of both.
+    /// Returns whether one request could have the headers of both.
     pub(crate) fn headers_agree(&self, other: &Self) -> bool {
         let differs = |(name, value): &(String, String)| other.headers.iter().any(|(n, v)| n == name && v != value);
         !self.headers.iter().any(differs)
@@ -83,29 +83,29 @@ impl fmt::Display for Conditions {
     }
 }
 
-/// A request, as far as routes look at it.
+/// The parts of a request that select its route.
 #[derive(Clone, Copy)]
 pub(crate) struct RouteQuery<'a> {
     pub(crate) method: &'a str,
     /// In normal form, after aliases.
     pub(crate) path: &'a str,
-    /// As in the `Host` field, with or without a port; empty where there is none.
+    /// As in the `Host` field, with or without a port; empty if there is none.
     pub(crate) host: &'a str,
     /// Whether the request has this header exactly once and with exactly this value. A repeated header is ambiguous.
     pub(crate) has_header: &'a dyn Fn(&str, &str) -> bool,
 }
 
 impl<'a> RouteQuery<'a> {
-    /// A request without a host and without headers.
+    /// A request without host and headers.
     #[cfg(test)]
     pub(crate) fn plain(method: &'a str, path: &'a str) -> Self {
         Self { method, path, host: "", has_header: &|_, _| false }
     }
 }
 
-/// A host in the form in which hosts are compared: lower case, without the port and the dot of the root. Hosts that are
-/// in this form already cost no allocation.
-pub(crate) fn comparable(host: &str) -> Cow<'_, str> {
+/// Returns the normal form of a host: lower case, without port and trailing dot. A host that has this form already costs no
+/// allocation.
+pub(crate) fn normalize_host(host: &str) -> Cow<'_, str> {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) | None => host,
@@ -132,15 +132,15 @@ mod tests {
             ("127.0.0.1:1", "127.0.0.1"),
             ("", ""),
         ] {
-            assert_eq!(comparable(host), expected, "{host}");
+            assert_eq!(normalize_host(host), expected, "{host}");
         }
     }
 
     #[test]
-    fn hosts_that_could_never_match_are_refused() {
+    fn hosts_that_cannot_match_are_refused() {
         for text in ["", "*", "*.", "a.*.com", "a..b", "example.com:80", "a b", "*.[::1]", "http://x"] {
             assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }
-        assert_eq!("*.Example.com".parse(), Ok(HostPattern::Below("example.com".to_owned())));
+        assert_eq!("*.Example.com".parse(), Ok(HostPattern::Wildcard("example.com".to_owned())));
     }
 }

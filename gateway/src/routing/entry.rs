@@ -1,4 +1,4 @@
-//! One route at its place in the table: its methods and conditions, and what it conflicts with.
+//! A route in the table: its methods and conditions, and what it conflicts with. Knows no paths.
 
 use super::condition::{Conditions, RouteQuery};
 
@@ -6,12 +6,12 @@ use super::condition::{Conditions, RouteQuery};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Methods {
     Any,
-    /// In the order they were written. GET brings HEAD with it.
+    /// In the order of the configuration. GET implies HEAD.
     Only(Vec<String>),
 }
 
 impl Methods {
-    /// Whether a request of this method is meant. GET implies HEAD (RFC 9110, section 9.3.2).
+    /// Returns whether a method is among them. GET implies HEAD (RFC 9110, section 9.3.2).
     pub(crate) fn allow(&self, method: &str) -> bool {
         match self {
             Self::Any => true,
@@ -19,7 +19,7 @@ impl Methods {
         }
     }
 
-    /// Gives each method that is named, HEAD after GET.
+    /// Calls `give` with each method that is named, and with HEAD after GET.
     pub(crate) fn each<'a>(&'a self, mut give: impl FnMut(&'a str)) {
         let Self::Only(methods) = self else { return };
         for method in methods {
@@ -30,7 +30,7 @@ impl Methods {
         }
     }
 
-    /// A method that both have.
+    /// Returns a method that is in both.
     pub(crate) fn overlap(&self, other: &Self) -> Option<String> {
         match (self, other) {
             (Self::Any, Self::Any) => Some("every method".to_owned()),
@@ -43,15 +43,15 @@ impl Methods {
 /// Two routes that could match the same request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Conflict<T> {
-    /// The route that was there first.
+    /// The route that was inserted first.
     pub(crate) other: T,
     /// A method that both have.
     pub(crate) method: String,
-    /// A header that only the other names, where a request that has the headers of both is what both could match.
+    /// If they conflict only for a request that has the headers of both: a header that only the other one requires.
     pub(crate) by_headers: Option<String>,
 }
 
-/// One route at its place in the table.
+/// A route in the table.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<T> {
     pub(crate) methods: Methods,
@@ -60,13 +60,13 @@ pub(crate) struct Entry<T> {
 }
 
 impl<T> Entry<T> {
-    /// Whether the request is for the host that this route is for.
-    pub(crate) fn host_holds(&self, asked: &RouteQuery<'_>) -> bool {
-        self.conditions.host.as_ref().is_none_or(|host| host.is_for(asked.host))
+    /// Returns whether the request is for the host of this route.
+    pub(crate) fn host_matches(&self, query: &RouteQuery<'_>) -> bool {
+        self.conditions.host.as_ref().is_none_or(|host| host.matches(query.host))
     }
 
-    /// Whether the request has the headers that this route is for.
-    pub(crate) fn headers_hold(&self, asked: &RouteQuery<'_>) -> bool {
-        self.conditions.headers.iter().all(|(name, value)| (asked.has_header)(name, value))
+    /// Returns whether the request has the headers that this route requires.
+    pub(crate) fn headers_match(&self, query: &RouteQuery<'_>) -> bool {
+        self.conditions.headers.iter().all(|(name, value)| (query.has_header)(name, value))
     }
 }

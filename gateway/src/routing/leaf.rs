@@ -1,33 +1,35 @@
-//! The routes that share one path pattern: by host, then by headers, then by method. Knows no paths.
+//! The routes that share one path pattern, by host, headers and method. Knows no paths.
 //!
-//! An exact host is more specific than a wildcard, a wildcard more than none, and then more headers more than fewer.
+//! An exact host is more specific than a wildcard, and a wildcard more than no host; for the same host, more headers are more
+//! specific than fewer.
 
 use std::collections::HashMap;
 
 use super::{
-    condition::{HostPattern, RouteQuery, comparable},
+    condition::{HostPattern, RouteQuery, normalize_host},
     entry::{Conflict, Entry},
 };
 
+/// The routes of one path pattern.
 #[derive(Debug)]
 pub(crate) struct Leaf<T> {
     exact: HashMap<String, Vec<Entry<T>>>,
-    below: HashMap<String, Vec<Entry<T>>>,
+    wildcard: HashMap<String, Vec<Entry<T>>>,
     any: Vec<Entry<T>>,
 }
 
 impl<T> Default for Leaf<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), below: HashMap::new(), any: Vec::new() }
+        Self { exact: HashMap::new(), wildcard: HashMap::new(), any: Vec::new() }
     }
 }
 
 impl<T: Copy> Leaf<T> {
-    /// Adds a route; those with more headers stand first.
+    /// Adds a route. Those with more headers come first.
     pub(crate) fn insert(&mut self, entry: Entry<T>) -> Result<(), Conflict<T>> {
         let routes = match &entry.conditions.host {
             Some(HostPattern::Exact(host)) => self.exact.entry(host.clone()).or_default(),
-            Some(HostPattern::Below(parent)) => self.below.entry(parent.clone()).or_default(),
+            Some(HostPattern::Wildcard(parent)) => self.wildcard.entry(parent.clone()).or_default(),
             None => &mut self.any,
         };
         let conflict = routes.iter().find_map(|known| conflict(known, &entry));
@@ -39,27 +41,28 @@ impl<T: Copy> Leaf<T> {
         Ok(())
     }
 
-    /// The routes for the host of a request, the most specific first.
-    pub(crate) fn for_host(&self, asked: &RouteQuery<'_>) -> impl Iterator<Item = &Entry<T>> {
-        let (mut exact, mut below): (&[Entry<T>], &[Entry<T>]) = (&[], &[]);
-        if !self.exact.is_empty() || !self.below.is_empty() {
-            let host = comparable(asked.host);
+    /// Returns the routes for the host of a request, the most specific first.
+    pub(crate) fn candidates(&self, query: &RouteQuery<'_>) -> impl Iterator<Item = &Entry<T>> {
+        let (mut exact, mut wildcard): (&[Entry<T>], &[Entry<T>]) = (&[], &[]);
+        if !self.exact.is_empty() || !self.wildcard.is_empty() {
+            let host = normalize_host(query.host);
             exact = self.exact.get(&*host).map_or(&[], Vec::as_slice);
-            below = host.split_once('.').and_then(|(_, parent)| self.below.get(parent)).map_or(&[], Vec::as_slice);
+            wildcard =
+                host.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent)).map_or(&[], Vec::as_slice);
         }
-        exact.iter().chain(below).chain(&self.any)
+        exact.iter().chain(wildcard).chain(&self.any)
     }
 
-    /// The first route that a request meets.
-    pub(crate) fn find(&self, asked: &RouteQuery<'_>) -> Option<T> {
-        self.for_host(asked)
-            .find(|entry| entry.methods.allow(asked.method) && entry.headers_hold(asked))
+    /// Returns the most specific route for a request.
+    pub(crate) fn find(&self, query: &RouteQuery<'_>) -> Option<T> {
+        self.candidates(query)
+            .find(|entry| entry.methods.allow(query.method) && entry.headers_match(query))
             .map(|entry| entry.route)
     }
 
-    /// Every route, for whatever host.
+    /// Returns all routes.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Entry<T>> {
-        self.exact.values().chain(self.below.values()).flatten().chain(&self.any)
+        self.exact.values().chain(self.wildcard.values()).flatten().chain(&self.any)
     }
 }
 
@@ -69,7 +72,7 @@ fn conflict<T: Copy>(known: &Entry<T>, new: &Entry<T>) -> Option<Conflict<T>> {
         return None;
     }
     let method = new.methods.overlap(&known.methods)?;
-    // With the same number of headers, each has one that the other lacks, or they are the same.
+    // With the same number of headers, either each has one that the other lacks, or they are the same.
     let lacks = known.conditions.headers.iter().find(|header| !new.conditions.headers.contains(header));
     Some(Conflict { other: known.route, method, by_headers: lacks.map(|(name, _)| name.clone()) })
 }
@@ -126,21 +129,21 @@ mod tests {
             ("a.example.com", &[("v", "2"), ("w", "1")], 4),
         ] {
             let has_header = |name: &str, value: &str| headers.contains(&(name, value));
-            let asked = RouteQuery { method: "GET", path: "/x", host, has_header: &has_header };
-            assert_eq!(table.find(&asked), Lookup::Found(expected), "{host} {headers:?}");
+            let query = RouteQuery { method: "GET", path: "/x", host, has_header: &has_header };
+            assert_eq!(table.find(&query), Lookup::Found(expected), "{host} {headers:?}");
         }
     }
 
     #[test]
-    fn a_route_for_another_host_has_no_methods_to_offer() {
+    fn the_methods_of_a_route_for_another_host_are_not_offered() {
         let table = conditional(&[("a.example.com", &[])]).unwrap();
-        let asked = |host| RouteQuery { host, ..RouteQuery::plain("POST", "/x") };
-        assert_eq!(table.find(&asked("b.example.com")), Lookup::Unknown);
-        assert_eq!(table.find(&asked("a.example.com")), Lookup::OtherMethods("GET, HEAD, OPTIONS".to_owned()));
+        let query = |host| RouteQuery { host, ..RouteQuery::plain("POST", "/x") };
+        assert_eq!(table.find(&query("b.example.com")), Lookup::Unknown);
+        assert_eq!(table.find(&query("a.example.com")), Lookup::OtherMethods("GET, HEAD, OPTIONS".to_owned()));
     }
 
     #[test]
-    fn routes_that_one_request_could_meet_by_different_headers_are_refused() {
+    fn routes_that_one_request_could_match_by_different_headers_are_refused() {
         let conflict = conditional(&[("", &[("a", "1")]), ("", &[("b", "1")])]).unwrap_err();
         assert_eq!((conflict.other, conflict.by_headers.as_deref()), (0, Some("a")));
         let same = conditional(&[("h.org", &[("a", "1")]), ("h.org", &[("a", "1")])]).unwrap_err();
@@ -157,9 +160,9 @@ mod tests {
     }
 
     proptest! {
-        /// A request always gets a route that is for it, and no route for it is more specific.
+        /// A request gets a route that matches it, and no route that matches it is more specific.
         #[test]
-        fn the_route_found_is_the_most_specific_of_those_that_are_for_the_request(
+        fn the_route_found_is_the_most_specific_one_that_matches(
             routes in proptest::collection::vec(
                 (0..4_usize, proptest::collection::btree_map("[ab]", "[12]", 0..3)), 1..8),
             host in 0..4_usize,
@@ -176,18 +179,18 @@ mod tests {
                 }
             }
             let has_header = |name: &str, value: &str| sent.get(name).is_some_and(|held| held == value);
-            let asked = RouteQuery { method: "GET", path: "/x", host: HOSTS[host], has_header: &has_header };
+            let query = RouteQuery { method: "GET", path: "/x", host: HOSTS[host], has_header: &has_header };
             let rank = |entry: &Entry<usize>| {
                 let host = match &entry.conditions.host {
                     None => 0,
-                    Some(HostPattern::Below(_)) => 1,
+                    Some(HostPattern::Wildcard(_)) => 1,
                     Some(HostPattern::Exact(_)) => 2,
                 };
-                let holds = entry.host_holds(&asked) && entry.headers_hold(&asked);
+                let holds = entry.host_matches(&query) && entry.headers_match(&query);
                 holds.then_some((host, entry.conditions.headers.len()))
             };
             let best = kept.iter().filter(|entry| rank(entry).is_some()).max_by_key(|entry| rank(entry));
-            prop_assert_eq!(table.find(&asked), best.map_or(Lookup::Unknown, |entry| Lookup::Found(entry.route)));
+            prop_assert_eq!(table.find(&query), best.map_or(Lookup::Unknown, |entry| Lookup::Found(entry.route)));
         }
     }
 }

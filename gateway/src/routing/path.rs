@@ -1,15 +1,19 @@
-//! The one normal form of a path (RFC 3986, section 6.2.2). What is matched is what is forwarded. Knows no routes.
+//! The normal form of a path (RFC 3986, section 6.2.2). Knows no routes.
+//!
+//! If the gateway matches one reading of a path and the upstream serves another one, a client gets around the policy of a
+//! route: `/public/..%2Fadmin` is below `/public` for one and below `/` for the other. So a path has one normal form, the
+//! same bytes are matched and forwarded, and a path that upstreams read in different ways is refused with 400.
 
 use std::borrow::Cow;
 
-/// Why a path has no normal form. All of them are answered 400: guessing is how filters are passed by.
+/// Why a path has no normal form. Each is answered 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PathError {
     /// It does not begin with `/`.
     Relative,
     /// `%` without two hexadecimal digits.
     BadEscape,
-    /// `%2F`, `%5C` or `\`: upstreams disagree about whether these separate segments.
+    /// `%2F`, `%5C` or `\`: upstreams disagree whether these separate segments.
     EncodedSlash,
     /// `%00` or another control character.
     Control,
@@ -18,7 +22,7 @@ pub(crate) enum PathError {
 }
 
 impl PathError {
-    /// What the client is told.
+    /// Returns the explanation for the client.
     pub(crate) const fn detail(self) -> &'static str {
         match self {
             Self::Relative => "the path must begin with `/`",
@@ -30,26 +34,26 @@ impl PathError {
     }
 }
 
-/// What slashes in a path mean. Package registries and object stores have names with slashes in them.
+/// How slashes in a path are treated. Package registries and object stores have names that contain slashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathOptions {
     pub(crate) encoded_slash: EncodedSlash,
-    /// Whether `//` is `/`.
+    /// Whether `//` is the same as `/`.
     pub(crate) merge_slashes: bool,
 }
 
-/// What becomes of `%2F`.
+/// How `%2F` is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EncodedSlash {
     Refuse,
-    /// It stays as it is, part of a segment.
+    /// It is a part of its segment.
     Keep,
-    /// It separates: how an upstream might read it.
+    /// It separates segments, as some upstreams treat it.
     Decode,
 }
 
 impl PathOptions {
-    /// All that a route can have beside the default.
+    /// All options that a route can have besides the default.
     pub(crate) const LENIENT: [Self; 3] = [
         Self { encoded_slash: EncodedSlash::Keep, merge_slashes: false },
         Self { encoded_slash: EncodedSlash::Keep, merge_slashes: true },
@@ -63,12 +67,13 @@ impl Default for PathOptions {
     }
 }
 
-/// Whether options would make a difference.
+/// Returns whether the options make a difference for a path.
 pub(crate) fn has_disputed_slashes(path: &str) -> bool {
     path.contains("//") || path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f"))
 }
 
-/// Decodes unreserved characters, writes hexadecimal digits in upper case, removes dot segments and empty segments.
+/// Returns the normal form: unreserved characters decoded, hexadecimal digits in upper case, no dot segments and no empty
+/// segments.
 ///
 /// # Errors
 /// See [`PathError`].
@@ -76,8 +81,8 @@ pub(crate) fn normalize(path: &str) -> Result<Cow<'_, str>, PathError> {
     normalize_with(path, PathOptions::default())
 }
 
-/// The normal form for a route with these options. A kept `%2F` beside `.` or `..` is refused all the same: an upstream
-/// that decodes it would leave the folder.
+/// Returns the normal form for a route with these options. A `%2F` next to `.` or `..` is refused even if it is kept: an
+/// upstream that decodes it would leave the folder.
 ///
 /// # Errors
 /// See [`PathError`].
@@ -98,7 +103,7 @@ pub(crate) fn normalize_with(path: &str, options: PathOptions) -> Result<Cow<'_,
     Ok(Cow::Owned(normal))
 }
 
-/// The common case, in which there is nothing to do.
+/// The common case: there is nothing to do.
 fn is_normal(path: &str) -> bool {
     path.bytes().all(|byte| is_path_byte(byte) && byte != b'%') && !path.contains("//") && !path.contains("/.")
 }
@@ -146,7 +151,7 @@ fn check(byte: u8) -> Result<(), PathError> {
     }
 }
 
-/// Section 5.2.4; where slashes are merged, empty segments go too, except a last one: `/x/` is not `/x`.
+/// Section 5.2.4. If slashes are merged, empty segments are removed, too, except a last one: `/x/` is not `/x`.
 fn remove_dot_segments(path: &str, merge_slashes: bool) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut ends_open = false;
@@ -218,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_upstreams_would_read_differently_are_refused() {
+    fn paths_that_upstreams_read_in_different_ways_are_refused() {
         for (path, why) in [
             ("a", PathError::Relative),
             ("*", PathError::Relative),

@@ -7,15 +7,15 @@ use super::path;
 /// One segment of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Segment {
-    /// This text.
+    /// Exactly this text.
     Literal(String),
-    /// One segment, not empty, by this name.
+    /// Any segment that is not empty, with the name of the parameter.
     Param(String),
-    /// All the rest, even nothing, by this name; only at the end.
-    Rest(String),
+    /// All remaining segments, possibly none, with the name of the parameter; only at the end.
+    CatchAll(String),
 }
 
-/// A path with places to fill.
+/// A path with parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
     text: String,
@@ -23,25 +23,25 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// The segments between the slashes.
+    /// Returns the segments between the slashes.
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// The names that it gives to parts of a path.
+    /// Returns the names of its parameters.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
-            Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+            Segment::Param(name) | Segment::CatchAll(name) => Some(name.as_str()),
         })
     }
 
-    /// As it was written.
+    /// Returns it as it is written in the configuration.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The parts of a path that this pattern matches, in the order of [`names`](Self::names).
+    /// Returns the values of its parameters in a path that it matches, in the order of [`names`](Self::names).
     pub(crate) fn captures<'p>(&self, path: &'p str) -> Vec<&'p str> {
         let mut captured = Vec::new();
         let mut rest = path.strip_prefix('/').unwrap_or(path);
@@ -50,20 +50,20 @@ impl Pattern {
             match segment {
                 Segment::Literal(_) => {}
                 Segment::Param(_) => captured.push(head),
-                Segment::Rest(_) => captured.push(rest),
+                Segment::CatchAll(_) => captured.push(rest),
             }
             rest = tail;
         }
         captured
     }
 
-    /// This pattern with its places filled, in order.
+    /// Returns the path with these values for its parameters.
     pub(crate) fn fill(&self, mut value_of: impl FnMut(&str) -> String) -> String {
         self.segments.iter().fold(String::new(), |mut path, segment| {
             path.push('/');
             match segment {
                 Segment::Literal(text) => path.push_str(text),
-                Segment::Param(name) | Segment::Rest(name) => path.push_str(&value_of(name)),
+                Segment::Param(name) | Segment::CatchAll(name) => path.push_str(&value_of(name)),
             }
             path
         })
@@ -76,10 +76,10 @@ impl FromStr for Pattern {
     fn from_str(text: &str) -> Result<Self, String> {
         let inner = text.strip_prefix('/').ok_or_else(|| format!("the path `{text}` must begin with `/`"))?;
         let segments = inner.split('/').map(segment).collect::<Result<Vec<_>, _>>()?;
-        if let Some(at) = segments.iter().position(|segment| matches!(segment, Segment::Rest(_)))
+        if let Some(at) = segments.iter().position(|segment| matches!(segment, Segment::CatchAll(_)))
             && at + 1 != segments.len()
         {
-            return Err("`{name...}` takes all the rest, so that it must be the last segment".to_owned());
+            return Err("`{name...}` matches all remaining segments, so that it must be the last one".to_owned());
         }
         let pattern = Self { text: text.to_owned(), segments };
         check_names(&pattern)?;
@@ -106,7 +106,7 @@ fn segment(text: &str) -> Result<Segment, String> {
         return Err(format!("`{text}`: a name is made of letters, digits and `_`"));
     }
     let name = name.to_owned();
-    Ok(if rest { Segment::Rest(name) } else { Segment::Param(name) })
+    Ok(if rest { Segment::CatchAll(name) } else { Segment::Param(name) })
 }
 
 fn check_names(pattern: &Pattern) -> Result<(), String> {
@@ -117,7 +117,7 @@ fn check_names(pattern: &Pattern) -> Result<(), String> {
     }
 }
 
-/// A literal that is not in normal form could never match.
+/// A literal that is not in normal form cannot match.
 fn check_literals(pattern: &Pattern) -> Result<(), String> {
     let sample = pattern.fill(|_| "x".to_owned());
     match path::normalize(&sample) {
@@ -148,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_could_never_match_are_refused() {
+    fn patterns_that_cannot_match_are_refused() {
         for text in ["users", "/a//b", "/a/../b", "/a%2Fb", "/{a}/{a}", "/{a...}/b", "/x{a}", "/{}", "/{a b}", "/%61"] {
             assert!(text.parse::<Pattern>().is_err(), "{text}");
         }
     }
 
     proptest! {
-        /// What the table matches is what a pattern takes apart: put together again it is the same path.
+        /// The parameters of a matched path, put into the pattern again, give the same path.
         #[test]
         fn nothing_of_a_matched_path_is_lost(
             pattern in prop_oneof![

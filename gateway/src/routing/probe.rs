@@ -1,65 +1,65 @@
-//! Paths that stand for all paths: one for each set of patterns that some path matches together, so that two tables can
-//! be compared everywhere by looking at a few places. Knows no routes.
+//! Sample paths that represent all paths, to compare two tables. There is one for each set of patterns that some path matches
+//! at the same time: where two tables agree at all samples, they agree everywhere. Knows no routes.
 
 use std::collections::BTreeSet;
 
 use super::pattern::{Pattern, Segment};
 
-/// Patterns with parameters at many places could match together in more ways than anybody wants to wait for.
+/// Maximum number of paths. With parameters in many segments, the number of combinations grows exponentially.
 const PATHS_MAX: usize = 100_000;
 
-/// One path for each set of these patterns that some path matches together; `None` where there would be too many.
+/// Returns one path for each set of these patterns that some path matches; `None` if there were too many.
 pub(crate) fn paths<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Option<Vec<String>> {
-    let alive: Vec<&[Segment]> = patterns.map(Pattern::segments).collect();
-    let mut walk = Walk { fresh: fresh(&alive), paths: Vec::new() };
-    walk.step(&alive, "").then_some(walk.paths)
+    let patterns: Vec<&[Segment]> = patterns.map(Pattern::segments).collect();
+    let mut walk = Walk { unused: unused(&patterns), paths: Vec::new() };
+    walk.step(&patterns, "").then_some(walk.paths)
 }
 
-/// A segment that no pattern has as a literal.
-fn fresh(patterns: &[&[Segment]]) -> String {
+/// Returns a segment that is a literal of no pattern.
+fn unused(patterns: &[&[Segment]]) -> String {
     let literals: BTreeSet<&str> = patterns.iter().copied().flatten().filter_map(literal).collect();
-    let mut fresh = "~".to_owned();
-    while literals.contains(fresh.as_str()) {
-        fresh.push('~');
+    let mut unused = "~".to_owned();
+    while literals.contains(unused.as_str()) {
+        unused.push('~');
     }
-    fresh
+    unused
 }
 
 const fn literal(segment: &Segment) -> Option<&str> {
     match segment {
         Segment::Literal(text) => Some(text.as_str()),
-        Segment::Param(_) | Segment::Rest(_) => None,
+        Segment::Param(_) | Segment::CatchAll(_) => None,
     }
 }
 
 struct Walk {
-    fresh: String,
+    unused: String,
     paths: Vec<String>,
 }
 
 impl Walk {
-    /// Goes one segment further, in every way that makes a difference to what is left of the patterns. `false` once
-    /// there are too many paths.
-    fn step(&mut self, alive: &[&[Segment]], prefix: &str) -> bool {
-        let firsts = || alive.iter().filter_map(|segments| segments.first());
+    /// Extends the path by one segment, in every way that makes a difference for the remaining patterns. `false` if there are too
+    /// many paths.
+    fn step(&mut self, patterns: &[&[Segment]], prefix: &str) -> bool {
+        let firsts = || patterns.iter().filter_map(|segments| segments.first());
         let mut choices: BTreeSet<&str> = firsts().filter_map(literal).collect();
-        let fresh = self.fresh.clone();
+        let unused = self.unused.clone();
         if firsts().any(|segment| literal(segment).is_none()) {
-            choices.insert(&fresh);
+            choices.insert(&unused);
         }
-        if firsts().any(|segment| matches!(segment, Segment::Rest(_))) {
+        if firsts().any(|segment| matches!(segment, Segment::CatchAll(_))) {
             choices.insert("");
         }
-        choices.into_iter().all(|choice| self.choose(alive, &format!("{prefix}/{choice}"), choice))
+        choices.into_iter().all(|choice| self.choose(patterns, &format!("{prefix}/{choice}"), choice))
     }
 
-    fn choose(&mut self, alive: &[&[Segment]], path: &str, choice: &str) -> bool {
+    fn choose(&mut self, patterns: &[&[Segment]], path: &str, choice: &str) -> bool {
         let mut ends = false;
         let mut goes_on = false;
         let mut left: Vec<&[Segment]> = Vec::new();
-        for segments in alive {
+        for segments in patterns {
             match segments.split_first() {
-                Some((Segment::Rest(_), _)) => {
+                Some((Segment::CatchAll(_), _)) => {
                     ends = true;
                     left.push(segments);
                 }
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_match_has_a_path() {
+    fn every_combination_of_matches_has_a_path() {
         let patterns = parsed(&["/a/{x}", "/{y}/b", "/f/{p...}", "/"].map(str::to_owned));
         let paths = paths(patterns.iter()).unwrap();
         assert_eq!(paths, ["/", "/a/b", "/a/~", "/f/", "/f/b", "/f/~", "/~/b"]);
     }
 
     proptest! {
-        /// What a table finds at any path, it finds at one of the probes.
+        /// What a table finds for any path, it finds for one of the samples.
         #[test]
         fn no_route_is_out_of_reach_of_the_probes(
             texts in proptest::collection::btree_set("(/(a|b|\\{[xy]\\})){1,3}(/\\{r\\.\\.\\.\\})?", 1..6),

@@ -1,8 +1,11 @@
 //! The table of routes: a tree of segments in which the most specific pattern wins. Knows no HTTP beyond methods.
 //!
-//! At each segment a literal is more specific than a parameter, and a parameter more than a rest; among routes of one
-//! pattern host and headers decide (see `leaf`). There are no priority numbers: two routes that could match the same
-//! request with the same specificity are refused.
+//! At each segment a literal is more specific than a parameter, and a parameter more than a catch-all; among routes of one
+//! pattern, host and headers decide (see [`leaf`](super::leaf)). There are no priority numbers: two routes that could match
+//! the same request with the same specificity are refused.
+//!
+//! The tricky part is that the most specific pattern may have no route for the method or the host of the request. So the
+//! search goes back and tries the next pattern, instead of answering 405 or 404 at the first one.
 
 use std::collections::HashMap;
 
@@ -13,40 +16,40 @@ use super::{
     pattern::{Pattern, Segment},
 };
 
-/// What a table says about a request.
+/// The result of looking up a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Lookup<T> {
     /// This route.
     Found(T),
-    /// The path is known, but not with this method; these are (`GET, HEAD, …`).
+    /// There is a route for the path, but not with this method. The methods that there are: `GET, HEAD, …`.
     OtherMethods(String),
-    /// Nothing has this path.
+    /// No route has this path.
     Unknown,
 }
 
-/// Routes by path, host, headers and method. `T` names a route; the table knows nothing else of it.
+/// Routes by path, host, headers and method. `T` identifies a route.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    root: Branch<T>,
+    root: Node<T>,
 }
 
 #[derive(Debug)]
-struct Branch<T> {
-    literals: HashMap<String, Branch<T>>,
-    param: Option<Box<Branch<T>>>,
-    rest: Leaf<T>,
-    here: Leaf<T>,
+struct Node<T> {
+    literals: HashMap<String, Node<T>>,
+    param: Option<Box<Node<T>>>,
+    catch_all: Leaf<T>,
+    exact: Leaf<T>,
 }
 
-impl<T> Default for Branch<T> {
+impl<T> Default for Node<T> {
     fn default() -> Self {
-        Self { literals: HashMap::new(), param: None, rest: Leaf::default(), here: Leaf::default() }
+        Self { literals: HashMap::new(), param: None, catch_all: Leaf::default(), exact: Leaf::default() }
     }
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { root: Branch::default() }
+        Self { root: Node::default() }
     }
 }
 
@@ -54,38 +57,38 @@ impl<T: Copy> Table<T> {
     /// Adds a route.
     ///
     /// # Errors
-    /// A route that is already there could match the same request.
+    /// Another route could match the same request.
     pub(crate) fn insert(&mut self, pattern: &Pattern, entry: Entry<T>) -> Result<(), Conflict<T>> {
-        let mut branch = &mut self.root;
-        let mut ends_in_rest = false;
+        let mut node = &mut self.root;
+        let mut is_catch_all = false;
         for segment in pattern.segments() {
             match segment {
-                Segment::Literal(text) => branch = branch.literals.entry(text.clone()).or_default(),
-                Segment::Param(_) => branch = branch.param.get_or_insert_default(),
-                Segment::Rest(_) => ends_in_rest = true,
+                Segment::Literal(text) => node = node.literals.entry(text.clone()).or_default(),
+                Segment::Param(_) => node = node.param.get_or_insert_default(),
+                Segment::CatchAll(_) => is_catch_all = true,
             }
         }
-        let leaf = if ends_in_rest { &mut branch.rest } else { &mut branch.here };
+        let leaf = if is_catch_all { &mut node.catch_all } else { &mut node.exact };
         leaf.insert(entry)
     }
 
-    /// Finds the most specific route for a request: by path first, then by host, then by the number of headers.
-    pub(crate) fn find(&self, asked: &RouteQuery<'_>) -> Lookup<T> {
+    /// Returns the most specific route for a request: by path first, then by host, then by the number of headers.
+    pub(crate) fn find(&self, query: &RouteQuery<'_>) -> Lookup<T> {
         let mut found = None;
-        self.visit(asked.path, &mut |leaf| {
-            found = leaf.find(asked);
+        self.visit(query.path, &mut |leaf| {
+            found = leaf.find(query);
             found.is_some()
         });
         match found {
             Some(route) => Lookup::Found(route),
-            None => self.other_methods(asked),
+            None => self.other_methods(query),
         }
     }
 
-    fn other_methods(&self, asked: &RouteQuery<'_>) -> Lookup<T> {
+    fn other_methods(&self, query: &RouteQuery<'_>) -> Lookup<T> {
         let mut allowed: Vec<&str> = Vec::new();
-        self.visit(asked.path, &mut |leaf| {
-            for entry in leaf.for_host(asked).filter(|entry| entry.headers_hold(asked)) {
+        self.visit(query.path, &mut |leaf| {
+            for entry in leaf.candidates(query).filter(|entry| entry.headers_match(query)) {
                 entry.methods.each(|method| {
                     if !allowed.contains(&method) {
                         allowed.push(method);
@@ -101,7 +104,7 @@ impl<T: Copy> Table<T> {
         Lookup::OtherMethods(allowed.join(", "))
     }
 
-    /// Every route whose pattern has this path, the most specific pattern first, whatever else it asks for.
+    /// Returns every route whose pattern matches this path, the most specific pattern first, regardless of other conditions.
     pub(crate) fn at(&self, path: &str) -> Vec<&Entry<T>> {
         let mut entries = Vec::new();
         self.visit(path, &mut |leaf| {
@@ -111,24 +114,24 @@ impl<T: Copy> Table<T> {
         entries
     }
 
-    /// Visits the leaves whose pattern has this path, the most specific first, until one is taken.
+    /// Visits the leaves whose pattern matches this path, the most specific first, until `take` returns `true`.
     fn visit<'a>(&'a self, path: &str, take: &mut dyn FnMut(&'a Leaf<T>) -> bool) {
         self.root.visit(path.strip_prefix('/').unwrap_or(path), take);
     }
 }
 
-impl<T> Branch<T> {
+impl<T> Node<T> {
     fn visit<'a>(&'a self, path: &str, take: &mut dyn FnMut(&'a Leaf<T>) -> bool) -> bool {
         let (head, tail) = path.split_once('/').map_or((path, None), |(head, tail)| (head, Some(tail)));
-        self.literals.get(head).is_some_and(|branch| branch.below(tail, take))
-            || (!head.is_empty() && self.param.as_ref().is_some_and(|branch| branch.below(tail, take)))
-            || take(&self.rest)
+        self.literals.get(head).is_some_and(|node| node.descend(tail, take))
+            || (!head.is_empty() && self.param.as_ref().is_some_and(|node| node.descend(tail, take)))
+            || take(&self.catch_all)
     }
 
-    fn below<'a>(&'a self, tail: Option<&str>, take: &mut dyn FnMut(&'a Leaf<T>) -> bool) -> bool {
+    fn descend<'a>(&'a self, tail: Option<&str>, take: &mut dyn FnMut(&'a Leaf<T>) -> bool) -> bool {
         match tail {
             Some(tail) => self.visit(tail, take),
-            None => take(&self.here),
+            None => take(&self.exact),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Which web pages of other origins may call (the CORS protocol of the Fetch standard, section 3.2). Answers preflight
-//! requests and marks answers. Knows no routes.
+//! CORS: which origins may call from a browser (Fetch standard, section 3.2). Answers preflight requests and adds the fields
+//! to answers. Knows no routes.
 
 use actix_http::{
     Method, Response, StatusCode,
@@ -12,11 +12,11 @@ use actix_http::{
     },
 };
 
-/// What a browser may do for the pages of other origins.
+/// The CORS settings of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cors {
     pub(crate) origins: Origins,
-    /// Those of the route, where there are none here.
+    /// If it is `None`, those of the route.
     pub(crate) methods: Option<HeaderValue>,
     pub(crate) headers: HeaderValue,
     pub(crate) expose: Option<HeaderValue>,
@@ -24,14 +24,14 @@ pub(crate) struct Cors {
     pub(crate) max_age: HeaderValue,
 }
 
-/// Whose pages.
+/// The allowed origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origins {
     Any,
     Only(Vec<HeaderValue>),
 }
 
-/// The method that a preflight request asks about; `None` where it is none.
+/// Returns the method that a preflight request asks about; `None` if it is no preflight request.
 pub(crate) fn announced_method<'a>(method: &Method, headers: &'a HeaderMap) -> Option<&'a str> {
     if *method != Method::OPTIONS || !headers.contains_key(ORIGIN) {
         return None;
@@ -39,14 +39,14 @@ pub(crate) fn announced_method<'a>(method: &Method, headers: &'a HeaderMap) -> O
     headers.get(ACCESS_CONTROL_REQUEST_METHOD)?.to_str().ok()
 }
 
-/// Whether a preflight request says that this header will be sent; browsers do not say its value.
+/// Returns whether a preflight request announces this header. Its value is not announced.
 pub(crate) fn announces(headers: &HeaderMap, name: &str) -> bool {
     let listed = headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).filter_map(|value| value.to_str().ok());
     listed.flat_map(|value| value.split(',')).any(|known| known.trim().eq_ignore_ascii_case(name))
 }
 
 impl Cors {
-    /// The answer to a preflight request for a route that this is of.
+    /// Answers a preflight request for this method.
     pub(crate) fn preflight(&self, headers: &HeaderMap, method: &str) -> Response<BoxBody> {
         let mut response = Response::with_body(StatusCode::NO_CONTENT, BoxBody::new(()));
         let fields = response.headers_mut();
@@ -63,12 +63,12 @@ impl Cors {
             (ACCESS_CONTROL_ALLOW_CREDENTIALS, credentials),
             (ACCESS_CONTROL_MAX_AGE, Some(self.max_age.clone())),
         ] {
-            put(fields, &name, value);
+            insert_some(fields, &name, value);
         }
         response
     }
 
-    /// Marks an answer for the page that asked. What the upstream says about it is replaced: one of us decides.
+    /// Adds the fields to an answer to a page of `origin`. Those of the upstream are removed: only one of the two may decide.
     pub(crate) fn mark(&self, fields: &mut HeaderMap, origin: Option<&HeaderValue>) {
         for name in [ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS] {
             fields.remove(name);
@@ -76,8 +76,12 @@ impl Cors {
         fields.append(VARY, HeaderValue::from(ORIGIN));
         let Some(origin) = origin.and_then(|origin| self.allowed(origin)) else { return };
         fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        put(fields, &ACCESS_CONTROL_EXPOSE_HEADERS, self.expose.clone());
-        put(fields, &ACCESS_CONTROL_ALLOW_CREDENTIALS, self.credentials.then(|| HeaderValue::from_static("true")));
+        insert_some(fields, &ACCESS_CONTROL_EXPOSE_HEADERS, self.expose.clone());
+        insert_some(
+            fields,
+            &ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            self.credentials.then(|| HeaderValue::from_static("true")),
+        );
     }
 
     fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
@@ -88,7 +92,7 @@ impl Cors {
     }
 }
 
-fn put(fields: &mut HeaderMap, name: &HeaderName, value: Option<HeaderValue>) {
+fn insert_some(fields: &mut HeaderMap, name: &HeaderName, value: Option<HeaderValue>) {
     if let Some(value) = value {
         fields.insert(name.clone(), value);
     }

@@ -1,30 +1,30 @@
-//! Changes to headers that a route or the defaults ask for. Knows neither requests nor answers.
+//! Edits of header fields, as a route or the defaults configure them. Knows neither requests nor answers.
 
 use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// One change.
+/// One edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Edit {
-    /// Every field of this name goes.
+    /// Removes all fields of this name.
     Remove(HeaderName),
-    /// One field in the place of those of this name.
+    /// Replaces all fields of this name by one.
     Set(HeaderName, HeaderValue),
-    /// One field beside those of this name.
+    /// Adds a field of this name.
     Add(HeaderName, HeaderValue),
 }
 
-/// Changes, in the order in which they are made.
+/// Edits, in the order in which they are applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Edits(Vec<Edit>);
 
 impl Edits {
-    /// These changes and then `more`.
+    /// Returns these edits followed by `more`.
     #[must_use]
     pub(crate) fn then(&self, more: Vec<Edit>) -> Self {
         Self(self.0.iter().cloned().chain(more).collect())
     }
 
-    /// Makes the changes.
+    /// Applies the edits.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         for edit in &self.0 {
             match edit {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_are_made_in_order() {
+    fn edits_are_applied_in_order() {
         let name = |text: &'static str| HeaderName::from_static(text);
         let value = |text: &'static str| HeaderValue::from_static(text);
         let edits = Edits::default()

@@ -3,7 +3,7 @@
 
 use actix_http::header::{self, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING};
 
-/// Fields that speak about one connection, not about the message (section 7.6.1).
+/// Fields that are about one connection, not about the message (section 7.6.1).
 pub(crate) const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -15,15 +15,17 @@ pub(crate) const HOP_BY_HOP: [HeaderName; 8] = [
     header::PROXY_AUTHORIZATION,
 ];
 
-/// What is not passed on, in either direction: the hop-by-hop fields and those that `Connection` names.
+/// The fields that are not passed on in either direction: the hop-by-hop fields and those that `Connection` names.
 pub(crate) struct HopByHop(Vec<HeaderName>);
 
 impl HopByHop {
+    /// Returns those of a message.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let values = headers.get_all(CONNECTION).filter_map(|value| value.to_str().ok());
         Self(values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect())
     }
 
+    /// Returns whether a field is one of them.
     pub(crate) fn contains(&self, name: &HeaderName) -> bool {
         HOP_BY_HOP.contains(name) || self.0.contains(name)
     }
@@ -48,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_speaks_about_one_connection_is_not_passed_on() {
+    fn fields_about_one_connection_are_not_passed_on() {
         let mut headers = map(&[
             ("connection", "close, X-Secret"),
             ("connection", "other"),

@@ -1,4 +1,4 @@
-//! The `Via` field (RFC 9110, section 7.6.3): says that a message went through this gateway, and stops it going round.
+//! The `Via` field (RFC 9110, section 7.6.3): records that a message passed this gateway, and detects loops. Knows no routes.
 
 use actix_http::{
     Version,
@@ -6,24 +6,24 @@ use actix_http::{
 };
 use chassis::problem::{Code, Problem};
 
-/// 4 bytes are 8 hexadecimal digits: enough to tell the gateways on one way from each other.
+/// Number of random bytes in a name: 4, which are 8 hexadecimal digits, distinguish the gateways on the path of one request.
 const RANDOM_BYTES: usize = 4;
 
-/// The name of this gateway in `Via`, which says nothing about the host. Each instance has its own.
+/// The pseudonym of this gateway in `Via`, which does not reveal its host. Each instance has its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Pseudonym {
     name: String,
-    /// The hop, by the version in which a message was received.
+    /// The value of the field, by the version in which a message was received.
     http10: HeaderValue,
     http11: HeaderValue,
     http2: HeaderValue,
 }
 
 impl Pseudonym {
-    /// A new name.
+    /// A new random pseudonym.
     pub(crate) fn new() -> Self {
         let mut random = [0; RANDOM_BYTES];
-        // Without randomness two gateways in a row would take each other for themselves: they say so with 508.
+        // Without random numbers, two gateways in a row would have the same name, and the second would answer 508.
         let _ = getrandom::fill(&mut random);
         Self::named(format!("gateway-{:08x}", u32::from_be_bytes(random)))
     }
@@ -35,7 +35,7 @@ impl Pseudonym {
         Self { http10: hop("1.0"), http11: hop("1.1"), http2: hop("2.0"), name }
     }
 
-    /// Refuses what has been here before.
+    /// Refuses a request that has passed this gateway before.
     ///
     /// # Errors
     /// 508.
@@ -43,12 +43,15 @@ impl Pseudonym {
         let values = headers.get_all(VIA).filter_map(|value| value.to_str().ok());
         let mut names = values.flat_map(|value| value.split(',')).filter_map(|hop| hop.split_ascii_whitespace().nth(1));
         if names.any(|name| name == self.name) {
-            return Err(Problem::new(Code::LoopDetected, "the request has been here before: an upstream leads back"));
+            return Err(Problem::new(
+                Code::LoopDetected,
+                "the request has passed this gateway before: an upstream leads back to it",
+            ));
         }
         Ok(())
     }
 
-    /// Adds this hop, with the version in which the message was received.
+    /// Adds this gateway to a message that was received in this version.
     pub(crate) fn add(&self, headers: &mut HeaderMap, version: Version) {
         let hop = match version {
             Version::HTTP_10 => &self.http10,
@@ -70,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_that_comes_back_is_known_by_its_via() {
+    fn a_request_that_comes_back_is_recognized_by_its_via() {
         let (own, other) = (Pseudonym::named("gateway-1".to_owned()), Pseudonym::named("gateway-11".to_owned()));
         let mut headers = HeaderMap::new();
         other.add(&mut headers, Version::HTTP_10);

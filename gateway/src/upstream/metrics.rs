@@ -27,16 +27,24 @@ impl<F: Fn() -> Vec<Upstream> + Send + Sync + 'static> Collector for UpstreamCol
         let all: Vec<Status> = (self.0)().iter().map(Upstream::status).collect();
         let encoder = &mut encoder;
         failures(encoder, &all)?;
-        upstreams(encoder, &all, "gateway_upstream_in_flight", "Requests under way", |s| gauge(s.in_flight))?;
-        upstreams(encoder, &all, "gateway_upstream_in_flight_max", "Requests that there is room for", |s| {
+        upstreams(encoder, &all, "gateway_upstream_in_flight", "Requests in flight", |s| gauge(s.in_flight))?;
+        upstreams(encoder, &all, "gateway_upstream_in_flight_max", "Maximum number of requests in flight", |s| {
             gauge(s.in_flight_max)
         })?;
-        upstreams(encoder, &all, "gateway_upstream_refused", "Requests that found no room", |s| counter(s.refused))?;
-        upstreams(encoder, &all, "gateway_upstream_retries", "Attempts beyond the first", |s| counter(s.retries))?;
-        targets(encoder, &all, "gateway_target_up", "1 where the target gets requests, else 0", |t| {
+        upstreams(
+            encoder,
+            &all,
+            "gateway_upstream_refused",
+            "Requests refused because the maximum was in flight",
+            |s| counter(s.refused),
+        )?;
+        upstreams(encoder, &all, "gateway_upstream_retries", "Attempts after the first one of a request", |s| {
+            counter(s.retries)
+        })?;
+        targets(encoder, &all, "gateway_target_up", "1 if the target gets requests, else 0", |t| {
             gauge(usize::from(!t.is_unavailable()))
         })?;
-        targets(encoder, &all, "gateway_target_in_flight", "Requests under way", |t| gauge(t.in_flight))?;
+        targets(encoder, &all, "gateway_target_in_flight", "Requests in flight", |t| gauge(t.in_flight))?;
         targets(encoder, &all, "gateway_target_requests", "Requests sent", |t| counter(t.requests))?;
         targets(encoder, &all, "gateway_target_failures", "Requests that failed by its fault", |t| counter(t.failures))
     }
@@ -51,7 +59,7 @@ fn counter(value: u64) -> ConstCounter<u64> {
 }
 
 fn failures(encoder: &mut DescriptorEncoder<'_>, all: &[Status]) -> fmt::Result {
-    let help = "Attempts that got no answer, by upstream and kind";
+    let help = "Attempts without an answer, by upstream and kind";
     let mut family = encoder.encode_descriptor("gateway_upstream_failures", help, None, MetricType::Counter)?;
     for status in all {
         for (kind, count) in &status.failures {

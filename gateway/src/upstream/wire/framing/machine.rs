@@ -1,28 +1,13 @@
-//! Finds where an answer begins and ends on a connection to an upstream (RFC 9112, section 6), and what is wrong with it.
-//! Pure: bytes in, bytes out; knows no sockets.
-//!
-//! ```text
-//! Idle ── request sent ──► Head ──► Sized, Chunked ──► Idle   the connection is kept, or poisoned
-//!                           │ ├───► ToClose                   neither length nor chunks: ends with the connection
-//!                           │ └───► Tunnel                    101: not HTTP any more
-//!                           └─ 1xx: removed
-//! ```
-//!
-//! A connection is poisoned when no request may follow the one in progress: the answer was invalid, or the upstream sent
-//! bytes that belong to no answer. Such bytes could otherwise be taken for the answer to the next request (response
-//! smuggling).
-
-mod chunks;
-mod head;
+//! The state machine of the exchanges on one connection: which bytes belong to an answer, and when it is complete.
 
 use std::{error::Error, fmt, io};
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use chunks::{ChunkProgress, ChunkedBody};
-use head::{BodyKind, Head};
-
-pub(crate) use self::head::{HIDDEN_CODING, HIDDEN_LENGTH, HIDDEN_UPGRADE};
+use super::{
+    chunks::{ChunkProgress, ChunkedBody},
+    head::{self, BodyKind, Head},
+};
 
 /// Maximum size of the head of an answer: 64 KiB. Usual ones have less than 4 KiB.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
