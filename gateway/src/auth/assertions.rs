@@ -9,14 +9,14 @@ use quick_cache::{UnitWeighter, unsync::Cache};
 /// How long an assertion is used again: half of the 60 s for which it is valid, so that one that is sent is valid for
 /// another 30 s.
 const REUSE_FOR: Duration = Duration::from_secs(30);
-/// Maximum number of assertions about one caller, who rarely has more than two addresses and upstreams: with 4,096 callers
-/// on a worker, four assertions of 0.5 KiB take 8 MiB.
+/// Maximum number of assertions about one caller, who rarely has more than two addresses and upstreams: with 4,096
+/// callers on a worker, four assertions of 0.5 KiB take 8 MiB.
 const CALLER_ENTRIES_MAX: usize = 4;
 /// Maximum number of assertions about the anonymous clients of one worker: 1,024 of 0.5 KiB take 0.5 MiB.
 const ANONYMOUS_ENTRIES_MAX: usize = 1024;
 
-/// Assertions about one caller, or about all anonymous clients, by upstream and client address. When it is full, one that
-/// has not been used lately makes room.
+/// Assertions about one caller, or about all anonymous clients, by upstream and client address. When it is full, one
+/// that has not been used lately makes room.
 #[derive(Debug)]
 pub(crate) struct AssertionCache(Cache<(u64, IpAddr), Signed, UnitWeighter, RandomState>);
 
@@ -42,8 +42,8 @@ impl AssertionCache {
         Self(Cache::with(entries_max, entries_max as u64, weights, RandomState::default(), lifecycle))
     }
 
-    /// Returns the assertion for this upstream about a client at this address, and signs one if there is none or if it is
-    /// old. `now` is the time since the epoch of Unix.
+    /// Returns the assertion for this upstream about a client at this address, and signs one if there is none or if it
+    /// is old. `now` is the time since the epoch of Unix.
     ///
     /// # Errors
     /// Those of `sign`.

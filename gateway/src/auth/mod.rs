@@ -1,7 +1,7 @@
 //! Authentication and authorization: keys, tokens, callers, policies. Knows no routes, no upstreams and no limits.
 //!
-//! A token becomes a [`caller`] in [`verifier`], each worker with its own cache; [`policy`] decides what the caller may do.
-//! The keys come from [`token_issuers`]: [`keys`] are our own, [`issuers`] those of others.
+//! A token becomes a [`caller`] in [`verifier`], each worker with its own cache; [`policy`] decides what the caller may
+//! do. The keys come from [`token_issuers`]: [`keys`] are our own, [`issuers`] those of others.
 //!
 //! The tricky part is that keys change while requests are verified: see [`keys`] for rotation and [`verifier`] for what
 //! happens to the tokens that are cached.

@@ -4,9 +4,9 @@
 //! pushes out other tokens that were used once, but none that are in use. A plain LRU could be flushed that way, and it
 //! would have to move an entry to the front of a list at each hit, where this one sets a counter.
 //!
-//! The tricky part is trust. An entry says that a signature was verified with a key, so that it must not outlive the trust
-//! in that key; but one key that goes must not cost the callers of all other keys a verification each, all at once. So each
-//! entry knows its key, and [`TokenCache::retain_trusted`] drops only those whose key is gone.
+//! The tricky part is trust. An entry says that a signature was verified with a key, so that it must not outlive the
+//! trust in that key; but one key that goes must not cost the callers of all other keys a verification each, all at
+//! once. So each entry knows its key, and [`TokenCache::retain_trusted`] drops only those whose key is gone.
 
 use std::{
     hash::{Hash, Hasher},
@@ -21,9 +21,9 @@ use super::{caller::Caller, issuers::verifying_key::KeyId};
 
 /// Maximum number of tokens. 4,096 tokens of 0.5 KiB with their claims of about 1.5 KiB take 8 MiB for each worker.
 pub(super) const ENTRIES_MAX: usize = 4096;
-/// How many bytes at the end of a token are hashed. They are the end of its signature, random to anybody who has no key,
-/// and only verified tokens are inserted: collisions cannot be arranged. Hashing all of its 400 bytes would take longer
-/// than the rest of the lookup.
+/// How many bytes at the end of a token are hashed. They are the end of its signature, random to anybody who has no
+/// key, and only verified tokens are inserted: collisions cannot be arranged. Hashing all of its 400 bytes would take
+/// longer than the rest of the lookup.
 const HASHED_BYTES: usize = 32;
 
 /// The callers of verified tokens, by the text of the token. Each worker has its own, so that it takes no lock.
@@ -55,7 +55,8 @@ impl TokenCache {
         self.0.get(&TokenRef(token)).map(|entry| &entry.caller)
     }
 
-    /// Adds a token that was verified with `key`. If the cache is full, a token that has not been used lately is dropped.
+    /// Adds a token that was verified with `key`. If the cache is full, a token that has not been used lately is
+    /// dropped.
     pub(super) fn insert(&mut self, token: &str, caller: Rc<Caller>, key: TrustedKey) {
         self.0.insert(Token(token.into()), Entry { caller, key });
     }

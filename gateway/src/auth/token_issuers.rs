@@ -1,5 +1,5 @@
-//! The issuers whose tokens are accepted: the gateway itself and the external issuers of the configuration. A handle that
-//! all workers share. Knows no tokens but those that it issues.
+//! The issuers whose tokens are accepted: the gateway itself and the external issuers of the configuration. A handle
+//! that all workers share. Knows no tokens but those that it issues.
 
 use std::{
     sync::{
@@ -99,8 +99,8 @@ impl TokenIssuers {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Polls the key folder and fetches the keys of external issuers, for as long as a handle exists. Calling it again has no
-    /// effect. Needs the runtime of actix.
+    /// Polls the key folder and fetches the keys of external issuers, for as long as a handle exists. Calling it again
+    /// has no effect. Needs the runtime of actix.
     pub(crate) fn watch(&self) {
         if self.0.is_watched.swap(true, Ordering::Relaxed) {
             return;
@@ -132,8 +132,8 @@ impl TokenIssuers {
         own.chain(external).collect()
     }
 
-    /// Has the keys of an external issuer fetched again. Returns whether that was done, so that verifying a token again may
-    /// have another result.
+    /// Has the keys of an external issuer fetched again. Returns whether that was done, so that verifying a token again
+    /// may have another result.
     pub(crate) async fn refetch(&self, external: usize) -> bool {
         match self.0.external.get(external) {
             Some(issuer) => issuer.refetch().await,

@@ -1,9 +1,9 @@
-//! Verifies access tokens (RFC 7519, 8725 and 9068): the key determines the algorithm; type, issuer, audience and expiry are
-//! required. Knows neither HTTP nor routes.
+//! Verifies access tokens (RFC 7519, 8725 and 9068): the key determines the algorithm; type, issuer, audience and
+//! expiry are required. Knows neither HTTP nor routes.
 //!
-//! A verified token is cached, so that only the first request of a caller costs the verification of a signature, which takes
-//! about 50 µs. The cache must not accept what a verification would refuse: a hit still checks the expiry, and when keys
-//! change, the tokens of those that are gone are dropped before the next token is looked up (see
+//! A verified token is cached, so that only the first request of a caller costs the verification of a signature, which
+//! takes about 50 µs. The cache must not accept what a verification would refuse: a hit still checks the expiry, and
+//! when keys change, the tokens of those that are gone are dropped before the next token is looked up (see
 //! [`token_cache`](super::token_cache)).
 
 use std::{rc::Rc, sync::Arc, time::SystemTime};
@@ -116,11 +116,11 @@ impl Verifier {
     }
 
     fn decode(&self, token: &str) -> Result<(Caller, TrustedKey), VerifyError> {
-        let header =
-            jsonwebtoken::decode_header(token).map_err(|error| bearer::invalid("this is no JWT").because(error))?;
+        let header = jsonwebtoken::decode_header(token)
+            .map_err(|error| bearer::invalid("the token is not a JWT").because(error))?;
         // A `crit` header names extensions that must be understood; there are none here (RFC 7515, section 4.1.11).
         if header.crit.is_some() {
-            return Err(bearer::invalid("the token asks for extensions that are unknown here").into());
+            return Err(bearer::invalid("the token requires extensions that are not supported").into());
         }
         let index = self.issuer_of(token)?;
         let issuer = &self.keys[index];
@@ -134,8 +134,9 @@ impl Verifier {
         Ok((caller, TrustedKey { issuer: index, id: Arc::clone(&key.id) }))
     }
 
-    /// Returns the index of the issuer that a token claims to be of. Only the keys of this issuer are tried then, and `iss` is
-    /// verified with the other claims: a key of one issuer never verifies a token of another, whatever its name.
+    /// Returns the index of the issuer that a token claims to be of. Only the keys of this issuer are tried then, and
+    /// `iss` is verified with the other claims: a key of one issuer never verifies a token of another, whatever its
+    /// name.
     fn issuer_of(&self, token: &str) -> Result<usize, Problem> {
         if self.keys.len() == 1 {
             return Ok(0);
@@ -143,7 +144,7 @@ impl Verifier {
         let claimed: IssuerClaim = jsonwebtoken::dangerous::insecure_decode_claims(token)
             .map_err(|error| bearer::invalid("the token names no issuer").because(error))?;
         let found = self.keys.iter().position(|known| known.issuer == claimed.iss);
-        found.ok_or_else(|| bearer::invalid("the token is of an issuer that is unknown here"))
+        found.ok_or_else(|| bearer::invalid("the issuer of the token is unknown"))
     }
 }
 
@@ -167,12 +168,12 @@ fn key_of<'a>(issuer: &'a IssuerKeys, header: &Header) -> Result<&'a VerifyingKe
 }
 
 fn unknown_key() -> Problem {
-    bearer::invalid("the token was signed with a key that is unknown here")
+    bearer::invalid("the key that signed the token is unknown")
 }
 
 impl TypRule {
-    /// Returns whether a token of this type is accepted. RFC 9068, section 4: `at+jwt` or `application/at+jwt`; media types are
-    /// case-insensitive.
+    /// Returns whether a token of this type is accepted. RFC 9068, section 4: `at+jwt` or `application/at+jwt`; media
+    /// types are case-insensitive.
     fn allows(self, typ: Option<&str>) -> bool {
         let typ = typ.map(str::to_ascii_lowercase);
         let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
@@ -188,7 +189,7 @@ fn to_problem(error: jsonwebtoken::errors::Error) -> Problem {
     if matches!(error.kind(), ErrorKind::ExpiredSignature) {
         bearer::expired().because(error)
     } else {
-        bearer::invalid("the token is not valid here").because(error)
+        bearer::invalid("the token is not valid").because(error)
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 
 use tokio::time::{Sleep, sleep};
 
-/// Expires after a time without progress. It runs only while something is waited for, so that a body that is always ready arms
-/// no timer.
+/// Expires after a time without progress. It runs only while something is waited for, so that a body that is always
+/// ready arms no timer.
 pub(crate) struct IdleTimer {
     limit: Duration,
     sleep: Option<Pin<Box<Sleep>>>,

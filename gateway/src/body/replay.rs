@@ -1,7 +1,7 @@
 //! Keeps the beginning of a body while it is being sent, so that it can be sent again. Knows no sockets.
 //!
-//! An attempt may fail when half of a small body has been sent. The next attempt first gets what the one before has read, and
-//! then continues with the client. A body that is too large for the buffer is dropped from it and sent once.
+//! An attempt may fail when half of a small body has been sent. The next attempt first gets what the one before has
+//! read, and then continues with the client. A body that is too large for the buffer is dropped from it and sent once.
 
 use std::collections::VecDeque;
 

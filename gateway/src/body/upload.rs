@@ -31,7 +31,8 @@ pub(crate) struct UploadLimits {
     pub(crate) bytes_max: u64,
     /// Maximum time between two chunks.
     pub(crate) idle: Duration,
-    /// Minimum number of bytes for each second in which the client was waited for; waiting for the upstream does not count.
+    /// Minimum number of bytes for each second in which the client was waited for; waiting for the upstream does not
+    /// count.
     pub(crate) rate_min: Option<u64>,
 }
 
@@ -118,8 +119,8 @@ impl Upload {
 }
 
 impl UploadState {
-    /// Returns whether the body is below its minimum rate. Called when a chunk has been received; the time without any chunk is
-    /// limited by `idle`.
+    /// Returns whether the body is below its minimum rate. Called when a chunk has been received; the time without any
+    /// chunk is limited by `idle`.
     fn is_too_slow(&self) -> bool {
         let Some(since) = self.waiting_since.take() else { return false };
         let waited = self.waited.get() + since.elapsed();

@@ -1,5 +1,6 @@
-//! The stream of a connection as the server sees it. It seems to end when the server is to let go of the connection; the
-//! stream behind it goes on. What the connection waits for is decided in [`phase`](super::phase); the timers are here.
+//! The stream of a connection as the server sees it. It reports its end when the server is to release the connection;
+//! the stream behind it goes on. What the connection waits for is decided in [`phase`](super::phase); the timers are
+//! here.
 
 use std::{
     cell::{Cell, RefCell},
@@ -48,8 +49,8 @@ struct Inner {
     served: ServedCount,
 }
 
-/// Counts the connections of a worker that the server holds. Each takes about 20 KiB: two buffers of 8 KiB, and the largest
-/// state that a request can be in.
+/// Counts the connections of a worker that the server holds. Each takes about 20 KiB: two buffers of 8 KiB, and the
+/// largest state that a request can be in.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServedCount(Rc<Cell<usize>>);
 
@@ -88,8 +89,8 @@ impl TickSchedule {
     /// Maximum interval. With a very long timeout for heads, idle connections are still detached after two of these.
     const INTERVAL_MAX: Duration = Duration::from_secs(1);
 
-    /// A schedule for these timeouts. A head that takes an eighth too long is detected, instead of arming a timer for each
-    /// head: heads are many, and hardly any is slow.
+    /// A schedule for these timeouts. A head that takes an eighth too long is detected, instead of arming a timer for
+    /// each head: heads are many, and hardly any is slow.
     pub(super) fn new(head_timeout: Duration, keep_alive: Duration) -> Self {
         let interval = (head_timeout / 8).min(Self::INTERVAL_MAX).max(Duration::from_millis(1));
         let ticks = |time: Duration| u32::try_from(time.as_millis().div_ceil(interval.as_millis().max(1)));
@@ -142,7 +143,7 @@ impl ClientStream {
         ActiveRequest(self.clone())
     }
 
-    /// Returns why the server was to let go of the connection, and how far it was then.
+    /// Returns why the server was to release the connection, and how far it was then.
     pub(super) fn detached(&self) -> Option<(DetachReason, Progress)> {
         self.0.progress.get().and_then(|progress| progress.detached().map(|reason| (reason, progress)))
     }
@@ -186,8 +187,8 @@ impl ClientStream {
 }
 
 impl ClientStream {
-    /// Fails a write if the client has read nothing for too long. No other limit would notice: as long as nothing can be
-    /// written, nobody polls the body of the answer, and the upstream waits, too.
+    /// Fails a write if the client has read nothing for too long. No other limit would notice: as long as nothing can
+    /// be written, nobody polls the body of the answer, and the upstream waits, too.
     fn check_stall<T>(&self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let mut stall = self.0.stall_timer.borrow_mut();
         if polled.is_ready() {

@@ -25,8 +25,8 @@ use super::{
 };
 use crate::tls::{accept::accept, server::ServerTls, stream::Stream};
 
-/// Maximum number of bytes that are read and dropped after a refusal: 1 MiB. Closing a connection with unread bytes resets
-/// it, and the client might never read the refusal.
+/// Maximum number of bytes that are read and dropped after a refusal: 1 MiB. Closing a connection with unread bytes
+/// resets it, and the client might never read the refusal.
 const UNREAD_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The connections of one worker.
@@ -69,7 +69,8 @@ where
                 connection.start_watching();
             }
             let being_served = self.served.enter();
-            // Boxed, like everything after it, so that a connection that waits does not have the size of one that is served.
+            // Boxed, like everything after it, so that a connection that waits does not have the size of one that is
+            // served.
             let served = Box::pin(self.http.call((connection.clone(), protocol, peer))).await;
             drop(being_served);
             let Some((reason, progress)) = connection.detached() else { return served };
@@ -97,9 +98,9 @@ where
     /// Answers a request that could not be read.
     async fn refuse(&self, mut connection: ClientStream, status: u16) -> Result<(), DispatchError> {
         let problem = match status {
-            408 => Problem::new(Code::RequestTimeout, "the head of the request came too slowly"),
-            431 => Problem::new(Code::HeadTooLarge, "the head of the request is larger than any server reads"),
-            _ => Problem::new(Code::BadRequest, "this is no request of HTTP/1.1"),
+            408 => Problem::new(Code::RequestTimeout, "the head of the request was sent too slowly"),
+            431 => Problem::new(Code::HeadTooLarge, "the head of the request is too large"),
+            _ => Problem::new(Code::BadRequest, "this is not a valid HTTP/1.1 request"),
         };
         (self.on_refusal)(problem.code());
         let context = RequestContext::from_headers(&HeaderMap::new());

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use actix_http::header::HeaderValue;
 
-/// The other end of a connection. The value for `X-Forwarded-For` is formatted once for a connection, not for each of its
-/// requests.
+/// The other end of a connection. The value for `X-Forwarded-For` is formatted once for a connection, not for each of
+/// its requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     /// An IPv4 address as such, also on an IPv6 socket.

@@ -1,15 +1,19 @@
-//! What an HTTP/1.1 connection is waiting for, and when to detach it from the server. Pure: knows no sockets and no clock;
-//! it is told what is received and sent, and ticks tell that time has passed.
+//! What an HTTP/1.1 connection is waiting for, and when to detach it from the server. Pure: knows no sockets and no
+//! clock; it is given what is received and sent, and ticks say that time has passed.
 //!
 //! ```text
-//! Idle ──bytes──► Head ──request──► Request ──response──► Idle
-//!  └─ tick: nothing is buffered      └─ 8 ticks: HeadTimeout, answered 408
-//!     by the server: detached, Idle  └─ the server refuses it: Refused, answered with a problem
+//!          bytes            request                 response
+//! ┌─► Idle ─────────► Head ─────────► Request ──────────────────┐
+//! │    │               │ └─ 8 ticks: HeadTimeout, answered 408  │
+//! │    │               └─ refused by the server: Refused        │
+//! │    └─ 2 ticks, and nothing is buffered by the server: Idle  │
+//! └─────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! The tricky part is "nothing is buffered by the server". Bytes that the server has read and not used are lost when it is
-//! told to let go, and the rest of that request would be read as the beginning of another one: a request smuggled by
-//! accident. [`Progress::is_between_requests`] says when that cannot be; in doubt, the connection stays with the server.
+//! The tricky part is "nothing is buffered by the server". Bytes that the server has read and not used are lost when it
+//! releases the connection, and the rest of that request would be read as the beginning of another one: a request
+//! smuggled by accident. [`Progress::is_between_requests`] says when that cannot be; in doubt, the connection stays
+//! with the server.
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +24,7 @@ enum Phase {
     Head,
     /// The answer to a request. Other limits apply.
     Request,
-    /// Nothing: the server is to let go of it.
+    /// Nothing: the server is to release it.
     Detached(DetachReason),
 }
 
@@ -55,7 +59,7 @@ pub(crate) struct Progress {
 pub(crate) struct TickLimits {
     /// In [`Phase::Head`].
     pub(crate) head: u32,
-    /// In [`Phase::Idle`], where the server cannot let go.
+    /// In [`Phase::Idle`], if the server cannot release it.
     pub(crate) idle: u32,
 }
 
@@ -102,29 +106,29 @@ impl Progress {
         matches!(self.phase, Phase::Idle | Phase::Head)
     }
 
-    /// A tick: time has passed. The first tick of a phase may come at once, so that it means nothing. `is_writing` says that the
-    /// last answer is still being written.
+    /// A tick: time has passed. The first tick of a phase may come at once, so that it means nothing. `is_writing` says
+    /// that the last answer is still being written.
     pub(crate) fn on_tick(&mut self, is_writing: bool) {
         self.ticks += 1;
         let end = match self.phase {
             Phase::Idle if self.ticks > 1 && !is_writing && self.is_between_requests() => DetachReason::Idle,
             Phase::Head if self.ticks > self.limits.head => DetachReason::HeadTimeout,
-            // The server itself closes idle connections, but not while it has the beginning of a head in its buffer that
-            // arrived during the request before.
+            // The server itself closes idle connections, but not while it has the beginning of a head in its buffer
+            // that arrived during the request before.
             Phase::Idle if self.ticks > self.limits.idle => DetachReason::HeadTimeout,
             Phase::Idle | Phase::Head | Phase::Request | Phase::Detached(_) => return,
         };
         self.enter(Phase::Detached(end));
     }
 
-    /// Returns whether the server has certainly used all bytes that it has read: the last request had no body, and the last
-    /// bytes end with an empty line, which is the end of a head. (They may be two heads. Then the server starts with the second
-    /// one before the second tick.) Anything else may be a part of a body or of a head.
+    /// Returns whether the server has certainly used all bytes that it has read: the last request had no body, and the
+    /// last bytes end with an empty line, which is the end of a head. (They may be two heads. Then the server starts
+    /// with the second one before the second tick.) Anything else may be a part of a body or of a head.
     fn is_between_requests(&self) -> bool {
         self.ends_with_head && !self.had_body
     }
 
-    /// Returns why the server is to let go of the connection, or `None` if it is to keep it.
+    /// Returns why the server is to release the connection, or `None` if it is to keep it.
     pub(crate) fn detached(&self) -> Option<DetachReason> {
         match self.phase {
             Phase::Detached(end) => Some(end),
@@ -186,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_answers_although_it_was_told_to_let_go_keeps_the_connection() {
+    fn a_server_that_answers_although_it_should_release_the_connection_keeps_it() {
         for sent in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"HTTP/1.1 200 OK\r\n"] {
             let mut progress = after_request(HEAD, false);
             progress.on_response();

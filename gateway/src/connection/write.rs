@@ -1,4 +1,4 @@
-//! Writes an answer to a stream without the dispatcher of actix-http: where there is no request that it could read, and after
+//! Writes an answer to a stream without the dispatcher of actix-http: for a request that it cannot read, and after
 //! an upgrade. Knows no requests.
 
 use std::{fmt, future::poll_fn, io, pin::Pin, time::Duration};
@@ -18,8 +18,8 @@ use tokio::{
 /// Maximum time for writing one chunk: 30 s.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Writes an answer, and returns its body. With a codec of its own: after an upgrade that of the server would label a stream
-/// as chunked, but not write chunks.
+/// Writes an answer, and returns its body. With a codec of its own: after an upgrade that of the server would label a
+/// stream as chunked, but not write chunks.
 ///
 /// # Errors
 /// The connection or the body breaks.

@@ -1,5 +1,5 @@
-//! Files that the gateway reads while it runs: bounded reads, and polling for changes. Knows neither what is in the files
-//! nor what is made of them.
+//! Files that the gateway reads while it runs: bounded reads, and polling for changes. Knows neither what is in the
+//! files nor what is made of them.
 
 pub(crate) mod poll;
 pub(crate) mod read;

@@ -37,9 +37,9 @@ impl FilePoll {
     }
 }
 
-/// Calls `reload` with the current time at a fixed interval, for as long as `owner` has a handle, and logs its errors as
-/// being about `what`. To report an error once and not at every check, `reload` uses [`LastSeen`]. Needs the runtime of
-/// actix.
+/// Calls `reload` with the current time at a fixed interval, for as long as `owner` has a handle, and logs its errors
+/// as being about `what`. To report an error once and not at every check, `reload` uses [`LastSeen`]. Needs the runtime
+/// of actix.
 pub(crate) fn reload_regularly<T: Send + Sync + 'static>(
     owner: &Arc<T>,
     what: &'static str,

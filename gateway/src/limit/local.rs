@@ -1,13 +1,13 @@
-//! Counts requests in this process, and decides whether they are within the rates of their route. Knows no routes and no
-//! answers.
+//! Counts requests in this process, and decides whether they are within the rates of their route. Knows no routes and
+//! no answers.
 //!
 //! The algorithm is GCRA (a leaky bucket as a meter), which needs one timestamp for each key; `governor` implements it
 //! without a lock.
 //!
-//! The tricky part is the number of keys, which clients choose: a table has at most [`KEYS_MAX`] keys, so that nobody can
-//! fill the memory. When it is full, keys whose rate has recovered are dropped. If there are none, new keys share
-//! [`OVERFLOW_KEYS`] counters: whoever fills the table is still limited, and others are limited with some of them rather
-//! than refused or let through.
+//! The tricky part is the number of keys, which clients choose: a table has at most [`KEYS_MAX`] keys, so that nobody
+//! can fill the memory. When it is full, keys whose rate has recovered are dropped. If there are none, new keys share
+//! [`OVERFLOW_KEYS`] counters: whoever fills the table is still limited, and others are limited with some of them
+//! rather than refused or let through.
 
 use std::{
     fmt::Write,
@@ -28,8 +28,8 @@ use super::rate::{LimitKey, Rate};
 
 /// Maximum number of keys of one rate: 100,000 of about 20 bytes take 2 MB. Further keys share [`OVERFLOW_KEYS`].
 const KEYS_MAX: usize = 100_000;
-/// Number of counters that further keys share. More than one, so that whoever fills the table does not use up the rate of
-/// everybody else.
+/// Number of counters that further keys share. More than one, so that whoever fills the table does not use up the rate
+/// of everybody else.
 const OVERFLOW_KEYS: u64 = 1024;
 /// Minimum interval between two searches of a full table for keys that have recovered; one takes about a millisecond.
 const SWEEP_INTERVAL_MIN: Duration = Duration::from_secs(1);
@@ -51,8 +51,8 @@ struct Limit {
     /// The time after which a key recovers one request.
     period: Duration,
     key: LimitKey,
-    /// Keys are stored as hashes with a random seed: no key is allocated, and nobody can arrange collisions. By chance, one in
-    /// four billion tables of this size has one (100,000² / 2 / 2^64).
+    /// Keys are stored as hashes with a random seed: no key is allocated, and nobody can arrange collisions. By chance,
+    /// one in four billion tables of this size has one (100,000² / 2 / 2^64).
     hasher: RandomState,
     table: RateLimiter<u64, HashMapStateStore<u64>, DefaultClock, StateInformationMiddleware>,
     start: Instant,
@@ -77,8 +77,8 @@ pub(crate) struct LimitDecision {
 }
 
 impl Limiter {
-    /// A limiter that allows the requests of a whole window at once, and then as many as the rate recovers; `None` without
-    /// rates.
+    /// A limiter that allows the requests of a whole window at once, and then as many as the rate recovers; `None`
+    /// without rates.
     pub(crate) fn new(rates: Vec<Rate>) -> Option<Self> {
         let mut limits: Vec<Limit> = Vec::new();
         for rate in &rates {
@@ -103,8 +103,8 @@ impl Limiter {
         &self.policy
     }
 
-    /// Counts a request and decides about it. `key_for` returns whom one of the rates counts it for. The first rate that is
-    /// exceeded ends it: later ones do not count the request.
+    /// Counts a request and decides about it. `key_for` returns whom one of the rates counts it for. The first rate
+    /// that is exceeded ends it: later ones do not count the request.
     pub(crate) fn admit<'a>(&self, key_for: impl Fn(&LimitKey) -> RateKey<'a>) -> LimitDecision {
         let mut state = String::new();
         for limit in &self.limits {
@@ -174,8 +174,8 @@ impl Limit {
     }
 }
 
-/// Returns what counts as one client: an IPv4 address, or a whole IPv6 /64. A customer has such a network (RFC 6177) and must
-/// not have 2^64 budgets.
+/// Returns what counts as one client: an IPv4 address, or a whole IPv6 /64. A customer has such a network (RFC 6177)
+/// and must not have 2^64 budgets.
 fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         v4 @ IpAddr::V4(_) => v4,

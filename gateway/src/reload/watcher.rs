@@ -1,8 +1,8 @@
 //! Watches the configuration: polls its files and listens for SIGHUP. Knows neither what the files say nor how a
 //! configuration is put in force.
 //!
-//! Hashes of the contents are compared, not times: Kubernetes swaps a symbolic link to a folder of files with any times.
-//! The tricky part is a file that is being written, see [`ConfigWatcher::check`].
+//! Hashes of the contents are compared, not times: Kubernetes swaps a symbolic link to a folder of files with any
+//! times. The tricky part is a file that is being written, see [`ConfigWatcher::check`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,8 +27,8 @@ pub(crate) struct ConfigWatcher {
 }
 
 impl ConfigWatcher {
-    /// A watcher for a gateway that was started with these files. It listens for SIGHUP from now on, before the gateway is
-    /// ready: by default this signal ends a process. Needs a tokio runtime.
+    /// A watcher for a gateway that was started with these files. It listens for SIGHUP from now on, before the gateway
+    /// is ready: by default this signal ends a process. Needs a tokio runtime.
     pub(crate) fn new(source: Source, current: Arc<CurrentSnapshot>, loaded: Fingerprint) -> Self {
         current.get().process.reload.started(loaded.short());
         Self { source, current, loaded, changed: None, hangup: hangup() }
@@ -46,8 +46,8 @@ impl ConfigWatcher {
         }
     }
 
-    /// Reloads files that have changed and are the same at two checks in a row. A file that is only half written may well
-    /// be valid YAML, and would silently make a gateway with half of its routes.
+    /// Reloads files that have changed and are the same at two checks in a row. A file that is only half written may
+    /// well be valid YAML, and would silently make a gateway with half of its routes.
     async fn check(&mut self, now: Fingerprint) {
         if now == self.loaded {
             self.changed = None;

@@ -7,8 +7,8 @@ use std::{borrow::Cow, fmt, str::FromStr};
 pub(crate) enum HostPattern {
     /// This host.
     Exact(String),
-    /// Every host that has one label before this one: `*.example.com` matches `a.example.com`, but neither `example.com` nor
-    /// `a.b.example.com`, as in certificates (RFC 9525, section 6.3).
+    /// Every host that has one label before this one: `*.example.com` matches `a.example.com`, but neither
+    /// `example.com` nor `a.b.example.com`, as in certificates (RFC 9525, section 6.3).
     Wildcard(String),
 }
 
@@ -103,8 +103,8 @@ impl<'a> RouteQuery<'a> {
     }
 }
 
-/// Returns the normal form of a host: lower case, without port and trailing dot. A host that has this form already costs no
-/// allocation.
+/// Returns the normal form of a host: lower case, without port and trailing dot. A host that has this form already
+/// costs no allocation.
 pub(crate) fn normalize_host(host: &str) -> Cow<'_, str> {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

@@ -1,7 +1,7 @@
 //! The routes that share one path pattern, by host, headers and method. Knows no paths.
 //!
-//! An exact host is more specific than a wildcard, and a wildcard more than no host; for the same host, more headers are more
-//! specific than fewer.
+//! An exact host is more specific than a wildcard, and a wildcard more than no host; for the same host, more headers
+//! are more specific than fewer.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
 //! The normal form of a path (RFC 3986, section 6.2.2). Knows no routes.
 //!
-//! If the gateway matches one reading of a path and the upstream serves another one, a client gets around the policy of a
-//! route: `/public/..%2Fadmin` is below `/public` for one and below `/` for the other. So a path has one normal form, the
-//! same bytes are matched and forwarded, and a path that upstreams read in different ways is refused with 400.
+//! If the gateway matches one reading of a path and the upstream serves another one, a client gets around the policy of
+//! a route: `/public/..%2Fadmin` is below `/public` for one and below `/` for the other. So a path has one normal form,
+//! the same bytes are matched and forwarded, and a path that upstreams read in different ways is refused with 400.
 
 use std::borrow::Cow;
 
@@ -72,8 +72,8 @@ pub(crate) fn has_disputed_slashes(path: &str) -> bool {
     path.contains("//") || path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f"))
 }
 
-/// Returns the normal form: unreserved characters decoded, hexadecimal digits in upper case, no dot segments and no empty
-/// segments.
+/// Returns the normal form: unreserved characters decoded, hexadecimal digits in upper case, no dot segments and no
+/// empty segments.
 ///
 /// # Errors
 /// See [`PathError`].
@@ -81,8 +81,8 @@ pub(crate) fn normalize(path: &str) -> Result<Cow<'_, str>, PathError> {
     normalize_with(path, PathOptions::default())
 }
 
-/// Returns the normal form for a route with these options. A `%2F` next to `.` or `..` is refused even if it is kept: an
-/// upstream that decodes it would leave the folder.
+/// Returns the normal form for a route with these options. A `%2F` next to `.` or `..` is refused even if it is kept:
+/// an upstream that decodes it would leave the folder.
 ///
 /// # Errors
 /// See [`PathError`].

@@ -1,5 +1,5 @@
-//! Sample paths that represent all paths, to compare two tables. There is one for each set of patterns that some path matches
-//! at the same time: where two tables agree at all samples, they agree everywhere. Knows no routes.
+//! Sample paths that represent all paths, to compare two tables. There is one for each set of patterns that some path
+//! matches at the same time: where two tables agree at all samples, they agree everywhere. Knows no routes.
 
 use std::collections::BTreeSet;
 
@@ -38,8 +38,8 @@ struct Walk {
 }
 
 impl Walk {
-    /// Extends the path by one segment, in every way that makes a difference for the remaining patterns. `false` if there are too
-    /// many paths.
+    /// Extends the path by one segment, in every way that makes a difference for the remaining patterns. `false` if
+    /// there are too many paths.
     fn step(&mut self, patterns: &[&[Segment]], prefix: &str) -> bool {
         let firsts = || patterns.iter().filter_map(|segments| segments.first());
         let mut choices: BTreeSet<&str> = firsts().filter_map(literal).collect();

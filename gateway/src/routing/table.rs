@@ -1,11 +1,11 @@
 //! The table of routes: a tree of segments in which the most specific pattern wins. Knows no HTTP beyond methods.
 //!
-//! At each segment a literal is more specific than a parameter, and a parameter more than a catch-all; among routes of one
-//! pattern, host and headers decide (see [`leaf`](super::leaf)). There are no priority numbers: two routes that could match
-//! the same request with the same specificity are refused.
+//! At each segment a literal is more specific than a parameter, and a parameter more than a catch-all; among routes of
+//! one pattern, host and headers decide (see [`leaf`](super::leaf)). There are no priority numbers: two routes that
+//! could match the same request with the same specificity are refused.
 //!
-//! The tricky part is that the most specific pattern may have no route for the method or the host of the request. So the
-//! search goes back and tries the next pattern, instead of answering 405 or 404 at the first one.
+//! The tricky part is that the most specific pattern may have no route for the method or the host of the request. So
+//! the search goes back and tries the next pattern, instead of answering 405 or 404 at the first one.
 
 use std::collections::HashMap;
 
@@ -104,7 +104,8 @@ impl<T: Copy> Table<T> {
         Lookup::OtherMethods(allowed.join(", "))
     }
 
-    /// Returns every route whose pattern matches this path, the most specific pattern first, regardless of other conditions.
+    /// Returns every route whose pattern matches this path, the most specific pattern first, regardless of other
+    /// conditions.
     pub(crate) fn at(&self, path: &str) -> Vec<&Entry<T>> {
         let mut entries = Vec::new();
         self.visit(path, &mut |leaf| {

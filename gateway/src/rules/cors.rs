@@ -1,5 +1,5 @@
-//! CORS: which origins may call from a browser (Fetch standard, section 3.2). Answers preflight requests and adds the fields
-//! to answers. Knows no routes.
+//! CORS: which origins may call from a browser (Fetch standard, section 3.2). Answers preflight requests and adds the
+//! fields to answers. Knows no routes.
 
 use actix_http::{
     Method, Response, StatusCode,
@@ -68,7 +68,8 @@ impl Cors {
         response
     }
 
-    /// Adds the fields to an answer to a page of `origin`. Those of the upstream are removed: only one of the two may decide.
+    /// Adds the fields to an answer to a page of `origin`. Those of the upstream are removed: only one of the two may
+    /// decide.
     pub(crate) fn mark(&self, fields: &mut HeaderMap, origin: Option<&HeaderValue>) {
         for name in [ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS] {
             fields.remove(name);

@@ -1,5 +1,5 @@
-//! The rules for headers, as pure functions over header maps: CORS, header edits, `Via`, and hop-by-hop fields. Knows no
-//! requests, no upstreams and no configuration.
+//! The rules for headers, as pure functions over header maps: CORS, header edits, `Via`, and hop-by-hop fields. Knows
+//! no requests, no upstreams and no configuration.
 
 pub(crate) mod cors;
 pub(crate) mod edits;

@@ -1,4 +1,5 @@
-//! The `Via` field (RFC 9110, section 7.6.3): records that a message passed this gateway, and detects loops. Knows no routes.
+//! The `Via` field (RFC 9110, section 7.6.3): records that a message passed this gateway, and detects loops. Knows no
+//! routes.
 
 use actix_http::{
     Version,
@@ -6,7 +7,8 @@ use actix_http::{
 };
 use chassis::problem::{Code, Problem};
 
-/// Number of random bytes in a name: 4, which are 8 hexadecimal digits, distinguish the gateways on the path of one request.
+/// Number of random bytes in a name: 4, which are 8 hexadecimal digits, distinguish the gateways on the path of one
+/// request.
 const RANDOM_BYTES: usize = 4;
 
 /// The pseudonym of this gateway in `Via`, which does not reveal its host. Each instance has its own.

@@ -9,7 +9,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{server::ServerTls, stream::Stream};
 
-/// Maximum time for a TLS handshake: 5 s. It takes two round trips, so that a client that needs longer is not a slow one.
+/// Maximum time for a TLS handshake: 5 s. It takes two round trips, so that a client that needs longer is not a slow
+/// one.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns the stream of a connection, its protocol (by ALPN: HTTP/2 or HTTP/1.1), and the address of its client.

@@ -1,5 +1,5 @@
-//! TLS as a client: to upstreams, and to the servers of other issuers. Certificates are always verified; there is no option
-//! to turn that off. Knows no HTTP.
+//! TLS as a client: to upstreams, and to the servers of other issuers. Certificates are always verified; there is no
+//! option to turn that off. Knows no HTTP.
 
 use std::{
     path::{Path, PathBuf},

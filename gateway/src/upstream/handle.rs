@@ -1,8 +1,8 @@
-//! The live state of an upstream, which all workers share: requests in flight, targets, retry budget. Knows no routes and no
-//! callers. What it decides, it decides by the pure functions of [`decide`](super::decide).
+//! The live state of an upstream, which all workers share: requests in flight, targets, retry budget. Knows no routes
+//! and no callers. What it decides, it decides by the pure functions of [`decide`](super::decide).
 //!
-//! Counts are given back by guards: a [`Permit`] and an [`Attempt`] end when they are dropped, also when the client closes
-//! the connection in the midst of an answer.
+//! Counts are given back by guards: a [`Permit`] and an [`Attempt`] end when they are dropped, also if the client
+//! closes the connection before the answer is complete.
 
 use std::{
     sync::{
@@ -149,8 +149,8 @@ impl Upstream {
         self.0.signer.as_ref()
     }
 
-    /// Admits a request, or returns `None` if the maximum number of requests is in flight (the bulkhead): a slow upstream must
-    /// not use up what the others need.
+    /// Admits a request, or returns `None` if the maximum number of requests is in flight (the bulkhead): a slow
+    /// upstream must not use up what the others need.
     pub(crate) fn admit(&self) -> Option<Permit> {
         let before = self.0.in_flight.fetch_add(1, Ordering::Relaxed);
         // Created before the check, so that dropping it undoes the increment.
@@ -162,8 +162,8 @@ impl Upstream {
         None
     }
 
-    /// Chooses a target for an attempt, if possible one that was not tried for this request, and starts the attempt. `key` is
-    /// the hash for [`Balance::Hash`](super::decide::balance::Balance::Hash).
+    /// Chooses a target for an attempt, if possible one that was not tried for this request, and starts the attempt.
+    /// `key` is the hash for [`Balance::Hash`](super::decide::balance::Balance::Hash).
     ///
     /// # Errors
     /// No target is available.
@@ -289,8 +289,8 @@ impl Attempt {
         self.index
     }
 
-    /// Records the status of its answer. 502, 503 and 504 count as failures if there are other targets; a single target is
-    /// never ejected for them, since its own answer is the best one there is.
+    /// Records the status of its answer. 502, 503 and 504 count as failures if there are other targets; a single target
+    /// is never ejected for them, since its own answer is the best one there is.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         let unable =
             matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);

@@ -1,5 +1,5 @@
-//! Active health checks: an actor, one for the process, that sends a request to each target at an interval and publishes the
-//! result. Knows no requests of clients.
+//! Active health checks: an actor, one for the process, that sends a request to each target at an interval and
+//! publishes the result. Knows no requests of clients.
 
 use std::sync::{Arc, Weak, atomic::Ordering};
 
@@ -14,7 +14,8 @@ use super::{
     wire::client::{Client, Outgoing},
 };
 
-/// Maximum size of the answer to a check: 64 KiB. Its body is read and ignored, so that the connection can be used again.
+/// Maximum size of the answer to a check: 64 KiB. Its body is read and ignored, so that the connection can be used
+/// again.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// A handle to the actor that checks the health of upstreams.

@@ -1,10 +1,10 @@
 //! The live state of one target: its health, its breaker, its requests in flight.
 //!
-//! The tricky part is the breaker. Every request asks every target of its upstream whether its breaker is open, from all
-//! threads; the breaker itself is a state machine behind a lock. So its state is published as one atomic number after each
-//! change, and choosing a target reads only that. The number may be outdated by the time of a request: a request may be sent
-//! to a target whose breaker opens at that moment, which is harmless. Only the probe must be exact, so that a breaker that is
-//! not closed is asked itself, under its lock.
+//! The tricky part is the breaker. Every request asks every target of its upstream whether its breaker is open, from
+//! all threads; the breaker itself is a state machine behind a lock. So its state is published as one atomic number
+//! after each change, and choosing a target reads only that. The number may be outdated by the time of a request: a
+//! request may be sent to a target whose breaker opens at that moment, which is harmless. Only the probe must be exact,
+//! so that a breaker that is not closed is asked itself, under its lock.
 
 use std::{
     sync::{
@@ -123,8 +123,8 @@ impl Target {
         }
     }
 
-    /// Lets a request through, or returns `None` if the breaker does not. `forced` lets it through all the same: the target is
-    /// ejected, but eligible because too many are.
+    /// Lets a request through, or returns `None` if the breaker does not. `forced` lets it through all the same: the
+    /// target is ejected, but eligible because too many are.
     pub(crate) fn admit(&self, forced: bool, now: Instant) -> Option<Admission> {
         let closed = self.breaker_state.load(Ordering::Relaxed) == PackedState::CLOSED;
         let admission = match &self.breaker {

@@ -91,7 +91,8 @@ impl ExternalIssuer {
         Arc::clone(&self.0.jwks.load().keys)
     }
 
-    /// Has the keys fetched again and waits for it. Returns `false` if they were fetched so recently that this is of no use.
+    /// Has the keys fetched again and waits for it. Returns `false` if they were fetched so recently that this is of no
+    /// use.
     pub(crate) async fn refetch(&self) -> bool {
         // Subscribed before it is asked for, so that the end of the fetch is not missed.
         let mut fetches = self.0.fetches.subscribe();

@@ -25,7 +25,8 @@ struct Document {
 /// # Errors
 /// It is not a JWKS, or has no usable key.
 pub(super) fn verifying_keys(document: &[u8], expected: ExpectedClaims<'_>) -> Result<Vec<VerifyingKey>, String> {
-    let document: Document = serde_json::from_slice(document).map_err(|error| format!("this is no JWKS: {error}"))?;
+    let document: Document =
+        serde_json::from_slice(document).map_err(|error| format!("the document is not a JWKS: {error}"))?;
     if document.keys.len() > KEYS_MAX {
         return Err(format!("the JWKS has more than {KEYS_MAX} keys"));
     }
@@ -46,8 +47,8 @@ pub(super) fn verifying_keys(document: &[u8], expected: ExpectedClaims<'_>) -> R
     clippy::wildcard_enum_match_arm,
     reason = "the enum of the library is non-exhaustive; an unknown kind is ignored"
 )]
-/// Returns the algorithm of a key, which follows from its kind; `None` if the key is for something else, if it names another
-/// algorithm, or if it is a shared secret, which a published document must not contain.
+/// Returns the algorithm of a key, which follows from its kind; `None` if the key is for something else, if it names
+/// another algorithm, or if it is a shared secret, which a published document must not contain.
 fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
         return None;

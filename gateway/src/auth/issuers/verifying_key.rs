@@ -13,8 +13,8 @@ pub(crate) struct ExpectedClaims<'a> {
     pub(crate) audience: &'a str,
 }
 
-/// What identifies a key: its name and its thumbprint (RFC 7638). The name alone would not do, since an issuer may give it
-/// to another key later.
+/// What identifies a key: its name and its thumbprint (RFC 7638). The name alone would not do, since an issuer may give
+/// it to another key later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyId {
     /// The `kid` of its tokens; an external issuer with a single key may give it none.

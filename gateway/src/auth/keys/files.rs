@@ -25,7 +25,8 @@ pub fn create_signing_key(folder: &Path) -> Result<(), String> {
     if holds_no_key(folder) { write_signing_key(&folder.join(SIGNING_KEY_FILE)) } else { Ok(()) }
 }
 
-/// Creates the next signing key of a folder, dated `now`: a running gateway publishes it at once and signs with it later.
+/// Creates the next signing key of a folder, dated `now`: a running gateway publishes it at once and signs with it
+/// later.
 ///
 /// # Errors
 /// Names the file and the reason: among others, a second key in the same second.

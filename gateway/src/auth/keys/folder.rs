@@ -1,8 +1,8 @@
-//! The folder of signing keys: every `*.pem` file in it is a key. Notices keys that are added, removed or revoked. Knows no
-//! clock: the time is passed in.
+//! The folder of signing keys: every `*.pem` file in it is a key. Notices keys that are added, removed or revoked.
+//! Knows no clock: the time is passed in.
 //!
-//! The tricky part is a removed file. Its key signs nothing any more, but tokens that it signed are still valid, so that
-//! the key goes on verifying until the last of them has expired. A file renamed to `*.revoked` ends that at once.
+//! The tricky part is a removed file. Its key signs nothing any more, but tokens that it signed are still valid, so
+//! that the key goes on verifying until the last of them has expired. A file renamed to `*.revoked` ends that at once.
 
 use std::{
     fs,

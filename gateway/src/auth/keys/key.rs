@@ -1,5 +1,5 @@
-//! One key of the gateway: it signs, verifies and is published. A private key leaves this module only as an encoding key
-//! of the library.
+//! One key of the gateway: it signs, verifies and is published. A private key leaves this module only as an encoding
+//! key of the library.
 
 use chassis::config::Secret;
 use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey};

@@ -1,7 +1,7 @@
 //! The keys that the gateway signs and verifies with: a handle that all workers share while keys are added and removed.
 //!
-//! Readers take the current [`KeySet`] without a lock. The one writer is a poll of the key folder; it is also what makes
-//! time pass, since a key that was published long enough starts to sign although no file has changed.
+//! Readers take the current [`KeySet`] without a lock. The one writer is a poll of the key folder; it is also what
+//! makes time pass, since a key that was published long enough starts to sign although no file has changed.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

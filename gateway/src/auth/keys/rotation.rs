@@ -5,10 +5,10 @@
 //! └─ Next: published       └─ Signing                └─ Verifying                 └─ Retired
 //! ```
 //!
-//! Each step has a reason. Whoever verifies our tokens caches our JWKS, so that a key must be published for a while before
-//! the first token is signed with it. And the last token of a key outlives its time as the signing key, so that the key
-//! must verify until that token has expired. No state is kept: the roles follow from the creation times of the keys and
-//! from the current time, so that several gateways over the same folder agree without talking to each other.
+//! Each step has a reason. Whoever verifies our tokens caches our JWKS, so that a key must be published for a while
+//! before the first token is signed with it. And the last token of a key outlives its time as the signing key, so that
+//! the key must verify until that token has expired. No state is kept: the roles follow from the creation times of the
+//! keys and from the current time, so that several gateways over the same folder agree without talking to each other.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,8 +21,8 @@ const DATE_CHARS: usize = "20260131T235959Z".len();
 
 /// When a key was created. Of two keys, the newer one is the greater.
 ///
-/// A date in the file name takes precedence over the modification time of the file, which a new mount or a copy changes.
-/// A dated key is newer than any undated one.
+/// A date in the file name takes precedence over the modification time of the file, which a new mount or a copy
+/// changes. A dated key is newer than any undated one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CreationTime {
     dated: bool,

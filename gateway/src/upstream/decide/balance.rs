@@ -8,9 +8,9 @@
 //! | power of two choices | the same, with many gateways | two looks |
 //! | hash | caches in the targets | a hash for each target |
 //!
-//! Power of two choices is the one with a trick. If many gateways all choose the target that is the least loaded, they all
-//! choose the same one, and it is overloaded a moment later. If each draws two targets at random and takes the less loaded
-//! of these, the load is nearly as even, and no herd forms (Mitzenmacher, 2001).
+//! Power of two choices is the one with a trick. If many gateways all choose the target that is the least loaded, they
+//! all choose the same one, and it is overloaded a moment later. If each draws two targets at random and takes the less
+//! loaded of these, the load is nearly as even, and no herd forms (Mitzenmacher, 2001).
 //!
 //! A new kind of balancing is a variant of [`Balance`] and a function beside those here.
 
@@ -95,8 +95,9 @@ fn round_robin(candidates: &[Candidate], turn: u64) -> Option<&Candidate> {
     if candidates.iter().all(|candidate| candidate.weight == first.weight) {
         return candidates.get(modulo(turn, candidates.len()));
     }
-    // Multiples of the golden ratio, modulo one, visit every interval nearly as often as its length says, and never twice in
-    // a short time (Knuth, volume 3, section 6.4): weights are kept without bursts, and without state but the counter.
+    // Multiples of the golden ratio, modulo one, visit every interval nearly as often as its length says, and never
+    // twice in a short time (Knuth, volume 3, section 6.4): weights are kept without bursts, and without state but the
+    // counter.
     at_fraction(candidates, turn.wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 

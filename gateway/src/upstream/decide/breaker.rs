@@ -10,12 +10,13 @@
 //!                                 └──────────────────────────────┘
 //! ```
 //!
-//! Two rules, because either alone misses something: failures in a row find a dead target within five requests; the share
-//! of failures finds one that answers every other request.
+//! Two rules, because either alone misses something: failures in a row find a dead target within five requests; the
+//! share of failures finds one that answers every other request.
 //!
-//! The tricky part is concurrency. In `HalfOpen` exactly one request, the probe, is let through, so that a target that is
-//! just starting is not hit by all traffic at once. And requests that were sent before the breaker opened end later: their
-//! outcomes are ignored, since they say nothing about the target since. So each request carries its [`Admission`].
+//! The tricky part is concurrency. In `HalfOpen` exactly one request, the probe, is let through, so that a target that
+//! is just starting is not hit by all traffic at once. And requests that were sent before the breaker opened end later:
+//! their outcomes are ignored, since they say nothing about the target since. So each request carries its
+//! [`Admission`].
 
 use std::time::Duration;
 

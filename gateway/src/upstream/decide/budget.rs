@@ -1,5 +1,5 @@
-//! The retry budget of an upstream: retries are limited to a share of its requests, so that they do not multiply the load
-//! during an outage. Pure but for its counter.
+//! The retry budget of an upstream: retries are limited to a share of its requests, so that they do not multiply the
+//! load during an outage. Pure but for its counter.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -11,8 +11,8 @@ pub(crate) enum FailureKind {
     ConnectTimeout,
     /// The connection broke after something may have been sent.
     Broken,
-    /// The upstream closed an idle connection of the pool just when the request was sent on it. Most probably the request
-    /// was not read, but it may have been.
+    /// The upstream closed an idle connection of the pool just when the request was sent on it. Most probably the
+    /// request was not read, but it may have been.
     Stale,
     /// The head of the answer did not arrive in time.
     HeadTimeout,

@@ -73,11 +73,11 @@ impl TargetStates {
     }
 }
 
-/// Returns the targets that are eligible: the available ones, without those that were tried as long as there are others,
-/// and without those in `refused`.
+/// Returns the targets that are eligible: the available ones, without those that were tried as long as there are
+/// others, and without those in `refused`.
 ///
-/// If more than `ejected_percent_max` of all targets are ejected, but some are available, the ejected ones are eligible too:
-/// the few that are available would be overloaded by the traffic of all, and fail as well.
+/// If more than `ejected_percent_max` of all targets are ejected, but some are available, the ejected ones are eligible
+/// too: the few that are available would be overloaded by the traffic of all, and fail as well.
 pub(crate) fn eligible(
     states: TargetStates,
     ejected_percent_max: u8,

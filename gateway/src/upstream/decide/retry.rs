@@ -1,7 +1,8 @@
 //! Decides whether a request is sent again after a failed attempt. Pure: knows no sockets and no clock.
 //!
-//! The tricky part is that a failure does not say whether the upstream has acted on the request: it may have been read and
-//! executed before the connection broke. So what may have been sent is sent again only if doing it twice is as good as once.
+//! The tricky part is that a failure does not say whether the upstream has acted on the request: it may have been read
+//! and executed before the connection broke. So what may have been sent is sent again only if doing it twice is as good
+//! as once.
 
 use actix_http::Method;
 
@@ -56,8 +57,8 @@ pub(crate) enum RetryDecision {
 
 /// Decides about a request whose attempt failed in this way.
 ///
-/// A request that was never sent may always be sent again; one that may have been sent, only if it is idempotent (RFC 9110,
-/// section 9.2.2).
+/// A request that was never sent may always be sent again; one that may have been sent, only if it is idempotent (RFC
+/// 9110, section 9.2.2).
 pub(crate) fn decide(settings: &RetrySettings, kind: FailureKind, request: &AttemptedRequest<'_>) -> RetryDecision {
     let possible = request.body_is_whole
         && match kind {

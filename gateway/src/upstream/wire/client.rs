@@ -1,5 +1,5 @@
-//! Sends a request to a target with awc. There is one client for each upstream and worker, because `awc::Client` cannot be
-//! shared by threads. Knows no routes.
+//! Sends a request to a target with awc. There is one client for each upstream and worker, because `awc::Client` cannot
+//! be shared by threads. Knows no routes.
 
 use std::{mem, time::Duration};
 
@@ -20,7 +20,8 @@ use crate::{
     upstream::settings::{TargetAddress, UpstreamSettings},
 };
 
-/// How long an idle connection is kept: 60 s. Less than the 75 s of our own services, so that the gateway closes it first.
+/// How long an idle connection is kept: 60 s. Less than the 75 s of our own services, so that the gateway closes it
+/// first.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// The connections of one worker to one upstream. Clones share them.
@@ -42,7 +43,8 @@ pub(crate) struct Outgoing {
 }
 
 impl Client {
-    /// A client that does nothing by itself: it follows no redirects, decompresses nothing, and adds no headers and no limits.
+    /// A client that does nothing by itself: it follows no redirects, decompresses nothing, and adds no headers and no
+    /// limits.
     pub(crate) fn new(settings: &UpstreamSettings, tls: Option<&UpstreamTls>) -> Self {
         let connector = Connector::new()
             .connector(connect::connector(tls.cloned()))
@@ -70,7 +72,8 @@ impl Client {
         Ok(answer)
     }
 
-    /// The headers are moved to awc, not copied; only after a failure are they copied back, since they may be sent again.
+    /// The headers are moved to awc, not copied; only after a failure are they copied back, since they may be sent
+    /// again.
     async fn exchange(&self, target: &TargetAddress, outgoing: &mut Outgoing) -> Result<ClientResponse, Failure> {
         let uri = uri(target, outgoing.path_and_query.clone())?;
         let mut request = self.http.request(outgoing.method.clone(), uri).no_decompress();

@@ -1,5 +1,5 @@
-//! Connects to a target: resolves its name, opens the connection, does the TLS handshake, and puts the framing guard in front.
-//! Knows no requests.
+//! Connects to a target: resolves its name, opens the connection, does the TLS handshake, and puts the framing guard in
+//! front. Knows no requests.
 
 use std::{io, time::SystemTime};
 
@@ -50,8 +50,8 @@ impl UpstreamTls {
     }
 }
 
-/// Returns a connector of guarded connections for awc, which keeps them in its pool and limits the time of connecting, the
-/// handshake included. TLS is below the guard, which reads plain text; for awc every target is `http://`.
+/// Returns a connector of guarded connections for awc, which keeps them in its pool and limits the time of connecting,
+/// the handshake included. TLS is below the guard, which reads plain text; for awc every target is `http://`.
 pub(crate) fn connector(
     tls: Option<UpstreamTls>,
 ) -> impl Service<ConnectInfo<Uri>, Response = Connection<Uri, GuardedStream<Stream>>, Error = ConnectError> + Clone + 'static
@@ -62,8 +62,8 @@ pub(crate) fn connector(
         let tls = tls.clone();
         async move {
             let (stream, target) = connecting.await?.into_parts();
-            // The head and the body of a request are written apart: with Nagle's algorithm the body would wait until the upstream
-            // has acknowledged the head.
+            // The head and the body of a request are written apart: with Nagle's algorithm the body would wait until
+            // the upstream has acknowledged the head.
             stream.set_nodelay(true).map_err(ConnectError::Io)?;
             let stream = match &tls {
                 None => Stream::Plain(stream),

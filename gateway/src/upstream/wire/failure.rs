@@ -19,7 +19,8 @@ pub(crate) struct Failure {
 
 impl Failure {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enums of awc are non-exhaustive")]
-    /// Classifies an error of awc. Beware: `Connect(Disconnected)` is a connection that broke after the request was sent.
+    /// Classifies an error of awc. Beware: `Connect(Disconnected)` is a connection that broke after the request was
+    /// sent.
     pub(crate) fn from_awc(error: &SendRequestError) -> Self {
         let kind = match error {
             SendRequestError::Connect(ConnectError::Timeout) => FailureKind::ConnectTimeout,

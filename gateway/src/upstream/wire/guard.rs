@@ -1,5 +1,5 @@
-//! The framing guard: a stream between awc and the socket of an upstream that passes only answers which awc reads correctly.
-//! Knows sockets and no requests; where an answer begins and ends is decided in [`framing`](super::framing).
+//! The framing guard: a stream between awc and the socket of an upstream that passes only answers which awc reads
+//! correctly. Knows sockets and no requests; where an answer begins and ends is decided in [`framing`](super::framing).
 //!
 //! # Why a guard in front of awc
 //! awc has a good pool and connector, but is lenient about framing, and an intermediary must not be. By itself it
@@ -9,14 +9,14 @@
 //! - waits for the body of a `304` that has a length;
 //! - writes a whole request before it reads, so that an early refusal of an upload becomes a broken pipe.
 //!
-//! None of this can be configured, and all of it is visible in the bytes. The guard parses the head of each answer, follows
-//! its body without copying it, and reports a connection that ends in the wrong place as an error of the connection, which
-//! awc passes on. The copy of a head is the whole cost.
+//! None of this can be configured, and all of it is visible in the bytes. The guard parses the head of each answer,
+//! follows its body without copying it, and reports a connection that ends in the wrong place as an error of the
+//! connection, which awc passes on. The copy of a head is the whole cost.
 //!
 //! # The tricky part
-//! The guard sees no requests, only reads and writes. A write while no exchange is in progress starts one; awc writes nothing
-//! between exchanges. An early refusal is found when a write cannot proceed: then, and only then, the guard reads. If an
-//! answer is there, it pretends to send the rest of the request, and awc reads the answer next.
+//! The guard sees no requests, only reads and writes. A write while no exchange is in progress starts one; awc writes
+//! nothing between exchanges. An early refusal is found when a write cannot proceed: then, and only then, the guard
+//! reads. If an answer is there, it pretends to send the rest of the request, and awc reads the answer next.
 
 use std::{
     io,
@@ -60,8 +60,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
         Poll::Ready(Ok(!buf.filled().is_empty()))
     }
 
-    /// Returns whether the upstream has answered already: with a refusal, or if the request cannot be sent any more, with any
-    /// final answer. RFC 9112, section 9.5: a client stops sending when an answer shows that the rest is not wanted.
+    /// Returns whether the upstream has answered already: with a refusal, or if the request cannot be sent any more,
+    /// with any final answer. RFC 9112, section 9.5: a client stops sending when an answer shows that the rest is not
+    /// wanted.
     fn has_answer(&mut self, cx: &mut Context<'_>, broken: bool) -> bool {
         loop {
             match self.framing.buffered_status() {

@@ -1,8 +1,8 @@
-//! The bytes between the gateway and a target: awc, the connections below it, and the framing guard between the two. Knows no
-//! routes and no callers.
+//! The bytes between the gateway and a target: awc, the connections below it, and the framing guard between the two.
+//! Knows no routes and no callers.
 //!
-//! Everything that awc cannot do, or does wrongly, is dealt with in here and nowhere else: another client could replace it in
-//! this module alone. The tricky part is [`guard`].
+//! Everything that awc cannot do, or does wrongly, is dealt with in here and nowhere else: another client could replace
+//! it in this module alone. The tricky part is [`guard`].
 
 pub(crate) mod client;
 pub(crate) mod connect;

@@ -1,5 +1,5 @@
-//! Asks an upstream to switch to another protocol (RFC 9110, section 7.8), on a connection of its own. Knows nothing of that
-//! protocol.
+//! Asks an upstream to switch to another protocol (RFC 9110, section 7.8), on a connection of its own. Knows nothing of
+//! that protocol.
 
 use std::{future::poll_fn, pin::Pin};
 

@@ -1,5 +1,6 @@
-//! Follows a chunked body to its last byte (RFC 9112, section 7.1). Stores no data, only its position. Strict: it accepts no
-//! bare line feeds and no other leniencies, because two readers that are lenient in different ways find different ends.
+//! Follows a chunked body to its last byte (RFC 9112, section 7.1). Stores no data, only its position. Strict: it
+//! accepts no bare line feeds and no other leniencies, because two readers that are lenient in different ways find
+//! different ends.
 
 /// Maximum size of the extensions of one chunk, and of the trailers: 16 KiB. Nobody reads them.
 const OVERHEAD_BYTES_MAX: usize = 16 * 1024;

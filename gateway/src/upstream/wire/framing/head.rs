@@ -1,13 +1,13 @@
-//! Parses the head of an answer and decides how long its body is (RFC 9112, section 6.3). Pure. It changes only those parts
-//! of a head that awc would misread.
+//! Parses the head of an answer and decides how long its body is (RFC 9112, section 6.3). Pure. It changes only those
+//! parts of a head that awc would misread.
 
 use httparse::{EMPTY_HEADER, ParserConfig, Response, Status};
 
 /// Maximum number of fields, which is that of the parser of awc.
 const FIELDS_MAX: usize = 96;
 
-/// Replaces `Content-Length` in an answer without a body, where awc would wait for one. The replacement of a name is as long as
-/// the name, so that the head keeps its size.
+/// Replaces `Content-Length` in an answer without a body, where awc would wait for one. The replacement of a name is as
+/// long as the name, so that the head keeps its size.
 pub(crate) const HIDDEN_LENGTH: &str = "x-guard-length";
 /// Replaces `Transfer-Encoding`.
 pub(crate) const HIDDEN_CODING: &str = "x-guard-encodings";
