@@ -61,7 +61,7 @@ pub(crate) struct Unavailable {
 
 /// The current state of an upstream, for metrics and the admin listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Status {
+pub(crate) struct UpstreamStatus {
     pub(crate) name: String,
     pub(crate) in_flight: usize,
     pub(crate) in_flight_max: usize,
@@ -75,7 +75,7 @@ pub(crate) struct Status {
     pub(crate) targets: Vec<TargetStatus>,
 }
 
-impl Status {
+impl UpstreamStatus {
     /// Returns `up`, `degraded` if some targets are unavailable, or `down` if all are.
     pub(crate) fn summary(&self) -> &'static str {
         let unavailable = self.targets.iter().filter(|target| target.is_unavailable()).count();
@@ -207,9 +207,9 @@ impl Upstream {
     }
 
     /// Returns its current state.
-    pub(crate) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> UpstreamStatus {
         let now = Instant::now();
-        Status {
+        UpstreamStatus {
             name: self.name().to_owned(),
             in_flight: self.0.in_flight.load(Ordering::Relaxed),
             in_flight_max: self.0.settings.in_flight_max,

@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 
 use super::{
-    handle::{Status, Upstream},
+    handle::{Upstream, UpstreamStatus},
     target::TargetStatus,
 };
 
@@ -24,7 +24,7 @@ impl<F> fmt::Debug for UpstreamCollector<F> {
 
 impl<F: Fn() -> Vec<Upstream> + Send + Sync + 'static> Collector for UpstreamCollector<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let all: Vec<Status> = (self.0)().iter().map(Upstream::status).collect();
+        let all: Vec<UpstreamStatus> = (self.0)().iter().map(Upstream::status).collect();
         let encoder = &mut encoder;
         failures(encoder, &all)?;
         upstreams(encoder, &all, "gateway_upstream_in_flight", "Requests in flight", |s| gauge(s.in_flight))?;
@@ -58,7 +58,7 @@ fn counter(value: u64) -> ConstCounter<u64> {
     ConstCounter::new(value)
 }
 
-fn failures(encoder: &mut DescriptorEncoder<'_>, all: &[Status]) -> fmt::Result {
+fn failures(encoder: &mut DescriptorEncoder<'_>, all: &[UpstreamStatus]) -> fmt::Result {
     let help = "Attempts without an answer, by upstream and kind";
     let mut family = encoder.encode_descriptor("gateway_upstream_failures", help, None, MetricType::Counter)?;
     for status in all {
@@ -72,10 +72,10 @@ fn failures(encoder: &mut DescriptorEncoder<'_>, all: &[Status]) -> fmt::Result 
 
 fn upstreams<M: EncodeMetric>(
     encoder: &mut DescriptorEncoder<'_>,
-    all: &[Status],
+    all: &[UpstreamStatus],
     name: &str,
     help: &str,
-    metric: impl Fn(&Status) -> M,
+    metric: impl Fn(&UpstreamStatus) -> M,
 ) -> fmt::Result {
     let Some(first) = all.first() else { return Ok(()) };
     let mut family = encoder.encode_descriptor(name, help, None, metric(first).metric_type())?;
@@ -87,7 +87,7 @@ fn upstreams<M: EncodeMetric>(
 
 fn targets<M: EncodeMetric>(
     encoder: &mut DescriptorEncoder<'_>,
-    all: &[Status],
+    all: &[UpstreamStatus],
     name: &str,
     help: &str,
     metric: impl Fn(&TargetStatus) -> M,
