@@ -114,7 +114,7 @@ pub(crate) fn config(current: &CurrentSnapshot) -> Value {
             };
             json!({"issuer": foreign.issuer, "audience": foreign.audience, "jwks": jwks, "refresh": text(foreign.refresh)})
         }).collect();
-        json!({"own": own, "also": foreign})
+        json!({"own": own, "other_issuers": foreign})
     });
     let upstreams: serde_json::Map<String, Value> = config
         .upstreams

@@ -6,10 +6,7 @@ use chassis::config::{EXIT_USAGE, StartError, environment};
 use serde::Serialize;
 
 use super::{paint::Paint, print_json};
-use crate::config::{
-    self, Config,
-    yaml::mistake::{Mistake, render},
-};
+use crate::config::{self, Config, Mistake, render};
 
 #[derive(Serialize)]
 struct Report<'a> {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use chassis::config::{EXIT_FAILED, StartError, environment};
 
 use super::{File, junit, outcome::Outcome, paint::Paint, trial};
-use crate::config::{self, decode::cases::Case};
+use crate::config::{self, Case};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

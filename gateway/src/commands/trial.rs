@@ -6,7 +6,7 @@ use actix_http::header::HeaderMap;
 
 use crate::{
     auth::{bearer, caller::Caller},
-    config::{Config, decode::cases::Case},
+    config::{Case, Config},
     proxy::rehearse::{self, Outcome, Rehearsal, Rehearsed},
 };
 

@@ -1,14 +1,30 @@
-//! The configuration: one YAML file, parsed to a tree in which every node knows its place, and decoded to the settings of
-//! each part, with every mistake reported at once. Each part of the gateway owns its settings type; [`Config`] is their
-//! product.
+//! The configuration: one YAML file, decoded to the settings of each part, with every mistake reported at once.
+//!
+//! It is read in four steps, each a module, from the bottom up:
+//!
+//! 1. `keys` describes every key once: name, form, default, meaning.
+//! 2. `yaml` parses the text to a tree in which every node knows its place.
+//! 3. `decode` turns the tree into settings. It reports each mistake and continues, and it checks what one part of the file
+//!    says against the others.
+//! 4. `load` connects them to files, and renders the mistakes.
+//!
+//! Each part of the gateway owns the type of its settings ([`crate::upstream::settings`], [`crate::auth::settings`], …);
+//! [`Config`] is their product. This module knows the YAML and the environment; it opens no socket, reads no key or
+//! certificate (their files may be on another machine), and keeps no state. The tricky part is that a mistake must not hide
+//! others and must not cause more of them: a value that cannot be decoded is left out, and what depends on it is not checked.
+//!
+//! Programs that embed the gateway get a [`Config`] from [`Builder::load`](crate::Builder::load), or check one with
+//! [`Config::load`].
 
 mod load;
+mod model;
 
-pub(crate) mod decode;
-pub(crate) mod keys;
-pub(crate) mod yaml;
+mod decode;
+mod keys;
+mod yaml;
 
 pub use keys::{reference, schema};
-pub use load::Config;
 pub(crate) use load::{load, load_text_with, load_with, read};
+pub(crate) use model::Case;
+pub use model::Config;
 pub use yaml::mistake::{Mistake, Place, render};

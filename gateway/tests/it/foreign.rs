@@ -154,7 +154,7 @@ fn no_key_speaks_for_another_issuer_or_by_another_algorithm() {
     let (first, second) = (Provider::of(&[&idp]), Provider::of(&[&evil]));
     let upstream = Upstream::echo();
     let tokens = format!(
-        "tokens:\n  issuer: own\n  audience: api\n  also:\n    \
+        "tokens:\n  issuer: own\n  audience: api\n  other_issuers:\n    \
          - {{issuer: https://idp.example, audience: api, jwks: {}, typ: JWT}}\n    \
          - {{issuer: https://evil.example, audience: api, jwks: {}, typ: any}}\n",
         first.url(),

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod connections;
 mod corpus;
+mod documentation;
 mod fixture;
 mod foreign;
 mod forwarding;

@@ -1,151 +1,186 @@
-//! Every key of the file, described once. The decoder asks for no key that is not here, and leaves none here unasked.
+//! The keys at the top of the file, and those of the sections that are neither routes, upstreams, tokens nor TLS.
+
+use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    routes::{CLAIMS, CORS_KEY, REQUEST_HEADERS, RESPONSE_HEADERS, RETRY_KEY, ROUTE, TEST, TOTAL},
-    shape::{
-        Section,
-        Shape::{Either, List, Map, Table, Text, Whole, Words},
-        optional, required,
+    parse,
+    routes::{
+        BODY_LIMIT, BODY_RATE, CLAIMS, CORS, HEAD, IDLE, REQUEST_HEADERS, RESPONSE_HEADERS, RETRY, RouteKeys, TOTAL,
+        TestKeys,
     },
-    tls::{ONE, SEVERAL},
-    tokens::{FOREIGN_TOKENS, OWN_TOKENS},
-    upstreams::UPSTREAM,
-    values::{COUNT, DURATION, PAGE, PATH, RATE, SHARE, SIZE},
+    shape::{
+        Key, Kind, Scalar, Section,
+        Shape::{Either, List, Map, Table, Text, Whole, Words},
+        Subtree, optional, required, section, subtree,
+    },
+    tls::{CertificatesByNameKeys, OneCertificateKeys},
+    tokens::{ExternalTokensKeys, OwnTokensKeys},
+    upstreams::UpstreamKeys,
+    values::{ADDRESS, COUNT, DURATION, PAGE, PATH, SHARE, SIZE},
 };
 
-/// The whole file.
-pub(crate) const FILE: Section = Section {
-    name: "file",
-    about: "The routes of a gateway.",
-    keys: &[
-        required("version", Whole(1, 1), "`1`"),
-        required("listen", Text, "`address:port` of the public listener"),
-        required("admin", Text, "`address:port` of the admin listener: metrics and health, never public"),
-        optional(
-            "trusted_proxies",
-            "`[]`",
-            List(&Text, 0),
-            "networks whose `X-Forwarded-For` is believed, as in `[10.0.0.0/8]`; in a variable with commas between them",
-        ),
-        optional("identity", "none", Table(&IDENTITY), "what the upstreams are told about the caller"),
-        optional(
-            "tls",
-            "none: plain HTTP",
-            Either(&[Table(&ONE), Table(&SEVERAL)]),
-            "`listen` speaks TLS, HTTP/2 and HTTP/1.1",
-        ),
-        optional(
-            "tokens",
-            "none",
-            Either(&[Table(&OWN_TOKENS), Table(&FOREIGN_TOKENS)]),
-            "how tokens are issued and verified",
-        ),
-        optional(
-            "aliases",
-            "none",
-            Map(&PATH, 0),
-            "`{/api/v1: /api}`: a prefix that stands for another, before matching",
-        ),
-        optional("builtin", "off", Table(&BUILTIN), "where the gateway's own pages are"),
-        optional("limits", "as below", Table(&SERVER_LIMITS), "what clients may cost the gateway itself"),
-        required("upstreams", Map(&Table(&UPSTREAM), 0), "the services, by name"),
-        optional(
-            "access_log",
-            "`off`",
-            Either(&[Words(&["on", "off"]), Table(&ACCESS_LOG)]),
-            "a line in the log for each request: `on`, `off`, or a table for a sample",
-        ),
-        optional(
-            "server_timing",
-            "`off`",
-            Either(&[Words(&["on", "off"]), CLAIMS]),
-            "who sees how long the phases of a request took (`Server-Timing`): `on`, `off`, or callers with claims: `{user_type: admin}`",
-        ),
-        optional("defaults", "as below", Table(&DEFAULTS), "what routes and upstreams have that say nothing else"),
-        required("routes", List(&Table(&ROUTE), 0), "who may reach what"),
-        optional("tests", "none", List(&Table(&TEST), 0), "what must be true of the routes: `gateway test`"),
-    ],
-};
+/// The size at which actix-http gives up reading a head (its `MAX_BUFFER_SIZE`).
+const HEAD_BYTES_MAX: usize = 128 * 1024;
 
-pub(crate) const IDENTITY: Section = Section {
-    name: "identity",
-    about: "What the upstreams are told about the caller.",
-    keys: &[required(
+const VERSION_1: Kind<Scalar<()>> = Kind { shape: Whole(1, 1), parse: version };
+const HEAD_SIZE: Kind<Scalar<usize>> = Kind { shape: SIZE.shape, parse: head_bytes };
+
+section! { RootKeys ("file", "The configuration of a gateway.") {
+    VERSION: Scalar<()> = required("version", VERSION_1, "Version of the format: `1`");
+    LISTEN: Scalar<SocketAddr> =
+        required("listen", ADDRESS, "Address and port of the public listener, such as `127.0.0.1:8001`");
+    ADMIN: Scalar<SocketAddr> = required(
+        "admin",
+        ADDRESS,
+        "Address and port of the admin listener, which serves metrics, health and the live page. Must not be public",
+    );
+    TRUSTED_PROXIES: Subtree = optional(
+        "trusted_proxies",
+        "`[]`",
+        subtree(List(&Text, 0)),
+        "Networks of the proxies in front of the gateway, whose `X-Forwarded-For` is trusted, such as `[10.0.0.0/8]`. An item can hold several networks with commas between them, so that one variable can hold the list",
+    );
+    IDENTITY: Subtree =
+        optional("identity", "none", subtree(Table(&IdentityKeys::SECTION)), "What upstreams are told about the caller");
+    TLS: Subtree = optional(
+        "tls",
+        "none: plain HTTP",
+        subtree(Either(&[Table(&OneCertificateKeys::SECTION), Table(&CertificatesByNameKeys::SECTION)])),
+        "TLS for the public listener, with HTTP/2 and HTTP/1.1",
+    );
+    TOKENS: Subtree = optional(
+        "tokens",
+        "none",
+        subtree(Either(&[Table(&OwnTokensKeys::SECTION), Table(&ExternalTokensKeys::SECTION)])),
+        "How access tokens are issued and verified",
+    );
+    ALIASES: Subtree = optional(
+        "aliases",
+        "none",
+        subtree(Map(&PATH.shape, 0)),
+        "Path prefixes that are replaced by another prefix before routes are matched: `{/api/v1: /api}`",
+    );
+    BUILTIN: Subtree =
+        optional("builtin", "`{}`", subtree(Table(&BuiltinKeys::SECTION)), "Paths of the gateway's own pages, or `off`");
+    LIMITS: Subtree = optional(
+        "limits",
+        "`{}`",
+        subtree(Table(&LimitsKeys::SECTION)),
+        "Limits on what clients can use of the gateway itself",
+    );
+    UPSTREAMS: Subtree = required(
+        "upstreams",
+        subtree(Map(&Table(&UpstreamKeys::SECTION), 0)),
+        "The services behind the gateway, by name",
+    );
+    ACCESS_LOG: Subtree = optional(
+        "access_log",
+        "`off`",
+        subtree(Either(&[Words(&["on", "off"]), Table(&AccessLogKeys::SECTION)])),
+        "A log line for each request: `on`, `off`, or a table for a sample",
+    );
+    SERVER_TIMING: Subtree = optional(
+        "server_timing",
+        "`off`",
+        subtree(Either(&[Words(&["on", "off"]), CLAIMS])),
+        "Who gets the duration of each phase in the `Server-Timing` header: everybody (`on`), nobody (`off`), or callers with these claims: `{user_type: admin}`",
+    );
+    DEFAULTS: Subtree = optional(
+        "defaults",
+        "`{}`",
+        subtree(Table(&DefaultsKeys::SECTION)),
+        "Values for the keys that a route or an upstream leaves out",
+    );
+    ROUTES: Subtree =
+        required("routes", subtree(List(&Table(&RouteKeys::SECTION), 0)), "The routes: where requests go, and who may send them");
+    TESTS: Subtree = optional(
+        "tests",
+        "none",
+        subtree(List(&Table(&TestKeys::SECTION), 0)),
+        "Requests with their expected outcome, which `gateway test` checks",
+    );
+}}
+
+section! { IdentityKeys ("identity", "What upstreams are told about the caller.") {
+    HEADERS: Subtree = required(
         "headers",
-        Map(&Text, 0),
-        "headers that tell the upstreams who calls: `{request-user-id: sub}`; removed from every request, spelled any way, and set from the claims",
-    )],
-};
+        subtree(Map(&Text, 0)),
+        "Headers that tell upstreams who the caller is, and the claim that each is set from: `{request-user-id: sub}`. Clients cannot set them: they are removed from every request, in any spelling",
+    );
+}}
 
-pub(crate) const BUILTIN: Section = Section {
-    name: "builtin",
-    about: "Where the gateway's own pages are, each a path or `off`.",
-    keys: &[
-        optional("docs", "off", PAGE, "the page to try things"),
-        optional("openapi", "off", PAGE, "the OpenAPI document of all upstreams"),
-        optional("jwks", "off", PAGE, "the public keys that tokens are verified with"),
-        optional("health", "off", PAGE, "`/live` and `/ready` are below it"),
-    ],
-};
+section! { BuiltinKeys ("builtin", "Paths of the gateway's own pages, each a path or `off`.") {
+    DOCS: Scalar<Option<String>> = optional("docs", "`off`", PAGE, "Interactive documentation of the API");
+    OPENAPI: Scalar<Option<String>> =
+        optional("openapi", "`off`", PAGE, "The OpenAPI document, merged from those of all upstreams");
+    JWKS: Scalar<Option<String>> = optional("jwks", "`off`", PAGE, "The public keys that verify the gateway's tokens");
+    HEALTH: Scalar<Option<String>> = optional("health", "`off`", PAGE, "The prefix of `/live` and `/ready`");
+}}
 
-pub(crate) const SERVER_LIMITS: Section = Section {
-    name: "limits",
-    about: "What clients may cost the gateway itself.",
-    keys: &[
-        optional(
-            "connections",
-            "`10000`",
-            COUNT,
-            "connections of clients; more wait until others end. A change needs a restart",
-        ),
-        optional("head_bytes", "`64KiB`", SIZE, "the largest request line with headers, up to `128KiB`; more is 431"),
-        optional(
-            "head_timeout",
-            "`10s`",
-            DURATION,
-            "a client that needs longer for a head is cut off. A change needs a restart",
-        ),
-        optional(
-            "write_timeout",
-            "`60s`",
-            DURATION,
-            "a client that reads nothing of its answer for longer is cut off. A change needs a restart",
-        ),
-    ],
-};
+section! { LimitsKeys ("limits", "Limits on what clients can use of the gateway itself.") {
+    CONNECTIONS: Scalar<usize> = optional(
+        "connections",
+        "`10000`",
+        COUNT,
+        "Maximum number of client connections; more wait until others are closed. A change needs a restart",
+    );
+    HEAD_BYTES: Scalar<usize> = optional(
+        "head_bytes",
+        "`64KiB`",
+        HEAD_SIZE,
+        "Maximum size of the request line and headers, at most `128KiB`; larger requests are answered 431",
+    );
+    HEAD_TIMEOUT: Scalar<Duration> = optional(
+        "head_timeout",
+        "`10s`",
+        DURATION,
+        "Maximum time for a client to send the request line and headers. A change needs a restart",
+    );
+    WRITE_TIMEOUT: Scalar<Duration> = optional(
+        "write_timeout",
+        "`60s`",
+        DURATION,
+        "The connection of a client that reads nothing of its response for this long is closed. A change needs a restart",
+    );
+}}
 
-pub(crate) const ACCESS_LOG: Section = Section {
-    name: "access_log",
-    about: "A sample of the requests is logged, and every failure of the gateway.",
-    keys: &[required("sample", SHARE, "a share of the requests: `10%`; failures are logged all the same")],
-};
+section! { AccessLogKeys ("access_log", "Logs a sample of the requests, and every response of 500 and above.") {
+    SAMPLE: Scalar<u8> = required(
+        "sample",
+        SHARE,
+        "The share of requests to log, such as `10%`. Responses of 500 and above are always logged",
+    );
+}}
 
-pub(crate) const DEFAULTS: Section = Section {
-    name: "defaults",
-    about: "What routes and upstreams have that say nothing else.",
-    keys: &[
-        optional("timeout", "as below", Table(&DEFAULT_TIMEOUT), "how long the parts of an exchange may take"),
-        optional("body_limit", "`1MiB`", SIZE, "the largest request body"),
-        optional(
-            "body_rate",
-            "`240B/s`",
-            RATE,
-            "the slowest that a request body may come, on average, once it was waited for 10 s: less is 408. `off` for bodies that are events",
-        ),
-        RETRY_KEY,
-        REQUEST_HEADERS,
-        RESPONSE_HEADERS,
-        CORS_KEY,
-    ],
-};
+section! { DefaultsKeys ("defaults", "Values for the keys that a route or an upstream leaves out.") {
+    TIMEOUT: Subtree = optional(
+        "timeout",
+        "`{}`",
+        subtree(Table(&DefaultTimeoutKeys::SECTION)),
+        "Maximum duration of each part of an exchange with an upstream",
+    );
+    BODY_LIMIT;
+    BODY_RATE;
+    RETRY;
+    REQUEST_HEADERS;
+    RESPONSE_HEADERS;
+    CORS;
+}}
 
-pub(crate) const DEFAULT_TIMEOUT: Section = Section {
-    name: "default_timeout",
-    about: "How long the parts of an exchange with an upstream may take.",
-    keys: &[
-        optional("connect", "`1s`", DURATION, "to connect"),
-        optional("head", "`59s`", DURATION, "until the head of the answer"),
-        optional("idle", "`30s`", DURATION, "between two chunks of a body"),
-        TOTAL,
-    ],
-};
+section! { DefaultTimeoutKeys ("default_timeout", "Maximum duration of each part of an exchange with an upstream.") {
+    CONNECT: Scalar<Duration> = optional("connect", "`1s`", DURATION, "To connect to a target");
+    HEAD;
+    IDLE;
+    TOTAL;
+}}
+
+fn version(text: &str) -> Result<(), String> {
+    if text == "1" { Ok(()) } else { Err(format!("this gateway reads version 1, not `{text}`")) }
+}
+
+fn head_bytes(text: &str) -> Result<usize, String> {
+    match parse::bytes(text).map(usize::try_from)? {
+        Ok(bytes @ 1..=HEAD_BYTES_MAX) => Ok(bytes),
+        Ok(_) | Err(_) => Err(format!("`{text}` is not a size from 1 to 128KiB")),
+    }
+}

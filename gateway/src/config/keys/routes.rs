@@ -1,204 +1,241 @@
-//! The keys of a route, and of what a route and the defaults share. Described as in [`super::file`].
+//! The keys of a route and of a test, and those that routes share with `defaults`.
+
+use std::time::Duration;
 
 use super::{
     shape::{
-        KeyInfo, Section,
-        Shape::{self, Either, Flag, Form, List, Map, Nothing, Table, Text, Words},
-        optional, required,
+        Key, Kind, Scalar, Section,
+        Shape::{self, Either, Form, List, Map, Null, Table, Text, Words},
+        Subtree, inherited, optional, required, section, subtree,
     },
-    upstreams::RETRY,
-    values::{DURATION, PATH, RATE, SIZE, STATUS},
+    upstreams::RetryKeys,
+    values::{BODY_RATE_VALUE, DURATION, FLAG, PATH, PATH_AND_QUERY, RATE_LIMIT, SIZE, STATUS, TEXT},
 };
+use crate::routing::{path::EncodedSlash, pattern::Pattern};
 
-pub(crate) const ROUTE_FORM: Shape =
-    Form(r"^(\*|(GET|HEAD|POST|PUT|PATCH|DELETE)(,(GET|HEAD|POST|PUT|PATCH|DELETE))*) +/");
-
+/// Claims by name, each with the values that are accepted.
 pub(crate) const CLAIMS: Shape = Map(&List(&Text, 1), 1);
 
-pub(crate) const RETRY_KEY: KeyInfo = optional(
-    "retry",
-    "`defaults`, as below",
-    Either(&[Words(&["off"]), Table(&RETRY)]),
-    "which failed requests are sent again, or `off`",
+const ROUTE_FORM: Shape = Form(r"^(\*|(GET|HEAD|POST|PUT|PATCH|DELETE)(,(GET|HEAD|POST|PUT|PATCH|DELETE))*) +/");
+const REWRITE_PATH: Kind<Scalar<Pattern>> = Kind { shape: PATH.shape, parse: str::parse };
+const ENCODED_SLASH: Kind<Scalar<EncodedSlash>> = Kind { shape: Words(&["keep", "refuse"]), parse: encoded_slash };
+
+pub(crate) const BODY_LIMIT: Key<Scalar<u64>> =
+    inherited("body_limit", "`1MiB`", SIZE, "Maximum size of a request body; larger ones are answered 413");
+pub(crate) const BODY_RATE: Key<Scalar<Option<u64>>> = inherited(
+    "body_rate",
+    "`240B/s`",
+    BODY_RATE_VALUE,
+    "Minimum average rate of a request body, once the gateway has waited 10 s for it; slower ones are answered 408. `off` for bodies that are a stream of events",
 );
-
-pub(crate) const TOTAL: KeyInfo =
-    optional("total", "none", DURATION, "from the request to the last byte of its answer");
-
-pub(crate) const ROUTE: Section = Section {
-    name: "route",
-    about: "Who may reach what.",
-    keys: &[
-        required(
-            "route",
-            ROUTE_FORM,
-            "methods (`GET,POST` or `*`) and a path; `{name}` is one segment, `{name...}` all the rest. GET brings HEAD; OPTIONS is answered",
-        ),
-        optional("when", "every request", Table(&WHEN), "a host and headers that the request must have"),
-        required("to", Text, "an upstream"),
-        required(
-            "auth",
-            Either(&[Words(&["public", "signed-in"]), CLAIMS]),
-            "`public`, `signed-in`, or claims that must all hold: `{user_type: admin}`, `{group: [a, b]}`; `{hook: NAME}`, alone or beside claims, asks a hook",
-        ),
-        optional(
-            "limit",
-            "none",
-            List(
-                &Form(
-                    r"^0*[1-9][0-9]* */ *(s|sec|second|m|min|minute|h|hour|d|day) +per +(ip|user|header +[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*$",
-                ),
-                0,
-            ),
-            "`600/min per ip`, `20/s per user`, `1000/day per header x-api-key`, or a list of up to four, which are all kept, the first that is used up deciding. The methods of a route share it. Answers carry `RateLimit` and `RateLimit-Policy`, refusals (429) `Retry-After` too",
-        ),
-        optional(
-            "then",
-            "none",
-            Text,
-            "a hook that changes a successful answer; `issue-token`: the upstream answers a user (`id`, `user_type`), the client gets a token",
-        ),
-        optional("decoder", "the bearer token", Text, "a hook that finds out who calls"),
-        optional(
-            "headers_from",
-            "none",
-            List(&Text, 0),
-            "hooks that make headers for the upstream: one name, or a list",
-        ),
-        optional("rewrite", "the path", PATH, "`\"/store/{path}\"`"),
-        optional("body_limit", "`defaults`", SIZE, "the largest request body"),
-        optional("body_rate", "`defaults`", RATE, "the slowest that a request body may come, or `off`"),
-        optional("timeout", "`defaults`", Table(&TIMEOUT), "how long the parts of an exchange may take"),
-        RETRY_KEY,
-        optional(
-            "forward_authorization",
-            "`false`",
-            Flag,
-            "keep the `Authorization` header, which otherwise ends at the gateway. On public routes it passes",
-        ),
-        optional(
-            "websocket",
-            "`false`",
-            Flag,
-            "relay WebSockets: `GET` without a body; after the upstream's 101 bytes go both ways until an end closes, or nothing has moved for `timeout.idle`. Elsewhere `Upgrade` is ignored",
-        ),
-        optional("path", "as below", Table(&PATH_OPTIONS), "what slashes in its paths mean"),
-        REQUEST_HEADERS,
-        RESPONSE_HEADERS,
-        CORS_KEY,
-    ],
-};
-
-pub(crate) const PATH_OPTIONS: Section = Section {
-    name: "path",
-    about: "What slashes in the paths of a route mean.",
-    keys: &[
-        optional(
-            "encoded_slash",
-            "`refuse`",
-            Words(&["keep", "refuse"]),
-            "`keep`: `%2F` stays as it is, part of a segment (package registries, object stores)",
-        ),
-        optional("merge_slashes", "`true`", Flag, "`false`: `//` stays"),
-    ],
-};
-
-pub(crate) const TIMEOUT: Section = Section {
-    name: "timeout",
-    about: "How long the parts of an exchange with an upstream may take.",
-    keys: &[
-        optional("head", "`defaults.timeout.head`", DURATION, "until the head of the answer"),
-        optional("idle", "`defaults.timeout.idle`", DURATION, "between two chunks of a body"),
-        TOTAL,
-    ],
-};
-
-pub(crate) const WHEN: Section = Section {
-    name: "when",
-    about: "What a request must have besides path and method.",
-    keys: &[
-        optional("host", "any", Text, "`api.example.com`, or `*.example.com` for every host with one label more"),
-        optional("headers", "any", Map(&Text, 0), "`{x-version: \"2\"}`: sent exactly once, with exactly this value"),
-    ],
-};
-
-pub(crate) const REQUEST_HEADERS: KeyInfo = optional(
+pub(crate) const HEAD: Key<Scalar<Duration>> =
+    inherited("head", "`59s`", DURATION, "From the end of the request to the head of the response");
+pub(crate) const IDLE: Key<Scalar<Duration>> =
+    inherited("idle", "`30s`", DURATION, "Between two chunks of a body, in either direction");
+pub(crate) const TOTAL: Key<Scalar<Duration>> =
+    inherited("total", "none", DURATION, "From the head of the request to the last byte of its response");
+pub(crate) const RETRY: Key<Subtree> = inherited(
+    "retry",
+    "`{}`",
+    subtree(Either(&[Words(&["off"]), Table(&RetryKeys::SECTION)])),
+    "Which failed requests are sent again, or `off`",
+);
+pub(crate) const REQUEST_HEADERS: Key<Subtree> = optional(
     "request_headers",
     "none",
-    Table(&EDITS),
-    "changes to the headers that the upstream gets; those of `defaults` come first",
+    subtree(Table(&HeaderEditsKeys::SECTION)),
+    "Changes to the headers that the upstream receives; those of `defaults` are made first",
 );
-
-pub(crate) const RESPONSE_HEADERS: KeyInfo = optional(
+pub(crate) const RESPONSE_HEADERS: Key<Subtree> = optional(
     "response_headers",
     "none",
-    Table(&EDITS),
-    "changes to the headers that the client gets; those of `defaults` come first",
+    subtree(Table(&HeaderEditsKeys::SECTION)),
+    "Changes to the headers that the client receives; those of `defaults` are made first",
 );
-
-pub(crate) const EDITS: Section = Section {
-    name: "header_changes",
-    about: "Changes to headers, made in this order.",
-    keys: &[
-        optional("remove", "none", List(&Text, 0), "`[server, x-powered-by]`"),
-        optional("set", "none", Map(&Text, 0), "`{x-frame-options: DENY}`: in the place of those that are there"),
-        optional("add", "none", Map(&Text, 0), "`{cache-control: no-store}`: beside those that are there"),
-    ],
-};
-
-pub(crate) const CORS_KEY: KeyInfo = optional(
+pub(crate) const CORS: Key<Subtree> = inherited(
     "cors",
-    "`defaults`, or none",
-    Either(&[Words(&["off"]), Table(&CORS)]),
-    "which web pages of other origins may call this; or `off`",
+    "none",
+    subtree(Either(&[Words(&["off"]), Table(&CorsKeys::SECTION)])),
+    "Which web pages of other origins may send requests, or `off`",
 );
 
-pub(crate) const CORS: Section = Section {
-    name: "cors",
-    about: "Which web pages of other origins may call. Preflight requests are answered by the gateway, before `auth`.",
-    keys: &[
-        required("origins", List(&Text, 1), "`[https://app.example.com]`, or `\"*\"` for every page there is"),
-        optional("methods", "those of the route", List(&Text, 1), "`[GET, POST]`"),
-        optional(
-            "headers",
-            "`[authorization, content-type]`",
-            List(&Text, 0),
-            "headers that a page may send, or `\"*\"`",
-        ),
-        optional("expose", "none", List(&Text, 0), "headers of the answer that a page may read"),
-        optional("credentials", "`false`", Flag, "whether cookies may be sent; never with `\"*\"`"),
-        optional("max_age", "`10m`", DURATION, "how long a browser remembers the answer to a preflight request"),
-    ],
-};
+section! { RouteKeys ("route", "Where requests go, and who may send them.") {
+    ROUTE: Subtree = required(
+        "route",
+        subtree(ROUTE_FORM),
+        "Methods (`GET,POST` or `*`) and a path. `{name}` matches one segment, `{name...}` all the rest. `GET` includes HEAD; OPTIONS is answered by the gateway",
+    );
+    WHEN: Subtree = optional(
+        "when",
+        "every request",
+        subtree(Table(&WhenKeys::SECTION)),
+        "A host and headers that the request must have",
+    );
+    TO: Subtree = required("to", subtree(Text), "The name of an upstream");
+    AUTH: Subtree = required(
+        "auth",
+        subtree(Either(&[Words(&["public", "signed-in"]), CLAIMS])),
+        "Who may send requests: `public`, `signed-in`, or claims that must all hold: `{user_type: admin}`, `{group: [a, b]}`. `{hook: NAME}`, alone or with claims, lets a hook decide too",
+    );
+    LIMIT: Subtree = optional(
+        "limit",
+        "none",
+        subtree(List(&RATE_LIMIT.shape, 0)),
+        "A rate limit: `600/min per ip`, `20/s per user` or `1000/day per header x-api-key`; or a list of up to four, each of which must allow the request. The methods of a route share it. Responses carry `RateLimit` and `RateLimit-Policy`; refusals (429) also `Retry-After`",
+    );
+    THEN: Subtree = optional(
+        "then",
+        "none",
+        subtree(Text),
+        "A hook that changes a successful response. `issue-token`: the upstream answers with a user (`id`, `user_type`), and the client receives a token",
+    );
+    DECODER: Subtree =
+        optional("decoder", "the bearer token", subtree(Text), "A hook that identifies the caller");
+    HEADERS_FROM: Subtree = optional(
+        "headers_from",
+        "none",
+        subtree(List(&Text, 0)),
+        "Hooks that generate headers for the upstream: a name or a list",
+    );
+    REWRITE: Scalar<Pattern> = optional(
+        "rewrite",
+        "the path",
+        REWRITE_PATH,
+        "The path that the upstream receives, with parameters of the route: `\"/store/{path}\"`",
+    );
+    BODY_LIMIT;
+    BODY_RATE;
+    TIMEOUT: Subtree = inherited(
+        "timeout",
+        "`{}`",
+        subtree(Table(&TimeoutKeys::SECTION)),
+        "Maximum duration of each part of an exchange with the upstream",
+    );
+    RETRY;
+    FORWARD_AUTHORIZATION: Scalar<bool> = optional(
+        "forward_authorization",
+        "`false`",
+        FLAG,
+        "Forwards the `Authorization` header, which the gateway otherwise removes. On public routes it is always forwarded",
+    );
+    WEBSOCKET: Scalar<bool> = optional(
+        "websocket",
+        "`false`",
+        FLAG,
+        "Relays WebSockets: after the upstream's 101, bytes pass in both directions until one side closes or nothing has passed for `timeout.idle`. Only `GET` without a body. Other routes ignore `Upgrade`",
+    );
+    PATH_OPTIONS: Subtree =
+        optional("path", "`{}`", subtree(Table(&PathKeys::SECTION)), "How slashes in the paths of the route are read");
+    REQUEST_HEADERS;
+    RESPONSE_HEADERS;
+    CORS;
+}}
 
-pub(crate) const TEST: Section = Section {
-    name: "test",
-    about: "A request, and what must become of it.",
-    keys: &[
-        required("request", Form(r"^[A-Z]+ +/"), "method and path: `GET /api/users/7`"),
-        optional("as", "nobody", CLAIMS, "the claims of the caller: `{user_type: admin, sub: \"7\"}`"),
-        optional("headers", "none", Map(&Text, 0), "headers that the client sends; `host` is one"),
-        optional("body", "none", Text, "what the client sends; only its size matters"),
-        required(
-            "expect",
-            Either(&[STATUS, Table(&EXPECT)]),
-            "the status that the gateway answers with itself: `403`; or a table",
-        ),
-    ],
-};
+section! { PathKeys ("path", "How slashes in the paths of a route are read.") {
+    ENCODED_SLASH: Scalar<EncodedSlash> = optional(
+        "encoded_slash",
+        "`refuse`",
+        ENCODED_SLASH,
+        "`keep`: `%2F` is kept as a part of its segment, as package registries and object stores need it. `refuse`: 400",
+    );
+    MERGE_SLASHES: Scalar<bool> =
+        optional("merge_slashes", "`true`", FLAG, "Whether `//` is read as `/`; `false` keeps it");
+}}
 
-pub(crate) const EXPECT: Section = Section {
-    name: "expect",
-    about: "What must become of a request. What is not named may be anything.",
-    keys: &[
-        optional("status", "any", STATUS, "the gateway answers itself, with this status"),
-        optional("to", "any", Text, "it goes to this upstream"),
-        optional("path", "any", PATH, "with this path and query"),
-        optional(
-            "headers",
-            "any",
-            Map(&Either(&[Text, Nothing]), 0),
-            "with these headers: those that the upstream gets, or those of the gateway's own answer; `null`: it is not there",
-        ),
-    ],
-};
+section! { TimeoutKeys ("timeout", "Maximum duration of each part of an exchange with an upstream.") {
+    HEAD;
+    IDLE;
+    TOTAL;
+}}
+
+section! { WhenKeys ("when", "What a request must have in addition to method and path.") {
+    HOST: Subtree = optional(
+        "host",
+        "any",
+        subtree(Text),
+        "`api.example.com`, or `*.example.com` for every host with exactly one more label",
+    );
+    HEADERS: Subtree = optional(
+        "headers",
+        "any",
+        subtree(Map(&Text, 0)),
+        "`{x-version: \"2\"}`: each must be sent exactly once, with exactly this value",
+    );
+}}
+
+section! { HeaderEditsKeys ("header_changes", "Changes to headers, made in this order.") {
+    REMOVE: Subtree = optional("remove", "none", subtree(List(&Text, 0)), "Headers to remove: `[server, x-powered-by]`");
+    SET: Subtree = optional(
+        "set",
+        "none",
+        subtree(Map(&Text, 0)),
+        "Headers to set, in place of those that are present: `{x-frame-options: DENY}`",
+    );
+    ADD: Subtree = optional(
+        "add",
+        "none",
+        subtree(Map(&Text, 0)),
+        "Headers to add to those that are present: `{cache-control: no-store}`",
+    );
+}}
+
+section! { CorsKeys (
+    "cors",
+    "Which web pages of other origins may send requests. The gateway answers preflight requests itself, before `auth`."
+) {
+    ORIGINS: Subtree = required(
+        "origins",
+        subtree(List(&Text, 1)),
+        "Origins of the pages: `[https://app.example.com]`, or `\"*\"` for all",
+    );
+    METHODS: Subtree = optional("methods", "those of the route", subtree(List(&Text, 1)), "Methods that a page may use: `[GET, POST]`");
+    HEADERS: Subtree = optional(
+        "headers",
+        "`[authorization, content-type]`",
+        subtree(List(&Text, 0)),
+        "Request headers that a page may send, or `\"*\"`",
+    );
+    EXPOSE: Subtree = optional("expose", "none", subtree(List(&Text, 0)), "Response headers that a page may read, or `\"*\"`");
+    CREDENTIALS: Scalar<bool> = optional("credentials", "`false`", FLAG, "Whether a page may send cookies; not with `\"*\"`");
+    MAX_AGE: Scalar<Duration> =
+        optional("max_age", "`10m`", DURATION, "How long browsers may cache the response to a preflight request");
+}}
+
+section! { TestKeys ("test", "A request and its expected outcome.") {
+    REQUEST: Subtree = required("request", subtree(Form(r"^[A-Z]+ +/")), "Method and path: `GET /api/users/7`");
+    AS: Subtree = optional(
+        "as",
+        "not signed in",
+        subtree(CLAIMS),
+        "The claims of the caller: `{user_type: admin, sub: \"7\"}`",
+    );
+    HEADERS: Subtree =
+        optional("headers", "none", subtree(Map(&Text, 0)), "Headers that the client sends; `host` sets the host");
+    BODY: Scalar<String> = optional("body", "none", TEXT, "The body that the client sends; only its size matters");
+    EXPECT: Subtree = required(
+        "expect",
+        subtree(Either(&[STATUS.shape, Table(&ExpectKeys::SECTION)])),
+        "The status with which the gateway itself answers: `403`; or a table",
+    );
+}}
+
+section! { ExpectKeys ("expect", "The expected outcome of a request. What is left out is not checked.") {
+    STATUS: Scalar<u16> =
+        optional("status", "any", STATUS, "The gateway answers the request itself, with this status");
+    TO: Subtree = optional("to", "any", subtree(Text), "The request is forwarded to this upstream");
+    PATH: Scalar<String> = optional("path", "any", PATH_AND_QUERY, "It is forwarded with this path and query");
+    HEADERS: Subtree = optional(
+        "headers",
+        "any",
+        subtree(Map(&Either(&[Text, Null]), 0)),
+        "Headers that the upstream receives, or those of the gateway's own response; `null`: absent",
+    );
+}}
+
+fn encoded_slash(text: &str) -> Result<EncodedSlash, String> {
+    match text {
+        "keep" => Ok(EncodedSlash::Keep),
+        "refuse" => Ok(EncodedSlash::Refuse),
+        _ => Err(format!("`{text}` is not `keep` or `refuse`")),
+    }
+}

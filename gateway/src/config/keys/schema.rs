@@ -1,19 +1,24 @@
-//! The JSON Schema of the file (draft 2020-12), for editors. Made from the descriptions of the keys alone.
+//! The JSON Schema of the file (draft 2020-12), for editors. Generated from the descriptions of the keys alone.
 
 use serde_json::{Map, Value, json};
 
 use super::{
-    file::FILE,
+    file::RootKeys,
     shape::{Need, Section, Shape},
 };
 
-/// A scalar with a variable in it may be anything once the variable is known.
+/// A scalar that contains a variable may become anything.
 const VARIABLE: &str = r"\$\{";
 
-/// The JSON Schema of the file.
+/// The JSON Schema of the file, for editors.
+///
+/// ```
+/// let schema = gateway::config::schema();
+/// assert_eq!(schema["properties"]["version"]["description"], "Version of the format: `1`");
+/// ```
 pub fn schema() -> Value {
     let mut definitions = Map::new();
-    let mut schema = object(&FILE, &mut definitions);
+    let mut schema = object(&RootKeys::SECTION, &mut definitions);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("The YAML of the gateway");
     schema["$defs"] = Value::Object(definitions);
@@ -23,16 +28,16 @@ pub fn schema() -> Value {
 fn object(section: &Section, definitions: &mut Map<String, Value>) -> Value {
     let mut properties = Map::new();
     for key in section.keys {
-        let mut value = of(&key.shape, definitions);
-        let about = match key.need {
+        let mut value = value_schema(&key.shape, definitions);
+        if key.need != Need::Required {
+            // `key:` with nothing after it counts as absent.
+            value = any_of(vec![value, json!({"type": "null"})]);
+        }
+        value["description"] = Value::from(match key.need {
             Need::Required => key.about.to_owned(),
-            Need::Default(default) => {
-                // `key:` with nothing behind it is as good as no key.
-                value = any_of(vec![value, json!({"type": "null"})]);
-                format!("{} (default: {default})", key.about)
-            }
-        };
-        value["description"] = Value::from(about);
+            Need::Default(default) => format!("{} (default: {default})", key.about),
+            Need::Inherited(default) => format!("{} (default: that of `defaults`, or else {default})", key.about),
+        });
         properties.insert(key.name.to_owned(), value);
     }
     let required: Vec<&str> =
@@ -46,7 +51,7 @@ fn object(section: &Section, definitions: &mut Map<String, Value>) -> Value {
     })
 }
 
-fn of(shape: &Shape, definitions: &mut Map<String, Value>) -> Value {
+fn value_schema(shape: &Shape, definitions: &mut Map<String, Value>) -> Value {
     match shape {
         Shape::Text => json!({"type": ["string", "number", "boolean"]}),
         Shape::Form(form) => text(form),
@@ -55,23 +60,23 @@ fn of(shape: &Shape, definitions: &mut Map<String, Value>) -> Value {
         Shape::Words(known) => any_of(vec![json!({"enum": words(known)}), text(VARIABLE)]),
         Shape::List(item, at_least) => list(item, *at_least, definitions),
         Shape::Map(value, at_least) => {
-            json!({"type": "object", "additionalProperties": of(value, definitions), "minProperties": at_least})
+            json!({"type": "object", "additionalProperties": value_schema(value, definitions), "minProperties": at_least})
         }
         Shape::Table(section) => {
             if !definitions.contains_key(section.name) {
-                // Its place first, in case that it refers to itself.
+                // Inserted before it is complete, in case that it refers to itself.
                 definitions.insert(section.name.to_owned(), Value::Null);
                 let definition = object(section, definitions);
                 definitions.insert(section.name.to_owned(), definition);
             }
             json!({"$ref": format!("#/$defs/{}", section.name)})
         }
-        Shape::Either(shapes) => any_of(shapes.iter().map(|shape| of(shape, definitions)).collect()),
-        Shape::Nothing => json!({"type": "null"}),
+        Shape::Either(shapes) => any_of(shapes.iter().map(|shape| value_schema(shape, definitions)).collect()),
+        Shape::Null => json!({"type": "null"}),
     }
 }
 
-/// A text of this form, or with a variable in it.
+/// A text of this form, or one that contains a variable.
 fn text(form: &str) -> Value {
     let pattern = if form == VARIABLE { form.to_owned() } else { format!("{form}|{VARIABLE}") };
     json!({"type": "string", "pattern": pattern})
@@ -91,12 +96,26 @@ fn whole(from: u64, to: u64) -> Value {
     whole
 }
 
-/// A single scalar counts as a list of one.
+/// A single scalar counts as a list of one; a single table does not.
 fn list(item: &Shape, at_least: usize, definitions: &mut Map<String, Value>) -> Value {
-    let is_table = matches!(item, Shape::Table(_));
-    let item = of(item, definitions);
-    let list = json!({"type": "array", "items": item, "minItems": at_least});
-    if is_table { list } else { any_of(vec![item, list]) }
+    let mut choices: Vec<Value> = match item {
+        Shape::Either(shapes) => shapes.iter().filter(|shape| is_scalar(shape)).collect(),
+        shape if is_scalar(shape) => vec![shape],
+        _ => Vec::new(),
+    }
+    .into_iter()
+    .map(|shape| value_schema(shape, definitions))
+    .collect();
+    let list = json!({"type": "array", "items": value_schema(item, definitions), "minItems": at_least});
+    if choices.is_empty() {
+        return list;
+    }
+    choices.push(list);
+    any_of(choices)
+}
+
+fn is_scalar(shape: &Shape) -> bool {
+    !matches!(shape, Shape::Table(_) | Shape::Map(..) | Shape::List(..))
 }
 
 /// One of these, without a choice inside a choice.

@@ -1,58 +1,91 @@
-//! The keys of tokens: our own, and those of issuers elsewhere. Described as in [`super::file`].
+//! The keys of `tokens`: the gateway's own, and those of external issuers.
+
+use std::{path::PathBuf, time::Duration};
 
 use super::{
+    parse,
     shape::{
-        KeyInfo, Section,
+        Key, Kind, Scalar, Section,
         Shape::{List, Table, Text, Words},
-        optional, required,
+        Subtree, optional, required, section, subtree,
     },
-    values::DURATION,
+    values::{DURATION, FILE_NAME, TEXT},
 };
+use crate::auth::settings::JwksSource;
 
-pub(crate) const OWN_TOKENS: Section = Section {
-    name: "tokens",
-    about: "How the gateway issues tokens.",
-    keys: &[
-        required("issuer", Text, "claim `iss` of the tokens"),
-        required("audience", Text, "claim `aud` of the tokens"),
-        optional("ttl", "`60m`", DURATION, "how long a token is valid"),
-        optional("keys", "none", Text, "folder of the signing keys; or set `GATEWAY_JWT_SECRET`"),
-        optional("publish_for", "`10m`", DURATION, "how long a new key is published before it signs"),
-        ALSO,
-    ],
-};
+/// The values of `typ`; the decoder gives each its meaning.
+pub(crate) const TYP_RULES: [&str; 3] = ["at+jwt", "JWT", "any"];
 
-const ALSO: KeyInfo = optional(
-    "also",
-    "none",
-    List(&Table(&FOREIGN_ISSUER), 0),
-    "issuers elsewhere whose tokens are good here too, each with `issuer`, `audience`, `jwks`, `typ`, `ca`, `refresh`",
-);
-const ISSUER: KeyInfo = required("issuer", Text, "claim `iss` of the tokens");
-const AUDIENCE: KeyInfo = required("audience", Text, "claim `aud` of the tokens");
-const JWKS: KeyInfo = required(
+const JWKS_SOURCE: Kind<Scalar<JwksSource>> = Kind { shape: Text, parse: jwks_source };
+
+pub(crate) const ISSUER: Key<Scalar<String>> = required("issuer", TEXT, "Claim `iss` of the tokens");
+pub(crate) const AUDIENCE: Key<Scalar<String>> = required("audience", TEXT, "Claim `aud` of the tokens");
+pub(crate) const JWKS: Key<Scalar<JwksSource>> = required(
     "jwks",
-    Text,
-    "instead of keys of our own: the `issuer` is elsewhere. `http(s)://…` or a file; also in `also`",
+    JWKS_SOURCE,
+    "Where the public keys of the issuer are: an `https://` or `http://` URL, or a file. In `tokens` itself it makes `issuer` an external one, and the gateway issues no tokens",
 );
-const TYP: KeyInfo = optional(
+pub(crate) const TYP: Key<Subtree> = optional(
     "typ",
     "`at+jwt`",
-    Words(&["at+jwt", "JWT", "any"]),
-    "with `jwks`: the `typ` its tokens must have; `JWT` allows that as well, `any` whatever comes",
+    subtree(Words(&TYP_RULES)),
+    "With `jwks`: the header `typ` that tokens must have. `JWT` accepts that value too; `any` accepts every value, or none",
 );
-const CA: KeyInfo =
-    optional("ca", "the roots of browsers", Text, "with `jwks`: file of the authority that vouches for its server");
-const REFRESH: KeyInfo = optional("refresh", "`5m`", DURATION, "with `jwks`: how often its keys are fetched anew");
+pub(crate) const CA: Key<Scalar<PathBuf>> = optional(
+    "ca",
+    "the public authorities",
+    FILE_NAME,
+    "With `jwks`: PEM file of the authority that signed the certificate of its server",
+);
+pub(crate) const REFRESH: Key<Scalar<Duration>> =
+    optional("refresh", "`5m`", DURATION, "With `jwks`: interval between two fetches of the keys");
+pub(crate) const OTHER_ISSUERS: Key<Subtree> = optional(
+    "other_issuers",
+    "none",
+    subtree(List(&Table(&ExternalIssuerKeys::SECTION), 0)),
+    "External issuers whose tokens are accepted too",
+)
+.formerly("also");
 
-pub(crate) const FOREIGN_TOKENS: Section = Section {
-    name: "tokens_of_another",
-    about: "An issuer elsewhere, and more of them.",
-    keys: &[ISSUER, AUDIENCE, JWKS, TYP, CA, REFRESH, ALSO],
-};
+section! { OwnTokensKeys ("tokens", "How the gateway issues and verifies tokens.") {
+    ISSUER;
+    AUDIENCE;
+    TTL: Scalar<Duration> = optional("ttl", "`60m`", DURATION, "How long a token is valid");
+    KEYS: Scalar<String> =
+        optional("keys", "none", TEXT, "Folder of the signing keys. Instead, `GATEWAY_JWT_SECRET` can be set");
+    PUBLISH_FOR: Scalar<Duration> =
+        optional("publish_for", "`10m`", DURATION, "How long a new key is published before it signs");
+    OTHER_ISSUERS;
+}}
 
-pub(crate) const FOREIGN_ISSUER: Section = Section {
-    name: "issuer",
-    about: "An issuer elsewhere, whose tokens are good here.",
-    keys: &[ISSUER, AUDIENCE, JWKS, TYP, CA, REFRESH],
-};
+section! { ExternalTokensKeys ("external_tokens", "An external issuer of tokens, and possibly more of them.") {
+    ISSUER;
+    AUDIENCE;
+    JWKS;
+    TYP;
+    CA;
+    REFRESH;
+    OTHER_ISSUERS;
+}}
+
+section! { ExternalIssuerKeys ("issuer", "An external issuer whose tokens are accepted.") {
+    ISSUER;
+    AUDIENCE;
+    JWKS;
+    TYP;
+    CA;
+    REFRESH;
+}}
+
+fn jwks_source(text: &str) -> Result<JwksSource, String> {
+    if !text.contains("://") {
+        return parse::file_name(text).map(JwksSource::File);
+    }
+    let uri: Option<actix_http::Uri> = text.parse().ok();
+    let is_http = uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+    if is_http {
+        Ok(JwksSource::Url(text.to_owned()))
+    } else {
+        Err(format!("`{text}` is neither an http(s) address nor a file"))
+    }
+}

@@ -1,48 +1,47 @@
-//! Refuses YAML that would take more memory or stack than a configuration is worth, before a tree is made of it. Knows
-//! no keys.
+//! Refuses YAML that would need an unreasonable amount of memory or stack, before a tree is built from it. Knows no keys.
 
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, Span};
 
-/// The deepest key of a configuration is eight levels down.
+/// Maximum depth of nesting. The deepest key of a configuration is at level eight.
 const DEPTH_MAX: usize = 32;
-/// 10,000 routes of 25 values are 250,000. Aliases count as what they stand for, so that a few lines of them (the
-/// "billion laughs") cannot become gigabytes.
+/// Maximum number of values: 10,000 routes of 25 values each are 250,000. An alias counts as all values that it stands for,
+/// so that a few lines of aliases (the "billion laughs") cannot expand to gigabytes.
 const NODES_MAX: usize = 1_000_000;
 
-/// Why a text is refused, and where.
-pub(crate) struct TooMuch {
+/// A bound that a text exceeds, and where.
+pub(crate) struct BoundExceeded {
     pub(crate) span: Span,
     pub(crate) message: String,
 }
 
-/// Checks a text. What is no YAML passes: that is for the parser to say.
-pub(crate) fn check(source: &str) -> Result<(), TooMuch> {
+/// Checks a text. Invalid YAML passes: the parser reports it.
+pub(crate) fn check(source: &str) -> Result<(), BoundExceeded> {
     let mut count = Count { sizes: HashMap::new(), open: vec![(0, 0)] };
     for (event, span) in Parser::new_from_str(source).map_while(Result::ok) {
-        count.take(&event);
+        count.record(&event);
         let message = if count.open.len() > DEPTH_MAX {
             format!("this is nested deeper than {DEPTH_MAX} levels")
         } else if count.open.last().is_some_and(|(_, nodes)| *nodes > NODES_MAX) {
-            format!("these are more than {NODES_MAX} values, aliases counted as what they stand for")
+            format!("there are more than {NODES_MAX} values, counting those that aliases stand for")
         } else {
             continue;
         };
-        return Err(TooMuch { span, message });
+        return Err(BoundExceeded { span, message });
     }
     Ok(())
 }
 
 struct Count {
-    /// How many values each anchor stands for.
+    /// The number of values that each anchor stands for.
     sizes: HashMap<usize, usize>,
-    /// The collections that are open: the anchor of each, and how many values it has so far.
+    /// The open collections: the anchor of each, and the number of values in it so far.
     open: Vec<(usize, usize)>,
 }
 
 impl Count {
-    fn take(&mut self, event: &Event<'_>) {
+    fn record(&mut self, event: &Event<'_>) {
         match event {
             Event::Scalar(_, _, anchor, _) => {
                 self.sizes.insert(*anchor, 1);

@@ -1,6 +1,7 @@
-//! The YAML as a tree in which every value knows its place, with the environment substituted. Knows no gateway.
+//! The YAML as a tree in which every value knows its place, with variables substituted; and [`Table`], through which the
+//! decoders read a mapping. Knows the form of a section, but no section in particular.
 
-use std::{borrow::Cow, cell::RefCell, fmt::Display};
+use std::{borrow::Cow, fmt::Display};
 
 use chassis::config::Lookup;
 use saphyr::{MarkedYaml, YamlData, YamlLoader};
@@ -8,43 +9,42 @@ use saphyr_parser::{Parser, ScalarStyle, Span};
 
 use super::{
     bounds,
-    mistake::{Mistakes, Place, did_you_mean},
+    mistake::{Mistakes, Place, suggest},
 };
-use crate::config::keys::shape::Section;
+use crate::config::keys::shape::{Key, KeyInfo, Need, Scalar, Section};
 
 /// A value of the file.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) place: Place,
-    /// The way to it: `routes[3].auth`.
+    /// The path to it: `routes[3].auth`.
     pub(crate) path: String,
     pub(crate) value: Value,
 }
 
-/// What a value can be. Scalars stay text: each key knows what it wants.
+/// What a value can be. Scalars stay text: the key decides how they are parsed.
 #[derive(Debug)]
 pub(crate) enum Value {
     Null,
     Scalar(String),
     Sequence(Vec<Node>),
-    Mapping(Vec<(Key, Node)>),
+    Mapping(Vec<(Name, Node)>),
 }
 
-/// A key of a mapping.
+/// A key of a mapping, as it stands in the file.
 #[derive(Debug)]
-pub(crate) struct Key {
+pub(crate) struct Name {
     pub(crate) place: Place,
-    pub(crate) name: String,
+    pub(crate) text: String,
 }
 
 /// Parses one document and substitutes `${NAME}` and `${NAME:-default}` inside its scalars: after parsing, so that no
 /// variable can add structure.
 ///
-/// # Errors
-/// A text that is no YAML, with the place. A missing variable is noted in `mistakes` instead.
-pub(crate) fn parse(source: &str, lookup: Lookup<'_>, mistakes: &mut Mistakes) -> Option<Node> {
-    if let Err(too_much) = bounds::check(source) {
-        mistakes.note(place_of(too_much.span), "", too_much.message);
+/// Returns `None` where the text is not a YAML document. Other mistakes, such as a missing variable, leave the tree usable.
+pub(crate) fn parse(source: &str, lookup: Lookup<'_>, mistakes: &Mistakes) -> Option<Node> {
+    if let Err(exceeded) = bounds::check(source) {
+        mistakes.report(place_of(exceeded.span), "", exceeded.message);
         return None;
     }
     let mut parser = Parser::new_from_str(source);
@@ -56,21 +56,21 @@ pub(crate) fn parse(source: &str, lookup: Lookup<'_>, mistakes: &mut Mistakes) -
         let in_flow = error.info().contains("flow mapping");
         let help =
             in_flow.then(|| "a value with `{`, `}`, `,` or `: ` in it needs quotes: \"GET /users/{id}\"".to_owned());
-        mistakes.note_with_help(place, "", format_args!("this is not valid YAML: {}", error.info()), help);
+        mistakes.report_with_help(place, "", format_args!("this is not valid YAML: {}", error.info()), help);
         return None;
     }
     let documents = loader.into_documents();
     let [document] = documents.as_slice() else {
         let place = Place { line: 1, column: 1, width: 1 };
-        mistakes.note(place, "", format_args!("one YAML document is wanted, here are {}", documents.len()));
+        mistakes.report(place, "", format_args!("expected one YAML document, found {}", documents.len()));
         return None;
     };
-    Some(Builder { lookup, mistakes: RefCell::new(mistakes) }.node(document, String::new()))
+    Some(Builder { lookup, mistakes }.node(document, String::new()))
 }
 
 struct Builder<'a> {
     lookup: Lookup<'a>,
-    mistakes: RefCell<&'a mut Mistakes>,
+    mistakes: &'a Mistakes,
 }
 
 impl Builder<'_> {
@@ -87,16 +87,16 @@ impl Builder<'_> {
             }
             YamlData::Tagged(_, inner) => return self.node(inner, path),
             YamlData::Value(_) | YamlData::Alias(_) | YamlData::BadValue => {
-                self.mistakes.borrow_mut().note(place, &path, "this value cannot be read");
+                self.mistakes.report(place, &path, "this value cannot be read");
                 Value::Null
             }
         };
         Node { place, path, value }
     }
 
-    fn entry(&self, key: &MarkedYaml<'_>, value: &MarkedYaml<'_>, path: &str) -> (Key, Node) {
+    fn entry(&self, key: &MarkedYaml<'_>, value: &MarkedYaml<'_>, path: &str) -> (Name, Node) {
         let place = place_of(key.span);
-        let name = match &key.data {
+        let text = match &key.data {
             YamlData::Representation(text, _, _) => text.clone().into_owned(),
             YamlData::Value(_)
             | YamlData::Sequence(_)
@@ -104,19 +104,19 @@ impl Builder<'_> {
             | YamlData::Tagged(..)
             | YamlData::Alias(_)
             | YamlData::BadValue => {
-                self.mistakes.borrow_mut().note(place, path, "a key must be a plain word");
+                self.mistakes.report(place, path, "a key must be a single value");
                 String::new()
             }
         };
-        let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        (Key { place, name }, self.node(value, below))
+        let below = if path.is_empty() { text.clone() } else { format!("{path}.{text}") };
+        (Name { place, text }, self.node(value, below))
     }
 
     fn substitute(&self, text: &str, place: Place, path: &str) -> String {
         match substituted(text, self.lookup) {
             Ok(text) => text.into_owned(),
             Err(message) => {
-                self.mistakes.borrow_mut().note(place, path, message);
+                self.mistakes.report(place, path, message);
                 text.to_owned()
             }
         }
@@ -156,70 +156,85 @@ fn substituted<'a>(text: &'a str, lookup: Lookup<'_>) -> Result<Cow<'a, str>, St
 }
 
 impl Node {
-    /// Notes a mistake in this value.
-    pub(crate) fn wrong(&self, mistakes: &mut Mistakes, message: impl Display) {
-        mistakes.note(self.place, &self.path, message);
+    /// Reports a mistake in this value.
+    pub(crate) fn report(&self, mistakes: &Mistakes, message: impl Display) {
+        mistakes.report(self.place, &self.path, message);
+    }
+
+    /// Reports a mistake in this value, and what to do about it.
+    pub(crate) fn report_with_help(&self, mistakes: &Mistakes, message: impl Display, help: String) {
+        mistakes.report_with_help(self.place, &self.path, message, Some(help));
     }
 
     /// The text of a scalar.
-    pub(crate) fn text(&self, mistakes: &mut Mistakes) -> Option<&str> {
+    pub(crate) fn scalar(&self, mistakes: &Mistakes) -> Option<&str> {
         match &self.value {
             Value::Scalar(text) => Some(text),
             Value::Null | Value::Sequence(_) | Value::Mapping(_) => {
-                self.wrong(mistakes, format_args!("a single value is wanted here, not {}", self.kind()));
+                self.report(mistakes, format_args!("a single value is wanted here, not {}", self.kind()));
                 None
             }
         }
     }
 
-    /// A scalar, parsed.
+    /// The value of a scalar, parsed.
     pub(crate) fn parse<T, E: Display>(
         &self,
-        mistakes: &mut Mistakes,
+        mistakes: &Mistakes,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let text = self.text(mistakes)?;
-        match parse(text) {
+        match parse(self.scalar(mistakes)?) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.wrong(mistakes, error);
+                self.report(mistakes, error);
                 None
             }
         }
     }
 
     /// The items of a list. A single scalar counts as a list of one.
-    pub(crate) fn items(&self, mistakes: &mut Mistakes) -> Vec<&Self> {
+    pub(crate) fn items(&self, mistakes: &Mistakes) -> Vec<&Self> {
         match &self.value {
             Value::Sequence(items) => items.iter().collect(),
             Value::Scalar(_) => vec![self],
             Value::Null | Value::Mapping(_) => {
-                self.wrong(mistakes, format_args!("a list is wanted here, not {}", self.kind()));
+                self.report(mistakes, format_args!("a list is wanted here, not {}", self.kind()));
                 Vec::new()
             }
         }
     }
 
-    /// The entries of a mapping whose keys are free.
-    pub(crate) fn entries(&self, mistakes: &mut Mistakes) -> &[(Key, Self)] {
+    /// The entries of a mapping in which any name may stand.
+    pub(crate) fn entries(&self, mistakes: &Mistakes) -> &[(Name, Self)] {
         match &self.value {
             Value::Mapping(entries) => entries,
             Value::Null | Value::Scalar(_) | Value::Sequence(_) => {
-                self.wrong(mistakes, format_args!("`key: value` pairs are wanted here, not {}", self.kind()));
+                self.report(mistakes, format_args!("`key: value` pairs are wanted here, not {}", self.kind()));
                 &[]
             }
         }
     }
 
-    /// A mapping whose keys are fixed.
-    pub(crate) fn table(&self, section: &'static Section, mistakes: &mut Mistakes) -> Table<'_> {
-        Table { node: self, entries: self.entries(mistakes), section, asked: Vec::new() }
+    /// A mapping with the keys of a section. All other keys are reported as mistakes.
+    pub(crate) fn table<'a>(&'a self, section: &'static Section, mistakes: &'a Mistakes) -> Table<'a> {
+        let table = Table { node: self, entries: self.entries(mistakes), section, mistakes };
+        table.refuse_unknown_keys();
+        table
     }
 
-    /// Whether a key has a value; asks for nothing.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        let Value::Mapping(entries) = &self.value else { return false };
-        entries.iter().any(|(key, node)| key.name == name && !matches!(node.value, Value::Null))
+    /// Whether this is the word `off`.
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(&self.value, Value::Scalar(text) if text == "off")
+    }
+
+    /// Whether this is a list with nothing in it.
+    pub(crate) fn is_empty_list(&self) -> bool {
+        matches!(&self.value, Value::Sequence(items) if items.is_empty())
+    }
+
+    /// Whether this is a mapping in which `key` has a value. Where a section has two forms, this tells which one it is.
+    pub(crate) fn has<P>(&self, key: &Key<P>) -> bool {
+        matches!(&self.value, Value::Mapping(entries) if value_of(entries, key.info.name).is_some())
     }
 
     const fn kind(&self) -> &'static str {
@@ -232,64 +247,74 @@ impl Node {
     }
 }
 
-/// A mapping being decoded. The keys of its section are the keys that exist: [`Table::finish`] refuses the rest.
-#[derive(Debug)]
+/// `key:` with nothing after it counts as absent.
+fn value_of<'a>(entries: &'a [(Name, Node)], name: &str) -> Option<&'a Node> {
+    let (_, node) = entries.iter().find(|(key, _)| key.text == name)?;
+    (!matches!(node.value, Value::Null)).then_some(node)
+}
+
+/// A mapping that is being decoded. Values are asked for by the constants that describe the keys.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Table<'a> {
     node: &'a Node,
-    entries: &'a [(Key, Node)],
+    entries: &'a [(Name, Node)],
     section: &'static Section,
-    asked: Vec<&'static str>,
+    mistakes: &'a Mistakes,
 }
 
 impl<'a> Table<'a> {
-    /// The value of a key; `None` where it is absent or null.
-    pub(crate) fn optional(&mut self, name: &'static str) -> Option<&'a Node> {
-        self.asked.push(name);
-        let found = self.entries.iter().find(|(key, _)| key.name == name)?;
-        (!matches!(found.1.value, Value::Null)).then_some(&found.1)
+    /// The value of a scalar key. `None` where it is absent; where it is required or cannot be parsed, that is reported.
+    pub(crate) fn get<T>(&self, key: &Key<Scalar<T>>) -> Option<T> {
+        self.node(key)?.parse(self.mistakes, key.parse)
     }
 
-    /// The value of a key that must be there.
-    pub(crate) fn required(&mut self, name: &'static str, mistakes: &mut Mistakes) -> Option<&'a Node> {
-        let found = self.optional(name);
-        // What is no mapping at all was noted once already.
-        if found.is_none() && matches!(self.node.value, Value::Mapping(_)) {
-            self.node.wrong(mistakes, format_args!("`{name}` is missing"));
+    /// The node of a key. `None` where it is absent; where it is required, that is reported.
+    pub(crate) fn node<P>(&self, key: &Key<P>) -> Option<&'a Node> {
+        let found = self.find(key);
+        // A node that is not even a mapping has been reported already.
+        if found.is_none() && key.info.need == Need::Required && matches!(self.node.value, Value::Mapping(_)) {
+            self.node.report(self.mistakes, format_args!("`{}` is missing", key.info.name));
         }
         found
     }
 
-    /// Refuses the keys that do not exist.
-    pub(crate) fn finish(self, mistakes: &mut Mistakes) {
-        let known = || self.section.names();
-        for (key, node) in self.entries.iter().filter(|(key, _)| !known().any(|name| name == key.name)) {
-            let help = did_you_mean(&key.name, known())
-                .or_else(|| Some(format!("known here: {}", known().collect::<Vec<_>>().join(", "))));
-            mistakes.note_with_help(key.place, &node.path, format_args!("there is no key `{}`", key.name), help);
-        }
-        self.refuse_drift(mistakes);
+    /// The node of a key. `None` where it is absent, which is never reported.
+    pub(crate) fn find<P>(&self, key: &Key<P>) -> Option<&'a Node> {
+        debug_assert!(self.section.has(key.info.name), "{} is not a key of {}", key.info.name, self.section.name);
+        value_of(self.entries, key.info.name)
     }
 
-    /// A key that is described but not decoded, or decoded but not described, fails every test that reads a file.
-    fn refuse_drift(&self, mistakes: &mut Mistakes) {
-        let undescribed = self.asked.iter().filter(|asked| !self.section.names().any(|name| name == **asked));
-        let undecoded = self.section.keys.iter().map(|key| &key.name).filter(|name| !self.asked.contains(name));
-        for name in undescribed.chain(undecoded) {
-            let section = self.section.name;
-            self.node.wrong(mistakes, format_args!("a bug: `{name}` of `{section}` is not both described and decoded"));
+    fn refuse_unknown_keys(&self) {
+        let keys = self.section.keys;
+        for (name, node) in self.entries.iter().filter(|(name, _)| !self.section.has(&name.text)) {
+            let renamed = keys.iter().find(|key| key.former_name == Some(name.text.as_str()));
+            let (message, help) = renamed.map_or_else(|| unknown(&name.text, keys), |key| former(&name.text, key));
+            self.mistakes.report_with_help(name.place, &node.path, message, Some(help));
         }
     }
+}
+
+fn unknown(name: &str, keys: &[KeyInfo]) -> (String, String) {
+    let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
+    (format!("there is no key `{name}`"), suggest(name, &known, "known here"))
+}
+
+fn former(name: &str, key: &KeyInfo) -> (String, String) {
+    (format!("the key `{name}` has been renamed to `{}`", key.name), format!("write `{}`", key.name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys::shape::{Shape, required};
+    use crate::config::keys::{
+        shape::{Shape, Subtree, optional, required, subtree},
+        values::TEXT,
+    };
 
     fn parsed(source: &str) -> (Option<Node>, Vec<super::super::mistake::Mistake>) {
-        let mut mistakes = Mistakes::default();
+        let mistakes = Mistakes::default();
         let lookup = |name: &str| (name == "SET").then(|| "value: [1]".to_owned());
-        let node = parse(source, &lookup, &mut mistakes);
+        let node = parse(source, &lookup, &mistakes);
         (node, mistakes.into_sorted(source))
     }
 
@@ -312,16 +337,30 @@ mod tests {
         }
     }
 
+    const LISTEN: Key<Scalar<String>> = required("listen", TEXT, "");
+    const PEERS: Key<Subtree> = optional("peers", "none", subtree(Shape::Text), "").formerly("others");
+    const SECTION: Section = Section { name: "s", about: "", keys: &[LISTEN.info, PEERS.info] };
+
     #[test]
     fn keys_that_do_not_exist_are_refused() {
-        const SECTION: Section = Section { name: "s", about: "", keys: &[required("listen", Shape::Text, "")] };
-        let mut mistakes = Mistakes::default();
-        let node = parse("lissen: x\nother: y\n", &|_| None, &mut mistakes).unwrap();
-        let mut table = node.table(&SECTION, &mut mistakes);
-        assert!(table.optional("listen").is_none());
-        table.finish(&mut mistakes);
-        let helps: Vec<_> =
-            mistakes.into_sorted("lissen: x\nother: y\n").into_iter().map(|m| m.help.unwrap()).collect();
-        assert_eq!(helps, ["did you mean `listen`?", "known here: listen"]);
+        let source = "lissen: x\nother: y\nothers: z\n";
+        let mistakes = Mistakes::default();
+        let node = parse(source, &|_| None, &mistakes).unwrap();
+        let table = node.table(&SECTION, &mistakes);
+        assert!(table.find(&LISTEN).is_none() && table.node(&PEERS).is_none());
+        let found = mistakes.into_sorted(source);
+        let helps: Vec<_> = found.iter().map(|mistake| mistake.help.as_deref().unwrap()).collect();
+        assert_eq!(helps, ["did you mean `listen`?", "known here: listen, peers", "write `peers`"]);
+        assert_eq!(found[2].message, "the key `others` has been renamed to `peers`");
+    }
+
+    #[test]
+    fn a_required_key_that_is_missing_is_reported_once() {
+        let mistakes = Mistakes::default();
+        let node = parse("listen:\npeers: x\n", &|_| None, &mistakes).unwrap();
+        let table = node.table(&SECTION, &mistakes);
+        assert_eq!((table.get(&LISTEN), node.has(&LISTEN), node.has(&PEERS)), (None, false, true));
+        let messages: Vec<_> = mistakes.into_sorted("").into_iter().map(|mistake| mistake.message).collect();
+        assert_eq!(messages, ["`listen` is missing"]);
     }
 }

@@ -75,7 +75,7 @@ fn what_a_route_may_not_say_about_headers_and_origins_is_refused() {
         ("when: {headers: {host: x}}", "a key of its own"),
         ("when: {headers: {Request_User_Id: '1'}}", "says who calls"),
         ("when: {headers: {authorization: x}}", "says who calls"),
-        ("when: {headers: {connection: close}}", "about one connection"),
+        ("when: {headers: {connection: close}}", "describes one connection"),
         ("when: {headers: {X: a, x: b}}", "is there twice"),
         ("when: {headers: {x: ''}}", "no header has the value"),
         ("when: {hosts: a}", "there is no key `hosts`"),

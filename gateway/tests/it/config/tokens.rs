@@ -32,14 +32,14 @@ fn with_tokens(tokens: &str) -> Vec<Mistake> {
 
 #[test]
 fn mistakes_about_tokens_are_told() {
-    let also = |issuer: &str| format!("{{issuer: i, audience: a, also: [{issuer}]}}");
+    let others = |issuer: &str| format!("{{issuer: i, audience: a, other_issuers: [{issuer}]}}");
     for (tokens, message) in [
-        (also("{issuer: x, audience: a}"), "`jwks` is missing"),
-        (also("{issuer: x, audience: a, jwks: 'ftp://x/y'}"), "neither an http(s) address nor a file"),
-        (also("{issuer: x, audience: a, jwks: 'http://x', typ: jwt}"), "no rule for `typ`"),
-        (also("{issuer: x, audience: a, jwks: 'http://x', refresh: 0s}"), "longer than zero"),
-        (also("{issuer: x, audience: a, jwks: 'http://x', ttl: 5m}"), "there is no key `ttl`"),
-        (also("{issuer: i, audience: a, jwks: 'http://x'}"), "the issuer `i` is there twice"),
+        (others("{issuer: x, audience: a}"), "`jwks` is missing"),
+        (others("{issuer: x, audience: a, jwks: 'ftp://x/y'}"), "neither an http(s) address nor a file"),
+        (others("{issuer: x, audience: a, jwks: 'http://x', typ: jwt}"), "no rule for `typ`"),
+        (others("{issuer: x, audience: a, jwks: 'http://x', refresh: 0s}"), "longer than zero"),
+        (others("{issuer: x, audience: a, jwks: 'http://x', ttl: 5m}"), "there is no key `ttl`"),
+        (others("{issuer: i, audience: a, jwks: 'http://x'}"), "the issuer `i` is there twice"),
         ("{issuer: i, audience: a, publish_for: soon}".to_owned(), "not a duration"),
         ("{issuer: i, audience: a, jwks: 'http://x', keys: k}".to_owned(), "there is no key `keys`"),
     ] {
@@ -49,5 +49,16 @@ fn mistakes_about_tokens_are_told() {
     let found = with_tokens("{issuer: i, audience: a, jwks: 'https://idp.example/jwks.json'}");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].message.contains("with a key of our own"), "only who has a key issues tokens: {found:?}");
-    assert_eq!(with_tokens(&also("{issuer: x, audience: a, jwks: keys.json, typ: any, ca: ca.pem, refresh: 1m}")), []);
+    assert_eq!(
+        with_tokens(&others("{issuer: x, audience: a, jwks: keys.json, typ: any, ca: ca.pem, refresh: 1m}")),
+        []
+    );
+}
+
+#[test]
+fn a_key_that_was_renamed_is_refused_and_the_new_name_is_given() {
+    let found = with_tokens("{issuer: i, audience: a, also: [{issuer: x, audience: a, jwks: keys.json}]}");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].path, "tokens.also");
+    assert_eq!(found[0].message, "the key `also` has been renamed to `other_issuers`");
 }

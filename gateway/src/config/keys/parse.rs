@@ -1,6 +1,9 @@
-//! Values as people write them in the YAML: sizes, durations, rates, methods, targets. Knows no tree.
+//! Parses scalars as people write them in the YAML: sizes, durations, rates, methods, targets. Knows no tree and no key;
+//! each error says what was expected.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use actix_http::header::HeaderName;
 
 use chassis::config::parse_duration;
 
@@ -10,7 +13,27 @@ use crate::{
     upstream::settings::{HTTPS_PORT, TargetAddress},
 };
 
-/// A duration that is longer than nothing.
+/// Any text.
+pub(crate) fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+/// The path of a file or folder. Whether it exists is not checked here: the file may be on another machine.
+pub(crate) fn file_name(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+/// `127.0.0.1:8001`.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is not an address and a port; write it like 127.0.0.1:8001"))
+}
+
+/// The name of a header.
+pub(crate) fn header_name(text: &str) -> Result<HeaderName, String> {
+    HeaderName::try_from(text).map_err(|_| format!("`{text}` is no header name"))
+}
+
+/// A duration longer than zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err(format!("`{text}` must be longer than zero")),
@@ -20,7 +43,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// A number of bytes: `64KiB`, `1MiB`, `10MB`, `512`.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is not a size; write it like 64KiB, 1MiB or 10MB");
+    let error = || format!("`{text}` is not a size; write it like 64KiB, 1MiB or 10MB");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit.trim() {
@@ -31,19 +54,19 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         "MiB" => 1024 * 1024,
         "GB" => 1000 * 1000 * 1000,
         "GiB" => 1024 * 1024 * 1024,
-        _ => return Err(wrong()),
+        _ => return Err(error()),
     };
-    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(error)
 }
 
-/// Bytes in a second: `240B/s`, `1KiB/s`; `off` is none.
+/// Bytes per second: `240B/s`, `1KiB/s`; `off` is `None`.
 pub(crate) fn body_rate(text: &str) -> Result<Option<u64>, String> {
-    let wrong = || format!("`{text}` is not a rate; write it like 240B/s or 1KiB/s, or `off`");
+    let error = || format!("`{text}` is not a rate; write it like 240B/s or 1KiB/s, or `off`");
     if text == "off" {
         return Ok(None);
     }
-    let size = text.strip_suffix("/s").ok_or_else(wrong)?;
-    bytes(size).ok().filter(|bytes| *bytes > 0).map(Some).ok_or_else(wrong)
+    let size = text.strip_suffix("/s").ok_or_else(error)?;
+    bytes(size).ok().filter(|bytes| *bytes > 0).map(Some).ok_or_else(error)
 }
 
 /// A whole number above zero.
@@ -62,6 +85,14 @@ pub(crate) fn percent(text: &str) -> Result<u8, String> {
     number.filter(|percent| *percent <= 100).ok_or_else(|| format!("`{text}` is not a share; write it like 20%"))
 }
 
+/// A share from 1 % to 100 %.
+pub(crate) fn share(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    number
+        .filter(|percent| (1..=100).contains(percent))
+        .ok_or_else(|| format!("`{text}` is not a share from 1% to 100%"))
+}
+
 /// `true` or `false`, as the core schema of YAML 1.2 has them (section 10.3.2).
 pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text {
@@ -73,28 +104,25 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
 
 /// `600/min per ip`.
 pub(crate) fn rate(text: &str) -> Result<Rate, String> {
-    let wrong = || {
+    let error = || {
         format!(
             "`{text}` is not a limit; write it like `600/min per ip`, `20/s per user` or `1000/h per header x-api-key`"
         )
     };
-    let (amount, key) = text.split_once(" per ").ok_or_else(wrong)?;
-    let (count, window) = amount.split_once('/').ok_or_else(wrong)?;
-    let count: NonZeroU32 = count.trim().parse().map_err(|_| wrong())?;
+    let (amount, key) = text.split_once(" per ").ok_or_else(error)?;
+    let (count, window) = amount.split_once('/').ok_or_else(error)?;
+    let count: NonZeroU32 = count.trim().parse().map_err(|_| error())?;
     let window = match window.trim() {
         "s" | "sec" | "second" => Duration::from_secs(1),
         "m" | "min" | "minute" => Duration::from_secs(60),
         "h" | "hour" => Duration::from_secs(60 * 60),
         "d" | "day" => Duration::from_secs(24 * 60 * 60),
-        _ => return Err(wrong()),
+        _ => return Err(error()),
     };
     let key = match key.trim() {
         "ip" => LimitKey::ClientIp,
         "user" => LimitKey::Caller,
-        key => {
-            let name = key.strip_prefix("header ").ok_or_else(wrong)?;
-            LimitKey::Header(name.trim().parse().map_err(|_| format!("`{name}` is no header name"))?)
-        }
+        key => LimitKey::Header(header_name(key.strip_prefix("header ").ok_or_else(error)?.trim())?),
     };
     Ok(Rate { count, window, key })
 }
@@ -106,10 +134,10 @@ pub(crate) fn methods(text: &str) -> Result<Methods, String> {
     }
     let mut methods: Vec<String> = Vec::new();
     for method in text.split(',') {
-        // CONNECT would open a tunnel, TRACE would show the caller the headers that the gateway adds.
+        // CONNECT would open a tunnel; TRACE would send the headers that the gateway adds back to the client.
         if !matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE") {
             return Err(format!(
-                "`{method}` is not a method that can be routed; there are GET, HEAD, POST, PUT, PATCH, DELETE and `*`"
+                "`{method}` is not a method that can be routed; use GET, HEAD, POST, PUT, PATCH, DELETE or `*`"
             ));
         }
         if methods.iter().any(|known| known == method) {
@@ -120,26 +148,26 @@ pub(crate) fn methods(text: &str) -> Result<Methods, String> {
     Ok(Methods::Only(methods))
 }
 
-/// `http://host:port` or `https://host:port`. The port may be left out where it is the usual one.
+/// `http://host:port` or `https://host:port`. The port may be left out where it is the default of the scheme.
 pub(crate) fn target(text: &str) -> Result<TargetAddress, String> {
-    let wrong = |why: &str| format!("`{text}` is not a target: {why}; write it like http://users:8002");
-    let uri: actix_http::Uri = text.parse().map_err(|_| wrong("it is no URL"))?;
+    let error = |why: &str| format!("`{text}` is not a target: {why}; write it like http://users:8002");
+    let uri: actix_http::Uri = text.parse().map_err(|_| error("it is not a URL"))?;
     let tls = match uri.scheme_str() {
         Some("http") => false,
         Some("https") => true,
-        Some(_) | None => return Err(wrong("it must begin with http:// or https://")),
+        Some(_) | None => return Err(error("it must begin with http:// or https://")),
     };
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        return Err(wrong("it has a path; routes say the path, with `rewrite`"));
+        return Err(error("it has a path; the path is set by a route, with `rewrite`"));
     }
     let authority = uri.authority().filter(|authority| !authority.host().is_empty());
-    let authority = authority.ok_or_else(|| wrong("it names no host"))?;
+    let authority = authority.ok_or_else(|| error("it names no host"))?;
     if authority.as_str().contains('@') {
-        return Err(wrong("it has a user name or password"));
+        return Err(error("it has a user name or password"));
     }
-    // The connection is opened as for http, of which the usual port is another.
+    // The connector would otherwise take the default port of http.
     let port = if tls && authority.port().is_none() { HTTPS_PORT } else { "" };
-    let authority = format!("{authority}{port}").parse().map_err(|_| wrong("its host is none"))?;
+    let authority = format!("{authority}{port}").parse().map_err(|_| error("its host is not valid"))?;
     TargetAddress::new(authority, tls)
 }
 
@@ -150,23 +178,20 @@ pub(crate) fn status(text: &str) -> Result<u16, String> {
 }
 
 /// A path, with or without a query.
-pub(crate) fn absolute(text: &str) -> Result<String, String> {
+pub(crate) fn path_and_query(text: &str) -> Result<String, String> {
     if text.starts_with('/') { Ok(text.to_owned()) } else { Err(format!("the path `{text}` must begin with `/`")) }
 }
 
-/// A path of one of our own pages.
-pub(crate) fn builtin_path(text: &str) -> Result<Option<String>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    path_prefix(text).map(Some)
+/// The path of a page, or `off`.
+pub(crate) fn page(text: &str) -> Result<Option<String>, String> {
+    if text == "off" { Ok(None) } else { path(text).map(Some) }
 }
 
-/// A path without a slash at its end.
-pub(crate) fn path_prefix(text: &str) -> Result<String, String> {
+/// A path in normal form, without a slash at its end.
+pub(crate) fn path(text: &str) -> Result<String, String> {
     let normal = crate::routing::path::normalize(text).map_err(|error| error.detail().to_owned())?;
     if normal != text || text.ends_with('/') {
-        return Err(format!("`{text}` must be a path like /api, without a slash at its end"));
+        return Err(format!("`{text}` must be a path like /api, without a slash at the end"));
     }
     Ok(text.to_owned())
 }
@@ -185,7 +210,7 @@ mod tests {
         assert_eq!((https.authority.as_str(), https.tls, https.host.as_bytes()), ("users:443", true, &b"users"[..]));
         assert_eq!(target("https://[::1]:8443").unwrap().authority, "[::1]:8443");
         assert_eq!(target("http://[::1]:8002/").unwrap().authority, "[::1]:8002");
-        assert_eq!(builtin_path("off"), Ok(None));
+        assert_eq!(page("off"), Ok(None));
     }
 
     #[test]
