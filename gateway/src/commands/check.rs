@@ -1,11 +1,11 @@
-//! `gateway check`: every mistake of a file at once, or what is worth a second look.
+//! `gateway check`: reports every mistake in a file, or lists its public routes.
 
 use std::{path::Path, process::ExitCode};
 
 use chassis::config::{EXIT_USAGE, StartError, environment};
 use serde::Serialize;
 
-use super::{paint::Paint, print_json};
+use super::output::{Paint, print_json};
 use crate::config::{self, Config, Mistake, render};
 
 #[derive(Serialize)]
@@ -15,11 +15,11 @@ struct Report<'a> {
     routes: usize,
     tests: usize,
     public: Vec<&'a str>,
-    mistakes: Vec<Wrong<'a>>,
+    mistakes: Vec<MistakeReport<'a>>,
 }
 
 #[derive(Serialize)]
-struct Wrong<'a> {
+struct MistakeReport<'a> {
     line: usize,
     column: usize,
     width: usize,
@@ -40,7 +40,7 @@ pub(crate) fn run(path: &Path, json: bool) -> Result<ExitCode, StartError> {
         return Ok(code);
     }
     match &config {
-        Some(config) => print_good(path, config),
+        Some(config) => print_summary(path, config),
         None => print_mistakes(path, &source, &mistakes),
     }
     Ok(code)
@@ -53,12 +53,12 @@ fn report<'a>(path: &Path, config: Option<&'a Config>, mistakes: &'a [Mistake]) 
         routes: config.map_or(0, |config| config.routes.len()),
         tests: config.map_or(0, |config| config.tests.len()),
         public: config.map(public).unwrap_or_default(),
-        mistakes: mistakes.iter().map(wrong).collect(),
+        mistakes: mistakes.iter().map(mistake_report).collect(),
     }
 }
 
-fn wrong(mistake: &Mistake) -> Wrong<'_> {
-    Wrong {
+fn mistake_report(mistake: &Mistake) -> MistakeReport<'_> {
+    MistakeReport {
         line: mistake.place.line,
         column: mistake.place.column,
         width: mistake.place.width,
@@ -68,9 +68,9 @@ fn wrong(mistake: &Mistake) -> Wrong<'_> {
     }
 }
 
-fn print_good(path: &Path, config: &Config) {
+fn print_summary(path: &Path, config: &Config) {
     println!("{}: {} routes, no mistakes", path.display(), config.routes.len());
-    // What everybody may use is worth a second look.
+    // A route that is public by mistake is the worst mistake that a valid file can have.
     match public(config).as_slice() {
         [] => println!("no route is public"),
         public => println!("public routes: {}", public.join(", ")),

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use crate::auth::policy::Claims;
 
-/// Parses claims. A name that is given twice is a claim with several values.
+/// Parses claims. A name that occurs more than once is a claim with several values.
 ///
 /// # Errors
-/// Says what form is wanted.
+/// The message says how claims are written.
 pub(crate) fn parse(text: &str) -> Result<Claims, String> {
     let mut claims = Claims::new();
     for part in text.split(',').map(str::trim) {

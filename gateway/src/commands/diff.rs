@@ -1,5 +1,5 @@
-//! What a new configuration changes, and for whom. Compares what becomes of requests, not texts: both tables are asked
-//! for every way in which their routes can match (see [`probe`]). Pure; prints nothing.
+//! What a new configuration changes, and for whom. Compares what becomes of requests rather than the texts: both route tables
+//! are queried for every way in which their routes can match (see [`probe`]). Pure; prints nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,25 +20,25 @@ use crate::{
     upstream::settings::UpstreamSettings,
 };
 
-/// The methods that a route can name, and one that stands for all that only `*` has.
+/// The methods that a route can name, and one that stands for all others, which only `*` matches.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OTHER"];
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Change {
-    /// Whom it concerns: `GET,POST /api/users`, or a part of the file.
+    /// The requests that it concerns, such as `GET,POST /api/users`, or a part of the file.
     pub(crate) of: String,
     pub(crate) change: String,
-    /// Whether more may pass than before.
+    /// Whether it allows more than before.
     pub(crate) wider: bool,
 }
 
-/// All differences; `None` where the routes can match in too many ways to look at each.
+/// All differences; `None` where the routes can match in too many ways to compare all of them.
 pub(crate) fn changes(old: &Config, new: &Config) -> Option<Vec<Change>> {
     let patterns: Vec<Pattern> = [old, new].into_iter().flat_map(patterns).collect();
     let paths = probe::paths(patterns.iter())?;
-    let mut changes = general(old, new);
-    changes.extend(of_routes(old, new, &paths));
+    let mut changes = general_changes(old, new);
+    changes.extend(route_changes(old, new, &paths));
     Some(changes)
 }
 
@@ -47,63 +47,45 @@ fn patterns(config: &Config) -> Vec<Pattern> {
     config.routes.iter().map(|route| route.pattern.clone()).chain(pages).collect()
 }
 
-/// The changes of requests. The same change of several methods is told once.
-fn of_routes(old: &Config, new: &Config, paths: &[String]) -> Vec<Change> {
-    let mut pairs: BTreeMap<(String, Place, Place), BTreeSet<usize>> = BTreeMap::new();
+/// The changes of what becomes of requests. A change that concerns several methods is reported once.
+fn route_changes(old: &Config, new: &Config, paths: &[String]) -> Vec<Change> {
+    let mut pairs = BTreeMap::new();
     for path in paths {
         let entries: Vec<&Entry<Destination>> = old.table.at(path).into_iter().chain(new.table.at(path)).collect();
         for conditions in representative(&entries) {
             for (index, method) in METHODS.iter().enumerate() {
                 let (was, is) = (find(old, path, method, &conditions), find(new, path, method, &conditions));
                 if was.is_some() || is.is_some() {
-                    let label = label(old, was, new, is);
-                    pairs.entry((label, Place(was), Place(is))).or_default().insert(index);
+                    let key = (label(old, was, new, is), rank(was), rank(is));
+                    pairs.entry(key).or_insert_with(|| (was, is, BTreeSet::new())).2.insert(index);
                 }
             }
         }
     }
-    let mut told: BTreeMap<(String, String, bool), BTreeSet<usize>> = BTreeMap::new();
-    for ((label, was, is), methods) in pairs {
-        let (was, is) = (Served::of(old, was.0), Served::of(new, is.0));
-        for (change, wider) in route_diff::changes(was, is) {
-            told.entry((label.clone(), change, wider)).or_default().extend(&methods);
+    let mut merged: BTreeMap<(String, String, bool), BTreeSet<usize>> = BTreeMap::new();
+    for ((label, ..), (was, is, methods)) in pairs {
+        for (change, wider) in route_diff::changes(Served::of(old, was), Served::of(new, is)) {
+            merged.entry((label.clone(), change, wider)).or_default().extend(&methods);
         }
     }
     let change = |((label, change, wider), methods): (_, BTreeSet<usize>)| Change {
-        of: format!("{} {label}", shown(&methods)),
+        of: format!("{} {label}", method_list(&methods)),
         change,
         wider,
     };
-    told.into_iter().map(change).collect()
+    merged.into_iter().map(change).collect()
 }
 
-/// Where a request leads, in an order, so that changes come in the same order each time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Place(Option<Destination>);
-
-impl Place {
-    const fn rank(self) -> (u8, usize) {
-        match self.0 {
-            None => (0, 0),
-            Some(Destination::Route(index)) => (1, index),
-            Some(Destination::Builtin(page)) => (2, page as usize),
-        }
+/// Orders destinations, so that changes are reported in the same order each time.
+const fn rank(destination: Option<Destination>) -> (u8, usize) {
+    match destination {
+        None => (0, 0),
+        Some(Destination::Route(index)) => (1, index),
+        Some(Destination::Builtin(page)) => (2, page as usize),
     }
 }
 
-impl PartialOrd for Place {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Place {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
-    }
-}
-
-/// Hosts and headers that make a difference among these routes, and such as none of them names.
+/// Every combination of host and headers that these routes distinguish, including none of those that they name.
 fn representative(entries: &[&Entry<Destination>]) -> Vec<(String, Vec<(String, String)>)> {
     let conditions = || entries.iter().map(|entry| &entry.conditions);
     let hosts: BTreeSet<String> =
@@ -126,7 +108,7 @@ fn find(
     }
 }
 
-/// The pattern that says best which requests are meant: that with more literals.
+/// The pattern that describes the requests best: the one with more literal segments.
 fn label(old: &Config, was: Option<Destination>, new: &Config, is: Option<Destination>) -> String {
     let of = |config: &Config, destination: Option<Destination>| match destination? {
         Destination::Route(index) => {
@@ -148,7 +130,7 @@ fn literals(pattern: &Pattern) -> usize {
     pattern.segments().iter().filter(|segment| matches!(segment, Segment::Literal(_))).count()
 }
 
-fn shown(methods: &BTreeSet<usize>) -> String {
+fn method_list(methods: &BTreeSet<usize>) -> String {
     if methods.len() == METHODS.len() {
         return "*".to_owned();
     }
@@ -157,66 +139,70 @@ fn shown(methods: &BTreeSet<usize>) -> String {
     names.map(|name| if name == "OTHER" { "other methods" } else { name }).collect::<Vec<_>>().join(",")
 }
 
-/// The changes that concern every request.
-fn general(old: &Config, new: &Config) -> Vec<Change> {
+/// The changes outside the routes.
+fn general_changes(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
-    let mut note = |of: &str, change: String, wider: bool| changes.push(Change { of: of.to_owned(), change, wider });
+    let mut push = |of: &str, change: String, wider: bool| changes.push(Change { of: of.to_owned(), change, wider });
     for network in new.trusted_proxies.iter().filter(|network| !old.trusted_proxies.contains(network)) {
-        note("trusted_proxies", format!("{network} is now believed about client addresses"), true);
+        push("trusted_proxies", format!("{network} is now trusted to report client addresses"), true);
     }
     for network in old.trusted_proxies.iter().filter(|network| !new.trusted_proxies.contains(network)) {
-        note("trusted_proxies", format!("{network} is no longer believed"), false);
+        push("trusted_proxies", format!("{network} is no longer trusted"), false);
     }
     for (name, _) in
         old.identity_headers.iter().filter(|(name, _)| !new.identity_headers.iter().any(|(n, _)| n == name))
     {
-        note("identity.headers", format!("clients may now send {name}"), true);
+        push("identity.headers", format!("clients may now send {name}"), true);
     }
     for (name, claim) in new.identity_headers.iter().filter(|header| !old.identity_headers.contains(header)) {
-        note("identity.headers", format!("{name} is now set from the claim {claim}"), false);
+        push("identity.headers", format!("{name} is now set from the claim {claim}"), false);
     }
     for (prefix, path) in new.aliases.iter().filter(|alias| !old.aliases.contains(alias)) {
-        note("aliases", format!("{prefix} now stands for {path}"), false);
+        push("aliases", format!("{prefix} now stands for {path}"), false);
     }
     for (prefix, path) in old.aliases.iter().filter(|alias| !new.aliases.contains(alias)) {
-        note("aliases", format!("{prefix} no longer stands for {path}"), false);
+        push("aliases", format!("{prefix} no longer stands for {path}"), false);
     }
     for is in &new.upstreams {
         let was = old.upstreams.iter().find(|was| was.name == is.name);
-        // What becomes of its targets is told with the routes.
+        // Changes of targets are reported with the routes.
         if was.is_some_and(|was| UpstreamSettings { targets: is.targets.clone(), ..was.clone() } != *is) {
-            note(&format!("upstreams.{}", is.name), "other settings".to_owned(), false);
+            push(&format!("upstreams.{}", is.name), "has other settings".to_owned(), false);
         }
     }
     if old.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
         && new.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none())
     {
-        note("tls.client_ca", "clients no longer need a certificate".to_owned(), true);
+        push("tls.client_ca", "clients no longer need a certificate".to_owned(), true);
     }
-    changes.extend(tokens(old.tokens.as_ref(), new.tokens.as_ref()));
+    changes.extend(token_changes(old.tokens.as_ref(), new.tokens.as_ref()));
     changes
 }
 
-/// Whose tokens are believed.
-fn tokens(old: Option<&TokenSettings>, new: Option<&TokenSettings>) -> Vec<Change> {
+/// Changes of the accepted issuers.
+fn token_changes(old: Option<&TokenSettings>, new: Option<&TokenSettings>) -> Vec<Change> {
     let mut changes = Vec::new();
-    let mut note = |of: &str, change: String, wider: bool| changes.push(Change { of: of.to_owned(), change, wider });
+    let mut push = |of: &str, change: String, wider: bool| changes.push(Change { of: of.to_owned(), change, wider });
     let own = |settings: Option<&TokenSettings>| settings.and_then(|settings| settings.own.clone());
     let foreign = |settings: Option<&TokenSettings>| settings.map(|s| s.other_issuers.clone()).unwrap_or_default();
     for is in foreign(new).iter().filter(|is| !foreign(old).contains(is)) {
-        note("tokens", format!("tokens of {} for {} are believed, by {:?}", is.issuer, is.audience, is.jwks), true);
+        push(
+            "tokens",
+            format!("tokens of {} for {} are now accepted, with the keys of {:?}", is.issuer, is.audience, is.jwks),
+            true,
+        );
     }
     for was in foreign(old).iter().filter(|was| !foreign(new).iter().any(|is| is.issuer == was.issuer)) {
-        note("tokens", format!("tokens of {} are no longer believed", was.issuer), false);
+        push("tokens", format!("tokens of {} are no longer accepted", was.issuer), false);
     }
     if let Some((was, is)) = own(old).zip(own(new)) {
         if was.ttl != is.ttl {
-            note("tokens.ttl", format!("{:?} (was {:?})", is.ttl, was.ttl), is.ttl > was.ttl);
+            push("tokens.ttl", format!("{:?} (was {:?})", is.ttl, was.ttl), is.ttl > was.ttl);
         }
         for (key, was, is) in [("tokens.issuer", was.issuer, is.issuer), ("tokens.audience", was.audience, is.audience)]
         {
             if was != is {
-                note(key, format!("{is} (was {was}): tokens that are out are not valid any more"), false);
+                push(key, format!("{is} (was {was}): tokens that were issued before are no longer valid"), false);
             }
         }
     }

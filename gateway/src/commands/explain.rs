@@ -1,4 +1,4 @@
-//! `gateway explain METHOD PATH`: which route a request takes and why, and what would go out. Nothing is sent.
+//! `gateway explain METHOD PATH`: which route a request takes and why, and what would be forwarded. Sends nothing.
 
 use std::{process::ExitCode, rc::Rc, time::SystemTime};
 
@@ -13,15 +13,16 @@ use chassis::{
 use serde_json::{Value, json};
 
 use super::{
-    File, claims,
-    explanation::{Candidate, Explanation, Told, print},
-    print_json,
+    args::ConfigFile,
+    claims,
+    explanation::{Candidate, ExplainedOutcome, Explanation, print},
+    output::print_json,
 };
 use crate::{
     auth::{
         bearer,
         caller::Caller,
-        policy::Claims,
+        policy::{Claims, Policy, PolicyDecision},
         token_issuers::TokenIssuers,
         verifier::{Verifier, VerifyError},
     },
@@ -36,39 +37,41 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// The method, such as GET
     method: String,
-    /// Path and query, as in /api/users/7
+    /// Path and query, such as /api/users/7
     path: String,
-    /// The host that is asked for.
+    /// The host of the request
     #[arg(long)]
     host: Option<String>,
-    /// A header of the request, as in 'x-version: 2'
+    /// A header of the request, such as 'x-version: 2'
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// The token of the caller; it is verified.
+    /// The token of the caller, which is verified
     #[arg(long, conflicts_with = "claims")]
     token: Option<String>,
-    /// The claims of a supposed caller, as in user_type=admin,sub=1
+    /// The claims of an assumed caller, such as user_type=admin,sub=1
     #[arg(long = "as", value_name = "CLAIMS")]
     claims: Option<String>,
     #[command(flatten)]
-    file: File,
-    /// Print JSON.
+    file: ConfigFile,
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Whose request it is.
-enum Who {
-    Nobody,
-    Supposed(Claims),
+/// What the command line says about the caller.
+enum Credentials {
+    None,
+    /// The claims of an assumed caller; nothing is verified.
+    Claims(Claims),
     Token(String),
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
-    let (rehearsal, who) = parse(args)?;
+    let (rehearsal, credentials) = parse(args)?;
     let config = config::load(&args.file.config, &environment)?;
-    let explanation = explain(&config, rehearsal, &who)?;
+    let explanation = explain(&config, rehearsal, &credentials)?;
     if args.json {
         print_json(&explanation)?
     } else {
@@ -77,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn parse(args: &Args) -> Result<(Rehearsal, Who), StartError> {
+fn parse(args: &Args) -> Result<(Rehearsal, Credentials), StartError> {
     let mut mistakes = Mistakes::default();
     let method = Method::from_bytes(args.method.as_bytes());
     let method = mistakes.take("METHOD", method);
@@ -86,40 +89,42 @@ fn parse(args: &Args) -> Result<(Rehearsal, Who), StartError> {
     let host = args.host.iter().map(|host| format!("{HOST}: {host}"));
     let headers: Vec<_> =
         args.headers.iter().cloned().chain(host).filter_map(|text| mistakes.take("-H", header(&text))).collect();
-    let who = match (&args.token, &args.claims) {
-        (Some(token), _) => Some(Who::Token(token.clone())),
-        (None, Some(text)) => mistakes.take("--as", claims::parse(text)).map(Who::Supposed),
-        (None, None) => Some(Who::Nobody),
+    let credentials = match (&args.token, &args.claims) {
+        (Some(token), _) => Some(Credentials::Token(token.clone())),
+        (None, Some(text)) => mistakes.take("--as", claims::parse(text)).map(Credentials::Claims),
+        (None, None) => Some(Credentials::None),
     };
     let rehearsal = method.zip(target).map(|(method, target)| Rehearsal { method, target, headers, body_bytes: None });
-    mistakes.finish(rehearsal.zip(who))
+    mistakes.finish(rehearsal.zip(credentials))
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let wrong = || format!("`{text}` is not a header; write it like 'x-version: 2'");
-    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
-    let name = HeaderName::try_from(name.trim()).map_err(|_| wrong())?;
-    Ok((name, HeaderValue::from_str(value.trim()).map_err(|_| wrong())?))
+    let error = || format!("`{text}` is not a header; write it like 'x-version: 2'");
+    let (name, value) = text.split_once(':').ok_or_else(error)?;
+    let name = HeaderName::try_from(name.trim()).map_err(|_| error())?;
+    Ok((name, HeaderValue::from_str(value.trim()).map_err(|_| error())?))
 }
 
-fn explain(config: &Config, mut rehearsal: Rehearsal, who: &Who) -> Result<Explanation, StartError> {
-    let rehearsed = match who {
-        Who::Nobody => rehearse::rehearse(config, &rehearsal, &|_| Err(bearer::invalid("give it with --token"))),
-        Who::Supposed(claims) => {
+fn explain(config: &Config, mut rehearsal: Rehearsal, credentials: &Credentials) -> Result<Explanation, StartError> {
+    let rehearsed = match credentials {
+        Credentials::None => {
+            rehearse::rehearse(config, &rehearsal, &|_| Err(bearer::invalid("give the token with --token")))
+        }
+        Credentials::Claims(claims) => {
             let caller = Rc::new(Caller::from_claims(claims.clone()));
             rehearsal.headers.push(rehearse::assumed_token());
             rehearse::rehearse(config, &rehearsal, &|_| Ok(Rc::clone(&caller)))
         }
-        Who::Token(token) => {
+        Credentials::Token(token) => {
             let verify = verifier(config)?;
             rehearsal.headers.push(rehearse::token(token).map_err(StartError::failed)?);
             rehearse::rehearse(config, &rehearsal, &verify)
         }
     };
-    Ok(told(config, &rehearsal, &rehearsed))
+    Ok(explanation(config, &rehearsal, &rehearsed))
 }
 
-/// Verifies with the key of the configuration, which must be there: a key made now would have signed nothing.
+/// Verifies with the keys of the configuration. They must exist: a key that were created now could not have signed the token.
 fn verifier(config: &Config) -> Result<impl Fn(&str) -> Result<Rc<Caller>, Problem>, StartError> {
     let settings = config.tokens.as_ref().ok_or_else(|| StartError::failed("the file has no `tokens` section"))?;
     let issuers = TokenIssuers::load_existing(settings, SystemTime::now()).map_err(StartError::failed)?;
@@ -128,7 +133,7 @@ fn verifier(config: &Config) -> Result<impl Fn(&str) -> Result<Rc<Caller>, Probl
     })
 }
 
-fn told(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Explanation {
+fn explanation(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Explanation {
     let route = rehearsed.route.map(|index| &config.routes[index]);
     Explanation {
         method: rehearsal.method.to_string(),
@@ -139,27 +144,23 @@ fn told(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Explan
         auth: route.map(|route| route.policy.to_string()),
         claims: route
             .zip(rehearsed.caller.as_ref())
-            .map_or_else(Vec::new, |(route, caller)| verdicts(&route.policy, caller)),
+            .map_or_else(Vec::new, |(route, caller)| policy_checks(&route.policy, caller)),
         limits: route.map(|route| route.limits.iter().map(ToString::to_string).collect()).unwrap_or_default(),
         outcome: outcome(config, rehearsal, rehearsed),
     }
 }
 
-/// What each claim that the policy names is in the token.
-fn verdicts(policy: &crate::auth::policy::Policy, caller: &Caller) -> Vec<String> {
-    use crate::auth::policy::Policy;
-    let Policy::Claims(wanted) = policy else { return vec!["the caller is signed in: allowed".to_owned()] };
-    let verdict = |(claim, values): &(String, Vec<String>)| {
+/// How each claim that the policy names compares with that of the caller.
+fn policy_checks(policy: &Policy, caller: &Caller) -> Vec<String> {
+    let Policy::Claims(required) = policy else { return vec!["the caller is signed in: allowed".to_owned()] };
+    let check = |(claim, values): &(String, Vec<String>)| {
         let one = Policy::Claims(vec![(claim.clone(), values.clone())]);
-        let allowed = if one.decide(&caller.claims) == crate::auth::policy::PolicyDecision::Allowed {
-            "allowed"
-        } else {
-            "denied"
-        };
-        let held = caller.claims.get(claim).map_or_else(|| "absent".to_owned(), Value::to_string);
-        format!("{claim} must be {}, and is {held}: {allowed}", values.join(" or "))
+        let is_allowed = one.decide(&caller.claims) == PolicyDecision::Allowed;
+        let decision = if is_allowed { "allowed" } else { "denied" };
+        let actual = caller.claims.get(claim).map_or_else(|| "absent".to_owned(), Value::to_string);
+        format!("{claim} must be {}, and is {actual}: {decision}", values.join(" or "))
     };
-    wanted.iter().map(verdict).collect()
+    required.iter().map(check).collect()
 }
 
 fn candidates(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Vec<Candidate> {
@@ -170,18 +171,18 @@ fn candidates(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> 
         (Destination::Builtin(_), Outcome::Refused(_) | Outcome::Answered(_) | Outcome::Forwarded(_)) => false,
     };
     let chosen = entries.iter().find(|entry| is_chosen(entry)).copied();
-    rehearse::with_query(rehearsal, &rehearsed.path, |asked| {
+    rehearse::with_query(rehearsal, &rehearsed.path, |query| {
         let why = |entry: &Entry<Destination>| {
             if is_chosen(entry) {
                 "the most specific route that is for this request".to_owned()
-            } else if !entry.methods.allow(asked.method) {
-                format!("is not for {}", asked.method)
-            } else if !entry.host_matches(asked) {
+            } else if !entry.methods.allow(query.method) {
+                format!("is not for {}", query.method)
+            } else if !entry.host_matches(query) {
                 "is for another host".to_owned()
-            } else if !entry.headers_match(asked) {
+            } else if !entry.headers_match(query) {
                 "is for other headers".to_owned()
             } else {
-                chosen.map_or_else(String::new, |chosen| lost(config, chosen, entry))
+                chosen.map_or_else(String::new, |chosen| why_not_chosen(config, chosen, entry))
             }
         };
         entries
@@ -198,8 +199,8 @@ fn name(config: &Config, entry: &Entry<Destination>) -> String {
     }
 }
 
-/// Why a route that is for the request too was not chosen.
-fn lost(config: &Config, chosen: &Entry<Destination>, other: &Entry<Destination>) -> String {
+/// Why another route that matches the request was not chosen.
+fn why_not_chosen(config: &Config, chosen: &Entry<Destination>, other: &Entry<Destination>) -> String {
     let pattern = |entry: &Entry<Destination>| match entry.route {
         Destination::Route(index) => Some(&config.routes[index].pattern),
         Destination::Builtin(_) => None,
@@ -232,22 +233,22 @@ fn less_specific(chosen: &Pattern, other: &Pattern) -> Option<(String, String)> 
     pairs.find(|(kept, lost)| kind(kept) != kind(lost)).map(|(kept, lost)| (shown(kept), shown(lost)))
 }
 
-fn outcome(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Told {
+fn outcome(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> ExplainedOutcome {
     match &rehearsed.outcome {
-        Outcome::Refused(problem) => Told::Refused {
+        Outcome::Refused(problem) => ExplainedOutcome::Refused {
             status: problem.status().as_u16(),
             code: problem.code().name(),
             detail: problem.detail().to_owned(),
         },
         Outcome::Answered(response) => {
-            Told::Answered { status: response.status().as_u16(), headers: listed(response.headers()) }
+            ExplainedOutcome::Answered { status: response.status().as_u16(), headers: sorted(response.headers()) }
         }
-        Outcome::Page(page) => Told::Page { page: format!("{page:?}").to_lowercase() },
+        Outcome::Page(page) => ExplainedOutcome::Page { page: format!("{page:?}").to_lowercase() },
         Outcome::Forwarded(forwarded) => forwarding(config, rehearsal, forwarded),
     }
 }
 
-fn forwarding(config: &Config, rehearsal: &Rehearsal, forwarded: &Forwarded) -> Told {
+fn forwarding(config: &Config, rehearsal: &Rehearsal, forwarded: &Forwarded) -> ExplainedOutcome {
     let upstream = &config.upstreams[forwarded.upstream];
     let (mut removed, mut replaced) = (Vec::new(), Vec::new());
     for (name, value) in rehearsal.headers.iter().filter(|(name, _)| *name != HOST) {
@@ -257,22 +258,23 @@ fn forwarding(config: &Config, rehearsal: &Rehearsal, forwarded: &Forwarded) -> 
             replaced.push(name.to_string());
         }
     }
-    Told::Forwarded {
+    ExplainedOutcome::Forwarded {
         upstream: upstream.name.clone(),
         targets: upstream.targets.iter().map(|target| target.address.authority.to_string()).collect(),
         path: forwarded.path_and_query.clone(),
-        headers: listed(&forwarded.headers),
+        headers: sorted(&forwarded.headers),
         removed,
         replaced,
         assertion: forwarded.assertion.as_ref().map_or(Value::Null, |assertion| json!(assertion)),
     }
 }
 
-fn listed(headers: &HeaderMap) -> Vec<(String, String)> {
-    let mut listed: Vec<_> = headers
+/// Names and values in alphabetical order.
+fn sorted(headers: &HeaderMap) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> = headers
         .iter()
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
-    listed.sort();
-    listed
+    pairs.sort();
+    pairs
 }

@@ -1,27 +1,27 @@
-//! What `gateway explain` tells: as JSON, or for people. Decides nothing.
+//! The output of `gateway explain`: as JSON, or as text. Decides nothing.
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::paint::Paint;
+use super::output::Paint;
 
-/// What is told about a request.
+/// What would happen to a request, and why.
 #[derive(Serialize)]
 pub(crate) struct Explanation {
     pub(crate) method: String,
     pub(crate) target: String,
-    /// In normal form, after aliases.
+    /// The path in normal form, after aliases.
     pub(crate) path: String,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) route: Option<String>,
     pub(crate) auth: Option<String>,
-    /// What the caller's claims are to the policy.
+    /// How each claim that the policy names compares with that of the caller.
     pub(crate) claims: Vec<String>,
     pub(crate) limits: Vec<String>,
-    pub(crate) outcome: Told,
+    pub(crate) outcome: ExplainedOutcome,
 }
 
-/// A route whose pattern has the path.
+/// A route whose pattern matches the path.
 #[derive(Serialize)]
 pub(crate) struct Candidate {
     pub(crate) route: String,
@@ -29,9 +29,10 @@ pub(crate) struct Candidate {
     pub(crate) why: String,
 }
 
+/// How the request would end.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(crate) enum Told {
+pub(crate) enum ExplainedOutcome {
     Refused {
         status: u16,
         code: &'static str,
@@ -49,10 +50,10 @@ pub(crate) enum Told {
         targets: Vec<String>,
         path: String,
         headers: Vec<(String, String)>,
-        /// Headers of the client that do not go out, and those that go out with another value.
+        /// Headers of the client that are not forwarded, and those that are forwarded with another value.
         removed: Vec<String>,
         replaced: Vec<String>,
-        /// What the upstream is told about the caller, signed.
+        /// The claims of the assertion that the upstream receives; `null` where it receives none.
         assertion: Value,
     },
 }
@@ -77,19 +78,21 @@ pub(crate) fn print(explanation: &Explanation) {
     print_outcome(&explanation.outcome, &explanation.method, paint);
 }
 
-fn print_outcome(outcome: &Told, method: &str, paint: Paint) {
+fn print_outcome(outcome: &ExplainedOutcome, method: &str, paint: Paint) {
     let fields =
         |headers: &[(String, String)]| headers.iter().for_each(|(name, value)| println!("        {name}: {value}"));
     match outcome {
-        Told::Refused { status, code, detail } => {
+        ExplainedOutcome::Refused { status, code, detail } => {
             println!("answer  {}: {detail}", paint.bad(&format!("{status} {code}")));
         }
-        Told::Answered { status, headers } => {
+        ExplainedOutcome::Answered { status, headers } => {
             println!("answer  {}", paint.good(&status.to_string()));
             fields(headers);
         }
-        Told::Page { page } => println!("answer  {}", paint.good(&format!("the gateway's own page {page}"))),
-        Told::Forwarded { upstream, targets, path, headers, removed, replaced, assertion } => {
+        ExplainedOutcome::Page { page } => {
+            println!("answer  {}", paint.good(&format!("the gateway's own page {page}")))
+        }
+        ExplainedOutcome::Forwarded { upstream, targets, path, headers, removed, replaced, assertion } => {
             println!("goes to {} ({})", paint.good(upstream), targets.join(", "));
             println!("        {method} {path}");
             fields(headers);

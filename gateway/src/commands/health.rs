@@ -1,4 +1,4 @@
-//! `gateway healthcheck`: asks a running gateway whether it is ready, for images that have no curl.
+//! `gateway healthcheck`: asks a running gateway whether it is ready, for images without curl.
 
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -7,14 +7,14 @@ use chassis::{
     probe,
 };
 
-use super::File;
+use super::args::ConfigFile;
 use crate::config::{self, Config};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    file: File,
-    /// What to ask, as in http://127.0.0.1:8001/health/ready [default: the listener of the configuration]
+    file: ConfigFile,
+    /// The URL to request, such as http://127.0.0.1:8001/health/ready [default: the listener of the configuration]
     url: Option<String>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the public listener has no page for it, or speaks TLS, the admin listener is asked.
+/// The page of the public listener, or that of the admin listener where there is none or where it would need TLS.
 fn ready_url(config: &Config) -> String {
     let url = |listener: SocketAddr, path: &str| format!("http://{}{path}/ready", probe::reachable(listener));
     match &config.builtin.health {

@@ -1,17 +1,17 @@
-//! Test results as JUnit XML, which Jenkins reads.
+//! Test results as JUnit XML, for Jenkins and others.
 
 use std::fmt::Write;
 
-use super::outcome::Outcome;
+use super::test_result::TestResult;
 
 /// One suite, named after the file.
-pub(crate) fn xml(file: &str, outcomes: &[Outcome]) -> String {
-    let failures = outcomes.iter().filter(|outcome| !outcome.differences.is_empty()).count();
+pub(crate) fn xml(file: &str, results: &[TestResult]) -> String {
+    let failures = results.iter().filter(|result| !result.differences.is_empty()).count();
     let file = escaped(file);
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     // Writing to a String cannot fail.
-    let _ = writeln!(xml, "  <testsuite name=\"{file}\" tests=\"{}\" failures=\"{failures}\">", outcomes.len());
-    for Outcome { name, line, differences } in outcomes {
+    let _ = writeln!(xml, "  <testsuite name=\"{file}\" tests=\"{}\" failures=\"{failures}\">", results.len());
+    for TestResult { name, line, differences } in results {
         let name = escaped(name);
         let _ = write!(xml, "    <testcase classname=\"{file}\" name=\"{name}\" file=\"{file}\" line=\"{line}\"");
         if differences.is_empty() {
@@ -29,7 +29,7 @@ pub(crate) fn xml(file: &str, outcomes: &[Outcome]) -> String {
     xml
 }
 
-/// XML 1.0, sections 2.2 and 2.4. Control characters cannot be written at all.
+/// Escapes a text (XML 1.0, sections 2.2 and 2.4). Control characters have no escape; they are replaced.
 fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
         match c {
@@ -47,18 +47,18 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::trial::Difference;
+    use crate::commands::test_result::Difference;
 
     #[test]
-    fn what_xml_reserves_is_escaped() {
+    fn reserved_characters_are_escaped() {
         let difference =
             Difference { what: "header x".to_owned(), expected: "<a>".to_owned(), actual: "\"b\" & \u{1}".to_owned() };
-        let outcomes = [
-            Outcome { name: "GET /a?b=1&c=2".to_owned(), line: 3, differences: Vec::new() },
-            Outcome { name: "GET /b".to_owned(), line: 4, differences: vec![difference] },
+        let results = [
+            TestResult { name: "GET /a?b=1&c=2".to_owned(), line: 3, differences: Vec::new() },
+            TestResult { name: "GET /b".to_owned(), line: 4, differences: vec![difference] },
         ];
         assert_eq!(
-            xml("g.yaml", &outcomes),
+            xml("g.yaml", &results),
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  \
              <testsuite name=\"g.yaml\" tests=\"2\" failures=\"1\">\n    \
              <testcase classname=\"g.yaml\" name=\"GET /a?b=1&amp;c=2\" file=\"g.yaml\" line=\"3\"/>\n    \

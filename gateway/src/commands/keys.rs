@@ -1,4 +1,4 @@
-//! `gateway keys`: makes the keys that are missing, and the next signing key.
+//! `gateway keys`: creates the keys that are missing, or the next signing key.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,18 +13,18 @@ use crate::auth::keys::files;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make the next signing key. A running gateway publishes it at once and signs with it after `tokens.publish_for`.
+    /// Create the next signing key. A running gateway publishes it at once, and signs with it after `tokens.publish_for`
     New {
-        /// The folder of the gateway (GATEWAY_KEY_DIR).
+        /// The key folder of the gateway
         #[arg(long, env = "GATEWAY_KEY_DIR")]
         dir: PathBuf,
     },
-    /// Make the keys that are missing: the signing key, and one for each service that trusts the gateway.
+    /// Create the keys that are missing: the signing key, and one for each service that verifies assertions
     Init {
-        /// The folder of the gateway (GATEWAY_KEY_DIR).
+        /// The key folder of the gateway
         #[arg(long, env = "GATEWAY_KEY_DIR")]
         dir: PathBuf,
-        /// `users=/keys/users/internal.key`: makes DIR/users.key and copies it to that file, for the service to read.
+        /// A service and its key file, such as users=/keys/users/internal.key: creates DIR/users.key and copies it there
         #[arg(long = "share", value_name = "NAME=FILE")]
         shares: Vec<String>,
     },

@@ -1,4 +1,4 @@
-//! `gateway plan OLD NEW`: what a new configuration changes, and for whom. Exit code 2 where more may pass than before.
+//! `gateway plan OLD NEW`: what a new configuration changes, and for whom. The exit code is 2 where it allows more than before.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -7,21 +7,20 @@ use serde::Serialize;
 
 use super::{
     diff::{self, Change},
-    paint::Paint,
-    print_json,
+    output::{Paint, print_json},
 };
 use crate::config;
 
-/// More may pass than before.
+/// The exit code where the new file allows more than the old one.
 const EXIT_WIDER: u8 = 2;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The YAML file that is served now.
+    /// The YAML file that is served now
     old: PathBuf,
-    /// The YAML file that shall be served.
+    /// The YAML file to serve next
     new: PathBuf,
-    /// Print JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -33,7 +32,7 @@ struct Plan {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
-    // Both, so that the mistakes of both are told.
+    // Both are loaded, so that the mistakes of both are reported.
     let (old, new) = match (config::load(&args.old, &environment), config::load(&args.new, &environment)) {
         (Ok(old), Ok(new)) => (old, new),
         (Err(StartError::Config(mut mistakes)), Err(StartError::Config(more))) => {
@@ -43,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
     let changes = diff::changes(&old, &new)
-        .ok_or_else(|| StartError::failed("the routes can match in too many ways to compare them all"))?;
+        .ok_or_else(|| StartError::failed("the routes can match in too many ways to compare all of them"))?;
     let plan = Plan { wider: changes.iter().any(|change| change.wider), changes };
     if args.json {
         print_json(&plan)?

@@ -1,4 +1,4 @@
-//! What a changed route means for a request that it serves. Pure; knows no tables.
+//! What a change of a route means for the requests that it serves. Pure; knows no route tables.
 
 use crate::{
     config::Config,
@@ -29,7 +29,7 @@ impl<'a> Served<'a> {
     }
 }
 
-/// Each change in words, and whether more may pass by it than before.
+/// Describes each change, and says whether it allows more than before.
 pub(crate) fn changes(was: Served<'_>, is: Served<'_>) -> Vec<(String, bool)> {
     match (was, is) {
         (Served::Nothing, Served::Nothing) => Vec::new(),
@@ -70,7 +70,7 @@ fn of_routes(was: &RouteSettings, is: &RouteSettings) -> Vec<(String, bool)> {
     changes.extend(limits(&was.limits, &is.limits));
     changes.extend(cors(was.cors.as_ref(), is.cors.as_ref()));
     if was.body_bytes_max != is.body_bytes_max {
-        let text = format!("takes bodies of {} bytes (was {})", is.body_bytes_max, was.body_bytes_max);
+        let text = format!("accepts bodies of up to {} bytes (was {})", is.body_bytes_max, was.body_bytes_max);
         changes.push((text, is.body_bytes_max > was.body_bytes_max));
     }
     if was.forward_authorization != is.forward_authorization {
@@ -83,16 +83,16 @@ fn of_routes(was: &RouteSettings, is: &RouteSettings) -> Vec<(String, bool)> {
         changes.push((text.to_owned(), is.websocket));
     }
     if was.hooks != is.hooks {
-        // What a hook lets pass nobody knows but the hook.
-        changes.push(("other hooks (`then`, `decoder`, `headers_from`, `auth`)".to_owned(), true));
+        // Only the hook itself knows what it allows.
+        changes.push(("has other hooks (`then`, `decoder`, `headers_from`, `auth`)".to_owned(), true));
     }
     for (what, differs) in [
         ("another path goes to the upstream (`rewrite`)", was.rewrite != is.rewrite),
-        ("other changes to the headers of the request", was.request_edits != is.request_edits),
-        ("other changes to the headers of the answer", was.response_edits != is.response_edits),
-        ("slashes in its paths mean something else (`path`)", was.path != is.path),
-        ("other retries", was.retry != is.retry),
-        ("other timeouts", was.timeouts != is.timeouts),
+        ("changes other headers of the request (`request_headers`)", was.request_edits != is.request_edits),
+        ("changes other headers of the response (`response_headers`)", was.response_edits != is.response_edits),
+        ("reads slashes in paths differently (`path`)", was.path != is.path),
+        ("has other retries (`retry`)", was.retry != is.retry),
+        ("has other timeouts (`timeout`)", was.timeouts != is.timeouts),
     ] {
         if differs {
             changes.push((what.to_owned(), false));
@@ -101,14 +101,14 @@ fn of_routes(was: &RouteSettings, is: &RouteSettings) -> Vec<(String, bool)> {
     changes
 }
 
-/// Wider is what has a limit less, or one by which more may pass.
+/// Wider is a list without one of the old limits, unless a new one is at least as strict.
 fn limits(was: &[Rate], is: &[Rate]) -> Option<(String, bool)> {
     let shown = |rates: &[Rate]| rates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let keeps = |new: &Rate, old: &Rate| {
-        let seconds = |rate: &Rate| f64::from(rate.count.get()) / rate.window.as_secs_f64();
-        new.key == old.key && new.count <= old.count && seconds(new) <= seconds(old)
+    let is_as_strict = |new: &Rate, old: &Rate| {
+        let per_second = |rate: &Rate| f64::from(rate.count.get()) / rate.window.as_secs_f64();
+        new.key == old.key && new.count <= old.count && per_second(new) <= per_second(old)
     };
-    let wider = !was.iter().all(|old| is.iter().any(|new| keeps(new, old)));
+    let wider = !was.iter().all(|old| is.iter().any(|new| is_as_strict(new, old)));
     match (was, is) {
         (was, is) if was == is => None,
         ([], is) => Some((format!("is now limited to {}", shown(is)), wider)),
@@ -128,9 +128,12 @@ fn cors(was: Option<&Cors>, is: Option<&Cors>) -> Option<(String, bool)> {
                 (Origins::Only(_), Origins::Any) => true,
                 (Origins::Only(was), Origins::Only(is)) => is.iter().any(|origin| !was.contains(origin)),
             };
-            // Fewer headers or methods would be narrower, but which is fewer is not worth its code.
+            // Any other difference counts as wider: telling fewer headers or methods from more is not worth its code.
             let same_rest = Cors { origins: is.origins.clone(), max_age: is.max_age.clone(), ..was.clone() } == *is;
-            Some(("other pages may call it, or in other ways (`cors`)".to_owned(), more_origins || !same_rest))
+            Some((
+                "other pages may call it, or they may send other requests (`cors`)".to_owned(),
+                more_origins || !same_rest,
+            ))
         }
     }
 }

@@ -1,14 +1,14 @@
-//! `gateway routes`: a table of who may reach what.
+//! `gateway routes`: a table of the routes, with who may use each.
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
 use chassis::config::{StartError, environment};
 use serde::Serialize;
 
-use super::{paint::Paint, print_json};
-use crate::route::RouteSettings;
+use super::output::{Paint, print_json};
 use crate::{
     config::{self, Config},
+    route::RouteSettings,
     routing::entry::Methods,
 };
 
@@ -55,7 +55,7 @@ fn print(rows: &[Row]) {
         .iter()
         .map(|row| [&row.methods, &row.path, &row.when, &row.to, &row.auth, &row.limit].map(String::clone))
         .collect();
-    // A column in which nothing stands is left out.
+    // Empty columns are left out.
     let shown: Vec<(usize, usize)> = (0..titles.len())
         .filter(|column| cells.iter().any(|row| !row[*column].is_empty()))
         .map(|column| {

@@ -1,15 +1,15 @@
-//! `gateway schema`: the JSON Schema of the file, for editors; or its keys, for the documentation.
+//! `gateway schema`: prints the JSON Schema of the file, for editors; or the tables of its keys, for the documentation.
 
 use std::process::ExitCode;
 
 use chassis::config::StartError;
 
-use super::print_json;
+use super::output::print_json;
 use crate::config;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Print the tables of keys of docs/configuration.md instead.
+    /// Print the tables of keys for docs/configuration.md instead
     #[arg(long)]
     markdown: bool,
 }

@@ -1,4 +1,4 @@
-//! `gateway serve`: serves until the operating system says stop.
+//! `gateway serve`: serves until it receives a signal to stop.
 
 use std::process::ExitCode;
 
@@ -7,17 +7,21 @@ use chassis::{
     logging,
 };
 
-use crate::{Args, Server, Settings, reload::source::Source};
+use crate::{
+    reload::source::Source,
+    server::Server,
+    settings::{Args, Settings},
+};
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let settings = Settings::from_args(args)?;
     logging::init(settings.log_format);
     let source = Source::new(args.config.clone(), environment);
-    let (read, config) = source.load();
+    let (fingerprint, config) = source.load();
     let config = config?;
     actix_rt::System::new().block_on(async move {
         let shutdown = chassis::server::shutdown_signal();
-        let server = Server::inherit_or_bind(config, settings)?.watching(source, read);
+        let server = Server::inherit_or_bind(config, settings)?.watching(source, fingerprint);
         log::info!(listen = server.addr()?.to_string(), admin = server.admin_addr()?.to_string(); "gateway ready");
         server.run_until(shutdown).await
     })?;

@@ -1,38 +1,38 @@
-//! `gateway test`: runs the tests that stand in the configuration. Nothing is sent.
+//! `gateway test`: runs the tests in the configuration. Sends nothing.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use chassis::config::{EXIT_FAILED, StartError, environment};
 
-use super::{File, junit, outcome::Outcome, paint::Paint, trial};
+use super::{args::ConfigFile, junit, output::Paint, test_case, test_result::TestResult};
 use crate::config::{self, Case};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    file: File,
-    /// Write the results as JUnit XML, for Jenkins.
+    file: ConfigFile,
+    /// Also write the results to this file, as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let config = config::load(&args.file.config, &environment)?;
-    let outcomes: Vec<Outcome> = config
+    let results: Vec<TestResult> = config
         .tests
         .iter()
-        .map(|case| Outcome { name: name(case), line: case.place.line, differences: trial::run(&config, case) })
+        .map(|case| TestResult { name: name(case), line: case.place.line, differences: test_case::run(&config, case) })
         .collect();
     let file = args.file.config.display().to_string();
     if let Some(junit) = &args.junit {
-        let written = std::fs::write(junit, junit::xml(&file, &outcomes));
+        let written = std::fs::write(junit, junit::xml(&file, &results));
         written.map_err(|error| StartError::failed(format!("cannot write {}: {error}", junit.display())))?;
     }
-    let failed = print(&file, &outcomes);
+    let failed = print(&file, &results);
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
-/// `GET /api/users/7 as user_type=default`.
+/// The name of a test: `GET /api/users/7 as user_type=default`.
 fn name(case: &Case) -> String {
     let mut name = format!("{} {}", case.method, case.target);
     if let Some(claims) = &case.caller {
@@ -53,22 +53,23 @@ fn name(case: &Case) -> String {
     name
 }
 
-fn print(file: &str, outcomes: &[Outcome]) -> usize {
+/// Prints the results and returns the number of failures.
+fn print(file: &str, results: &[TestResult]) -> usize {
     let paint = Paint::stdout();
     let mut failed = 0;
-    for outcome in outcomes {
-        if outcome.differences.is_empty() {
-            println!("{} {}", paint.good("ok  "), outcome.name);
+    for result in results {
+        if result.differences.is_empty() {
+            println!("{} {}", paint.good("ok  "), result.name);
             continue;
         }
         failed += 1;
-        println!("{} {} {}", paint.bad("FAIL"), outcome.name, paint.faint(&format!("({file}:{})", outcome.line)));
-        for difference in &outcome.differences {
+        println!("{} {} {}", paint.bad("FAIL"), result.name, paint.faint(&format!("({file}:{})", result.line)));
+        for difference in &result.differences {
             println!("       {}", difference.what);
             println!("     {}", paint.good(&format!("- {}", difference.expected)));
             println!("     {}", paint.bad(&format!("+ {}", difference.actual)));
         }
     }
-    println!("{} passed, {failed} failed", outcomes.len() - failed);
+    println!("{} passed, {failed} failed", results.len() - failed);
     failed
 }

@@ -1,17 +1,17 @@
-//! `gateway token`: signs a token for development, with a key that is there already.
+//! `gateway token`: signs a token for development, with an existing key.
 
 use std::{process::ExitCode, time::SystemTime};
 
 use chassis::config::{StartError, environment};
 
-use super::{File, claims};
+use super::{args::ConfigFile, claims};
 use crate::{auth::token_issuers::TokenIssuers, config};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    file: File,
-    /// The claims of the caller, as in user_type=admin,sub=1
+    file: ConfigFile,
+    /// The claims of the caller, such as user_type=admin,sub=1
     #[arg(long = "as", value_name = "CLAIMS")]
     claims: String,
 }
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let now = SystemTime::now();
     let issuers = TokenIssuers::load_existing(&tokens, now).map_err(StartError::failed)?;
     let (token, ttl) = issuers.issue_with_claims(claims, now).map_err(StartError::failed)?;
-    eprintln!("gateway: WARNING: this token is for development; whoever has it is who it says, for {ttl:?}");
+    eprintln!("gateway: WARNING: this token is for development; it authenticates anybody who has it, for {ttl:?}");
     println!("{token}");
     Ok(ExitCode::SUCCESS)
 }

@@ -98,14 +98,9 @@ fn whole(from: u64, to: u64) -> Value {
 
 /// A single scalar counts as a list of one; a single table does not.
 fn list(item: &Shape, at_least: usize, definitions: &mut Map<String, Value>) -> Value {
-    let mut choices: Vec<Value> = match item {
-        Shape::Either(shapes) => shapes.iter().filter(|shape| is_scalar(shape)).collect(),
-        shape if is_scalar(shape) => vec![shape],
-        _ => Vec::new(),
-    }
-    .into_iter()
-    .map(|shape| value_schema(shape, definitions))
-    .collect();
+    let shapes = if let Shape::Either(shapes) = item { *shapes } else { std::slice::from_ref(item) };
+    let scalars = shapes.iter().filter(|shape| is_scalar(shape));
+    let mut choices: Vec<Value> = scalars.map(|shape| value_schema(shape, definitions)).collect();
     let list = json!({"type": "array", "items": value_schema(item, definitions), "minItems": at_least});
     if choices.is_empty() {
         return list;

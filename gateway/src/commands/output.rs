@@ -1,18 +1,27 @@
-//! Colours, where a person looks: on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+//! Output of commands: JSON for programs; colours for people, on a terminal, unless `NO_COLOR` is set
+//! (<https://no-color.org>).
 
 use std::io::{IsTerminal, stderr, stdout};
 
-/// Paints, or leaves the text as it is.
+use chassis::config::StartError;
+
+/// Prints JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), StartError> {
+    println!("{}", serde_json::to_string_pretty(value).map_err(StartError::failed)?);
+    Ok(())
+}
+
+/// Colours text, or leaves it as it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Paint(bool);
 
 impl Paint {
     pub(crate) fn stdout() -> Self {
-        Self(stdout().is_terminal() && wanted())
+        Self(stdout().is_terminal() && colours_allowed())
     }
 
     pub(crate) fn stderr() -> Self {
-        Self(stderr().is_terminal() && wanted())
+        Self(stderr().is_terminal() && colours_allowed())
     }
 
     pub(crate) fn bold(self, text: &str) -> String {
@@ -36,6 +45,6 @@ impl Paint {
     }
 }
 
-fn wanted() -> bool {
+fn colours_allowed() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

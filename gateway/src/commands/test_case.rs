@@ -1,26 +1,19 @@
-//! Runs one test of a file: rehearses its request and compares what becomes of it with what must. Prints nothing.
+//! Runs one test of a configuration: rehearses its request, and compares the outcome with the expected one. Prints nothing.
 
 use std::rc::Rc;
 
 use actix_http::header::HeaderMap;
 
+use super::test_result::Difference;
 use crate::{
     auth::{bearer, caller::Caller},
     config::{Case, Config},
     proxy::rehearse::{self, Outcome, Rehearsal, Rehearsed},
 };
 
-/// Something that was not as it must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    pub(crate) what: String,
-    pub(crate) expected: String,
-    pub(crate) actual: String,
-}
-
-/// The differences of a test; none where it passes.
+/// Runs a test and returns how the outcome differs from the expected one.
 pub(crate) fn run(config: &Config, case: &Case) -> Vec<Difference> {
-    // Checked when the file was read.
+    // It was valid when the file was decoded.
     let Ok(target) = case.target.parse() else { return vec![difference("request", "a path", &case.target)] };
     let mut rehearsal = Rehearsal {
         method: case.method.clone(),
@@ -31,7 +24,9 @@ pub(crate) fn run(config: &Config, case: &Case) -> Vec<Difference> {
     let caller = case.caller.clone().map(|claims| Rc::new(Caller::from_claims(claims)));
     rehearsal.headers.extend(caller.as_ref().map(|_| rehearse::assumed_token()));
     let rehearsed = rehearse::rehearse(config, &rehearsal, &|_| {
-        caller.clone().ok_or_else(|| bearer::invalid("tests know no tokens; say who calls with `as`"))
+        caller
+            .clone()
+            .ok_or_else(|| bearer::invalid("tests cannot verify tokens; give the claims of the caller with `as`"))
     });
     compare(config, case, &rehearsal, &rehearsed)
 }
@@ -46,16 +41,16 @@ fn compare(config: &Config, case: &Case, rehearsal: &Rehearsal, rehearsed: &Rehe
     {
         differences.push(difference("outcome", &format!("answered {status}"), &actual));
     }
-    let (to, path) = went(config, rehearsed);
-    if let Some(wanted) = &expected.to
-        && to != Some(wanted.as_str())
+    let (to, path) = forwarded_to(config, rehearsed);
+    if let Some(upstream) = &expected.to
+        && to != Some(upstream.as_str())
     {
-        differences.push(difference("outcome", &format!("goes to {wanted}"), &actual));
+        differences.push(difference("outcome", &format!("goes to {upstream}"), &actual));
     }
-    if let Some(wanted) = &expected.path
-        && path != Some(wanted.as_str())
+    if let Some(expected_path) = &expected.path
+        && path != Some(expected_path.as_str())
     {
-        differences.push(difference("path", wanted, path.unwrap_or(&actual)));
+        differences.push(difference("path", expected_path, path.unwrap_or(&actual)));
     }
     let headers = match (&rehearsed.outcome, &answered) {
         (Outcome::Forwarded(forwarded), _) => Some(&forwarded.headers),
@@ -67,19 +62,20 @@ fn compare(config: &Config, case: &Case, rehearsal: &Rehearsal, rehearsed: &Rehe
 
 fn compare_headers(case: &Case, headers: &HeaderMap) -> Vec<Difference> {
     let mut differences = Vec::new();
-    for (name, wanted) in &case.expected.headers {
-        let held: Vec<String> =
+    for (name, expected) in &case.expected.headers {
+        let actual: Vec<String> =
             headers.get_all(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
-        let held = (!held.is_empty()).then(|| held.join(", "));
-        if held != *wanted {
+        let actual = (!actual.is_empty()).then(|| actual.join(", "));
+        if actual != *expected {
             let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "not there".to_owned());
-            differences.push(difference(&format!("header {name}"), &shown(wanted), &shown(&held)));
+            differences.push(difference(&format!("header {name}"), &shown(expected), &shown(&actual)));
         }
     }
     differences
 }
 
-fn went<'a>(config: &'a Config, rehearsed: &'a Rehearsed) -> (Option<&'a str>, Option<&'a str>) {
+/// The upstream, and the path and query that it receives; `None` where the gateway answers itself.
+fn forwarded_to<'a>(config: &'a Config, rehearsed: &'a Rehearsed) -> (Option<&'a str>, Option<&'a str>) {
     match &rehearsed.outcome {
         Outcome::Forwarded(forwarded) => {
             (Some(&config.upstreams[forwarded.upstream].name), Some(&forwarded.path_and_query))
