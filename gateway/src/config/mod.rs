@@ -8,7 +8,7 @@
 //!    says against the others.
 //! 4. `load` connects them to files, and renders the mistakes.
 //!
-//! Each part of the gateway owns the type of its settings ([`crate::upstream::settings`], [`crate::auth::settings`], …);
+//! Each part of the gateway owns the type of its settings (`upstream::settings`, `auth::settings`, …);
 //! [`Config`] is their product. This module knows the YAML and the environment; it opens no socket, reads no key or
 //! certificate (their files may be on another machine), and keeps no state. The tricky part is that a mistake must not hide
 //! others and must not cause more of them: a value that cannot be decoded is left out, and what depends on it is not checked.
