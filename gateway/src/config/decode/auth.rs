@@ -7,7 +7,8 @@ use crate::{
         keys::routes::RouteKeys,
         yaml::{
             mistake::{Mistakes, did_you_mean},
-            tree::{Node, Table, Value},
+            table::Table,
+            tree::{Node, Value},
         },
     },
     hooks::Authorizer,

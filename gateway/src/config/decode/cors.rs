@@ -7,10 +7,7 @@ use actix_http::header::HeaderValue;
 use crate::{
     config::{
         keys::{self, routes::CorsKeys},
-        yaml::{
-            mistake::Mistakes,
-            tree::{Node, Table},
-        },
+        yaml::{mistake::Mistakes, table::Table, tree::Node},
     },
     rules::cors::{Cors, Origins},
 };

@@ -13,10 +13,7 @@ use crate::{
             file::{DefaultTimeoutKeys, DefaultsKeys},
             routes::{BODY_LIMIT, BODY_RATE, CORS, HEAD, IDLE, REQUEST_HEADERS, RESPONSE_HEADERS, RETRY, TOTAL},
         },
-        yaml::{
-            mistake::Mistakes,
-            tree::{Node, Table},
-        },
+        yaml::{mistake::Mistakes, table::Table, tree::Node},
     },
     route::Timeouts,
     rules::{cors::Cors, edits::Edits},

@@ -9,7 +9,8 @@ use crate::{
         keys::routes::RouteKeys,
         yaml::{
             mistake::{Mistakes, suggest},
-            tree::{Node, Table},
+            table::Table,
+            tree::Node,
         },
     },
     hooks::{Authorizer, Hook, RouteHooks, issue_token},

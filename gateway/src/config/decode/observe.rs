@@ -7,7 +7,8 @@ use crate::{
         keys::file::{AccessLogKeys, RootKeys},
         yaml::{
             mistake::Mistakes,
-            tree::{Node, Table, Value},
+            table::Table,
+            tree::{Node, Value},
         },
     },
     telemetry::{

@@ -18,7 +18,8 @@ use crate::{
         },
         yaml::{
             mistake::{Mistakes, did_you_mean},
-            tree::{Node, Table},
+            table::Table,
+            tree::Node,
         },
     },
     limit::rate::{LimitKey, Rate},

@@ -6,10 +6,7 @@ use crate::{
             CERT, CLIENT_CA, CertificateKeys, CertificatesByNameKeys, KEY, MIN_VERSION, OneCertificateKeys,
             UpstreamTlsKeys,
         },
-        yaml::{
-            mistake::Mistakes,
-            tree::{Node, Table},
-        },
+        yaml::{mistake::Mistakes, table::Table, tree::Node},
     },
     tls::{
         client::{ClientIdentity, UpstreamTlsSettings},

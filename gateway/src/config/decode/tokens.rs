@@ -13,7 +13,8 @@ use crate::{
         },
         yaml::{
             mistake::{Mistakes, suggest},
-            tree::{Node, Table},
+            table::Table,
+            tree::Node,
         },
     },
 };

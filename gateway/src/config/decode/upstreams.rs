@@ -11,7 +11,8 @@ use crate::{
         },
         yaml::{
             mistake::Mistakes,
-            tree::{Node, Table, Value},
+            table::Table,
+            tree::{Node, Value},
         },
     },
     upstream::{
