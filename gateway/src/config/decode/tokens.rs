@@ -33,7 +33,8 @@ pub(crate) fn decode(node: &Node, lookup: Lookup<'_>, mistakes: &Mistakes) -> Op
     let table = node.table(section, mistakes);
     let others = table.node(&OTHER_ISSUERS).map(|node| node.items(mistakes)).unwrap_or_default();
     let others = others.into_iter().map(|item| item.table(&ExternalIssuerKeys::SECTION, mistakes));
-    let mut other_issuers: Vec<ExternalIssuerSettings> = others.filter_map(|table| external_issuer(table, mistakes)).collect();
+    let mut other_issuers: Vec<ExternalIssuerSettings> =
+        others.filter_map(|table| external_issuer(table, mistakes)).collect();
     let own = if is_external {
         other_issuers.extend(external_issuer(table, mistakes));
         None
