@@ -1,18 +1,10 @@
 //! The access log and `Server-Timing`: what they say, and what they never say.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-};
-
-use chassis::testing::{get, post};
+use chassis::testing::{Connection, get, post, until};
 use gateway::config::Config;
 use serde_json::{Value, json};
 
-use crate::{
-    fixture::{Upstream, token},
-    process::{File, Process},
-};
+use crate::fixture::{File, Process, Upstream, token};
 
 fn yaml(upstream: &Upstream, more: &str) -> String {
     format!(
@@ -24,7 +16,7 @@ fn yaml(upstream: &Upstream, more: &str) -> String {
 }
 
 fn line_of(gateway: &Process, request_id: &str) -> Value {
-    gateway.logged(|line| line["target"] == "access" && line["request_id"] == request_id)
+    gateway.logged("the request", |line| line["target"] == "access" && line["request_id"] == request_id)
 }
 
 #[test]
@@ -77,9 +69,9 @@ fn an_answer_that_the_client_did_not_get_whole_is_said_to_be_cut_short() {
         format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length)).into_bytes()
     });
     let gateway = Process::start(&File::new(&yaml(&upstream, "access_log: on")));
-    let mut client = TcpStream::connect(gateway.addr).unwrap();
-    client.write_all(b"GET /open HTTP/1.1\r\nHost: x\r\nX-Request-Id: cut\r\n\r\n").unwrap();
-    client.read_exact(&mut [0; 1000]).unwrap();
+    let mut client = Connection::open(gateway.addr);
+    client.send(b"GET /open HTTP/1.1\r\nHost: x\r\nX-Request-Id: cut\r\n\r\n");
+    client.read_exact(1000);
     drop(client);
     let line = line_of(&gateway, "cut");
     assert_eq!((&line["cut_short"], &line["status"]), (&json!(true), &json!(200)), "{line}");
@@ -97,7 +89,7 @@ fn a_sample_is_a_share_and_off_is_nothing() {
             assert_eq!(get(&format!("/open?{number}")).send(gateway.addr).status, 200);
         }
         let counted = || gateway.metric("gateway_requests_total{route=\"GET /open\",upstream=\"u\",status=\"200\"}");
-        crate::process::until(|| (counted() == 60.0).then_some(()));
+        until("all are counted", || counted() == 60.0);
         // Two workers sample apart from each other, so that each may be short of its next line.
         let lines = gateway.log().iter().filter(|line| line["target"] == "access").count();
         assert!(lines <= expected && lines + 2 > expected, "{setting}: {lines}");

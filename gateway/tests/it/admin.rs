@@ -6,13 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use chassis::testing::{call, get};
+use chassis::testing::{call, get, until, until_some};
 use serde_json::Value;
 
-use crate::{
-    fixture::{Gateway, SECRET, Upstream, token},
-    process::until,
-};
+use crate::fixture::{Gateway, SECRET, Upstream, token};
 
 const ROUTES: &str =
     "  - {route: GET /x, to: u, auth: public}\n  - {route: GET /mine, to: u, auth: {user_type: admin}}\n";
@@ -21,6 +18,10 @@ fn counted(gateway: &Gateway, route: &str) -> Value {
     let routes = get("/routes").send(gateway.admin).json();
     let found = routes["routes"].as_array().unwrap().iter().find(|counted| counted["route"] == route).cloned();
     found.unwrap_or_else(|| panic!("{routes}"))
+}
+
+fn errors(gateway: &Gateway) -> Vec<Value> {
+    get("/errors").send(gateway.admin).json()["errors"].as_array().unwrap().clone()
 }
 
 #[test]
@@ -32,13 +33,13 @@ fn routes_are_shown_with_what_was_counted() {
     }
     get("/mine").send(gateway.addr());
     // Counted when the last byte has gone, which the client may see first.
-    until(|| (counted(&gateway, "GET /x")["statuses"]["200"] == 3).then_some(()));
+    until("three are counted", || counted(&gateway, "GET /x")["statuses"]["200"] == 3);
     let route = counted(&gateway, "GET /x");
     assert_eq!((&route["upstream"], &route["auth"]), (&Value::from("u"), &Value::from("public")));
     assert_eq!((&route["in_flight"], &route["bytes_out"]), (&Value::from(0), &Value::from(6)));
     let latency: u64 = route["latency"].as_array().unwrap().iter().map(|bucket| bucket[1].as_u64().unwrap()).sum();
     assert_eq!(latency, 3);
-    until(|| (counted(&gateway, "GET /mine")["statuses"]["401"] == 1).then_some(()));
+    until("the refusal is counted", || counted(&gateway, "GET /mine")["statuses"]["401"] == 1);
     assert_eq!(counted(&gateway, "GET /mine")["auth"], "user_type: admin");
 }
 
@@ -50,8 +51,7 @@ fn failures_are_remembered_by_request_id() {
     );
     let answer = get("/x?secret=1").header("X-Request-Id", "find-me").send(gateway.addr());
     assert_eq!(answer.problem(), "upstream_unreachable");
-    let errors = || get("/errors").send(gateway.admin).json();
-    let error = until(|| errors()["errors"].as_array().unwrap().first().cloned());
+    let error = until_some("the failure is shown", || errors(&gateway).first().cloned());
     assert_eq!((&error["request_id"], &error["code"]), (&Value::from("find-me"), &Value::from("upstream_unreachable")));
     assert_eq!((&error["request"], &error["route"]), (&Value::from("GET /x"), &Value::from("GET /x")));
     let upstreams = get("/upstreams").send(gateway.admin).json();
@@ -98,7 +98,7 @@ fn no_secret_is_shown() {
         &[("INTERNAL_KEY", key.to_owned())],
     );
     get("/x").bearer("a.token.of-somebody").send(gateway.addr());
-    until(|| (!get("/errors").send(gateway.admin).json()["errors"].as_array().unwrap().is_empty()).then_some(()));
+    until("the failure is shown", || !errors(&gateway).is_empty());
     for path in ["/config", "/routes", "/upstreams", "/errors", "/status", "/metrics", "/"] {
         let answer = get(path).send(gateway.admin);
         assert_eq!(answer.status, 200, "{path}");
@@ -151,7 +151,7 @@ fn drawn(chromium: &Path, admin: SocketAddr) -> (String, String) {
         .stderr(std::fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    let status = until(|| browser.try_wait().unwrap());
+    let status = until_some("the browser ends", || browser.try_wait().unwrap());
     let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
     assert!(status.success(), "{status}: {}", read(&log));
     (read(&dom), read(&log))
@@ -166,7 +166,7 @@ fn the_page_shows_the_numbers_in_a_browser() {
         get("/x").send(gateway.addr());
     }
     get("/mine").header("X-Request-Id", "seen-in-the-page").bearer(&token(7, "default")).send(gateway.addr());
-    until(|| (counted(&gateway, "GET /mine")["statuses"]["403"] == 1).then_some(()));
+    until("the refusal is counted", || counted(&gateway, "GET /mine")["statuses"]["403"] == 1);
     let (dom, log) = drawn(&chromium, gateway.admin);
     for part in [
         ">serving<",

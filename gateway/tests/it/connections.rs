@@ -6,15 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chassis::testing::{Answer, Connection, PATIENCE, Received, get};
 use serde_json::Value;
 
-use crate::{
-    fixture::{Gateway, Upstream, own_token},
-    process::{File, Process},
-    raw::{self, Connection, RawAnswer},
-};
+use crate::fixture::{File, Gateway, Process, Upstream, own_token, upstream};
 
-const DEADLINE: Duration = Duration::from_secs(60);
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 const ROUTES: &str = "  - {route: \"GET,POST /x\", to: u, auth: public}\n  \
                       - {route: GET /ws, to: u, auth: public, websocket: true}\n";
@@ -27,14 +23,14 @@ fn gateway(upstream: SocketAddr, head_timeout: &str) -> Gateway {
     Gateway::start(&sections, &[])
 }
 
-fn answer(connection: &mut Connection) -> RawAnswer {
+fn answer(connection: &mut Connection) -> Answer {
     connection.answer(false).unwrap()
 }
 
 /// Sends a piece again and again, and gives what comes back until the connection ends.
 fn drip(stream: &mut TcpStream, piece: &[u8]) -> String {
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let (mut answer, mut bytes, deadline) = (Vec::new(), [0; 4096], Instant::now() + DEADLINE);
+    let (mut answer, mut bytes, deadline) = (Vec::new(), [0; 4096], Instant::now() + PATIENCE);
     loop {
         assert!(Instant::now() < deadline, "it goes on for ever: {}", String::from_utf8_lossy(&answer));
         let sent = stream.write_all(piece);
@@ -53,7 +49,7 @@ fn stays_open(stream: &mut TcpStream, time: Duration) {
     stream.set_read_timeout(Some(time)).unwrap();
     let read = stream.read(&mut [0]);
     assert!(read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "{read:?}");
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
 }
 
 fn assert_problem(answer: &str, status: u16, code: &str) {
@@ -128,8 +124,8 @@ fn nothing_that_came_early_is_lost_while_a_connection_is_idle() {
 
 #[test]
 fn bodies_and_websockets_take_the_time_that_they_need() {
-    let upstream = raw::upstream(|mut reader| {
-        while let Some(request) = raw::request(&mut reader) {
+    let upstream = upstream(|mut reader| {
+        while let Some(request) = Received::read(&mut reader) {
             if request.header("upgrade").is_empty() {
                 std::thread::park_timeout(Duration::from_secs(1));
                 reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no").unwrap();
@@ -162,6 +158,18 @@ fn bodies_and_websockets_take_the_time_that_they_need() {
 }
 
 #[test]
+fn a_connection_that_the_client_gives_up_ends_at_once() {
+    let upstream = Upstream::echo();
+    let gateway = gateway(upstream.addr, "10s");
+    let mut connection = get("/x").begin(gateway.addr());
+    assert_eq!(answer(&mut connection).header("connection"), Some("close"));
+    let answered = Instant::now();
+    assert!(connection.read_to_end().is_empty());
+    // Shorter than the five seconds for which it waits for the rest of a body that it has refused.
+    assert!(answered.elapsed() < Duration::from_secs(4), "{:?}", answered.elapsed());
+}
+
+#[test]
 fn a_client_is_told_why_nothing_could_be_read() {
     let upstream = Upstream::echo();
     let gateway = gateway(upstream.addr, "10s");
@@ -181,7 +189,7 @@ fn a_client_is_told_why_nothing_could_be_read() {
             assert_problem(&String::from_utf8_lossy(&connection.read_to_end()), status, code);
         }
     }
-    let metrics = chassis::testing::get("/metrics").send(gateway.admin).text();
+    let metrics = get("/metrics").send(gateway.admin).text();
     assert!(metrics.contains("gateway_problems_total{code=\"bad_request\"} 4"), "{metrics}");
 }
 

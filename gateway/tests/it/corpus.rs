@@ -7,12 +7,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use chassis::testing::{Answer, Connection, Received};
 use serde::Deserialize;
 
-use crate::{
-    fixture::{Gateway, Received},
-    raw::{self, Connection, RawAnswer},
-};
+use crate::fixture::{Gateway, upstream};
 
 const FILES: [(&str, &str); 5] = [
     ("requests", include_str!("../corpus/requests.json")),
@@ -86,7 +84,7 @@ struct Script {
 }
 
 fn serve(mut reader: BufReader<TcpStream>, script: &Mutex<Script>) {
-    while let Some(received) = raw::request(&mut reader) {
+    while let Some(received) = Received::read(&mut reader) {
         let (answer, closes) = {
             let mut script = script.lock().unwrap();
             if received.line.contains("/probe ") {
@@ -106,7 +104,7 @@ fn serve(mut reader: BufReader<TcpStream>, script: &Mutex<Script>) {
 fn every_case_of_the_corpus_ends_as_its_rule_says() {
     let script = Arc::new(Mutex::new(Script::default()));
     let served = Arc::clone(&script);
-    let gateway = raw::gateway(raw::upstream(move |reader| serve(reader, &served)), ROUTES);
+    let gateway = Gateway::before_addr(upstream(move |reader| serve(reader, &served)), ROUTES);
     let mut wrong = Vec::new();
     let mut count = 0;
     for (file, text) in FILES {
@@ -163,7 +161,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Re
     }
 }
 
-fn check_answer(expect: &Expect, answer: &RawAnswer, interim: &[u16]) -> Result<(), String> {
+fn check_answer(expect: &Expect, answer: &Answer, interim: &[u16]) -> Result<(), String> {
     let body = String::from_utf8_lossy(&answer.body);
     same("the status", answer.status, expect.status).map_err(|error| format!("{error}: {body}"))?;
     if let Some(code) = &expect.code {
@@ -175,25 +173,25 @@ fn check_answer(expect: &Expect, answer: &RawAnswer, interim: &[u16]) -> Result<
     expect.body.as_ref().map_or(Ok(()), |expected| same("the body", &*body, expected))?;
     expect.whole.map_or(Ok(()), |expected| same("whole", answer.whole, expected))?;
     for (name, value) in &expect.headers {
-        same(name, answer.header(name), vec![value.as_str()])?;
+        same(name, answer.values(name), vec![value.as_str()])?;
     }
     for (name, values) in &expect.repeated {
-        same(name, answer.header(name), values.iter().map(String::as_str).collect())?;
+        same(name, answer.values(name), values.iter().map(String::as_str).collect())?;
     }
     for name in &expect.present {
-        same(&format!("{name} is missing"), answer.header(name).is_empty(), false)?;
+        same(&format!("{name} is missing"), answer.values(name).is_empty(), false)?;
     }
     for name in &expect.absent {
-        same(name, answer.header(name), vec![])?;
+        same(name, answer.values(name), vec![])?;
     }
     Ok(())
 }
 
 /// A second request on the connection is answered, or never.
-fn check_closed(closed: bool, answer: &RawAnswer, connection: &mut Connection) -> Result<(), String> {
+fn check_closed(closed: bool, answer: &Answer, connection: &mut Connection) -> Result<(), String> {
     connection.send(PROBE);
     if closed {
-        if answer.header("connection").iter().any(|option| option.contains("close")) {
+        if answer.values("connection").iter().any(|option| option.contains("close")) {
             // It has said so; what it still waits for is our end.
             let _ = connection.stream().shutdown(std::net::Shutdown::Write);
         }

@@ -1,19 +1,21 @@
-//! Tokens of issuers elsewhere, whose keys are fetched over HTTP from a real server.
+//! Tokens of external issuers, whose keys are fetched over HTTP from a real server.
 
 use std::{
     sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chassis::testing::get;
+use chassis::{
+    identity::unix_seconds,
+    testing::{get, until},
+};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use p256::pkcs8::EncodePrivateKey as _;
 use rsa::{pkcs1::EncodeRsaPrivateKey as _, traits::PublicKeyParts as _};
 use serde_json::{Value, json};
 
-use crate::fixture::{Gateway, SECRET, Upstream};
+use crate::fixture::{Gateway, SECRET, Upstream, own_token};
 
 /// A key pair as an identity provider has it.
 pub(crate) struct Pair {
@@ -61,7 +63,7 @@ impl Pair {
     /// A token with these claims in the place of good ones.
     pub(crate) fn token(&self, typ: Option<&str>, claims: &Value) -> String {
         let header = Header { typ: typ.map(str::to_owned), kid: Some(self.kid.clone()), ..Header::new(self.algorithm) };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = unix_seconds(SystemTime::now());
         let mut all = json!({"iss": "https://idp.example", "aud": "api", "sub": "u7", "exp": now + 600});
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
         jsonwebtoken::encode(&header, &all, &self.encoding).unwrap()
@@ -113,17 +115,8 @@ fn status(gateway: &Gateway, token: &str) -> u16 {
     get("/x").bearer(token).send(gateway.addr()).status
 }
 
-/// Waits until the gateway answers so.
-fn until(gateway: &Gateway, token: &str, wanted: u16) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while status(gateway, token) != wanted {
-        assert!(Instant::now() < deadline, "{wanted} never came");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[test]
-fn tokens_of_every_usual_algorithm_are_believed() {
+fn tokens_of_every_usual_algorithm_are_accepted() {
     let pairs = [Pair::rsa("r"), Pair::ec("e"), Pair::ed25519("d")];
     let provider = Provider::of(&pairs.each_ref());
     let upstream = Upstream::echo();
@@ -177,8 +170,8 @@ fn no_key_speaks_for_another_issuer_or_by_another_algorithm() {
         jwk: Value::Null,
     };
     assert_eq!(status(&gateway, &forged.token(Some("JWT"), &json!({}))), 401);
-    // Our own tokens are believed beside theirs.
-    let own = crate::fixture::own_token(&json!({"iss": "own", "aud": "api"}));
+    // Our own tokens are accepted beside theirs.
+    let own = own_token(&json!({"iss": "own", "aud": "api"}));
     assert_eq!(status(&gateway, &own), 200);
 }
 
@@ -193,19 +186,15 @@ fn an_unknown_key_is_fetched_once_and_the_last_good_ones_stay() {
     let (old_token, new_token) = (old.token(Some("at+jwt"), &json!({})), new.token(Some("at+jwt"), &json!({})));
     assert_eq!(status(&gateway, &old_token), 200);
     provider.serves(Provider::document(&[&old, &new]));
-    until(&gateway, &new_token, 200);
+    until("the new key is accepted", || status(&gateway, &new_token) == 200);
     for broken in [b"rubbish".to_vec(), br#"{"keys":[]}"#.to_vec(), vec![b' '; 300 * 1024], Vec::new()] {
         provider.serves(broken);
         let asked = provider.server.received().len();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while provider.server.received().len() < asked + 2 {
-            assert!(Instant::now() < deadline, "the provider is not asked any more");
-            thread::sleep(Duration::from_millis(50));
-        }
+        until("the provider is asked twice more", || provider.server.received().len() >= asked + 2);
         assert_eq!((status(&gateway, &old_token), status(&gateway, &new_token)), (200, 200));
     }
     provider.serves(Provider::document(&[&new]));
-    until(&gateway, &old_token, 401);
+    until("the old key is refused", || status(&gateway, &old_token) == 401);
     assert_eq!(status(&gateway, &new_token), 200);
 }
 
@@ -237,5 +226,6 @@ fn keys_may_be_in_a_file() {
     let upstream = Upstream::echo();
     let tokens = format!("tokens: {{issuer: https://idp.example, audience: api, jwks: \"{}\"}}\n", file.display());
     let gateway = gateway(&upstream, &tokens);
-    until(&gateway, &pair.token(Some("at+jwt"), &json!({})), 200);
+    let token = pair.token(Some("at+jwt"), &json!({}));
+    until("the key is accepted", || status(&gateway, &token) == 200);
 }

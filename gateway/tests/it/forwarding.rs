@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::testing::{call, exchange, exchange_raw, get, post};
+use chassis::testing::{Received, call, exchange, exchange_raw, get, post};
 use serde_json::json;
 
 use crate::fixture::{Gateway, Upstream, token};
@@ -66,7 +66,7 @@ fn identity_headers_never_come_from_the_client() {
     assert_eq!(spoofed("/public").send(gateway.addr()).status, 200);
     assert_eq!(spoofed("/private").bearer(&token(7, "default")).send(gateway.addr()).status, 200);
     let [public, private] = upstream.received().try_into().unwrap();
-    let names = |received: &crate::fixture::Received| {
+    let names = |received: &Received| {
         let about_identity = |name: &&String| name.contains("user") || name.contains("assertion");
         received.headers.iter().map(|(name, _)| name).filter(about_identity).cloned().collect::<Vec<_>>()
     };

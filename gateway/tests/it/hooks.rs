@@ -12,7 +12,7 @@ use chassis::{
 use gateway::{Gateway as Embedded, bearer};
 use serde_json::{Value, json};
 
-use crate::fixture::{Gateway, SECRET, Upstream};
+use crate::fixture::{Gateway, SECRET, Upstream, own_token};
 
 fn example() -> (Upstream, Gateway) {
     let upstream = Upstream::echo();
@@ -111,7 +111,7 @@ fn a_hook_may_issue_tokens_and_claims_hold_beside_it() {
     let gateway = embedded(&upstream);
     assert_eq!(post("/login", &json!({})).send(gateway.addr()).text().split('.').count(), 3);
     let status = |claims| {
-        let token = crate::fixture::own_token(&claims);
+        let token = own_token(&claims);
         get("/me").bearer(&token).send(gateway.addr()).status
     };
     assert_eq!(status(json!({"age": 18, "country": "ch"})), 200);
@@ -131,10 +131,7 @@ fn a_hook_that_panics_or_strays_is_our_fault_and_nothing_is_sent() {
         assert!(!answer.text().contains("broken"), "{}", answer.text());
     }
     assert!(upstream.received().is_empty());
-    assert_eq!(
-        get("/me").bearer(&crate::fixture::own_token(&json!({"age": 18, "country": "ch"}))).send(gateway.addr()).status,
-        200
-    );
+    assert_eq!(get("/me").bearer(&own_token(&json!({"age": 18, "country": "ch"}))).send(gateway.addr()).status, 200);
 }
 
 #[test]

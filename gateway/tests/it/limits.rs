@@ -1,18 +1,16 @@
 //! What clients can make grow has a limit: rates, bodies, waiting.
 
 use std::{
-    collections::BTreeSet,
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    io::Read,
+    net::TcpListener,
     time::{Duration, Instant},
 };
 
-use chassis::testing::{exchange, get, post};
+use chassis::testing::{Connection, PATIENCE, exchange, get, message::first, post, until};
 use serde_json::json;
 
 use crate::{
     fixture::{Gateway, Upstream, token},
-    raw::Connection,
     websocket,
 };
 
@@ -60,14 +58,8 @@ fn a_body_that_stops_coming_is_given_up() {
     let upstream = Upstream::echo();
     let routes = "  - {route: POST /x, to: u, auth: public, timeout: {idle: 200ms}}\n";
     let gateway = Gateway::before(&upstream, routes);
-    let mut stream = TcpStream::connect(gateway.addr()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream.write_all(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc").unwrap();
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let text = String::from_utf8_lossy(&answer);
-    assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
-    assert!(text.contains("\"code\":\"request_timeout\""), "{text}");
+    let answer = exchange(gateway.addr(), b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    assert_eq!((answer.status, answer.problem().as_str()), (408, "request_timeout"));
 }
 
 #[test]
@@ -83,11 +75,11 @@ fn a_body_that_comes_too_slowly_is_given_up_however_steadily() {
     };
     let (mut slow, mut events) = (open("/x"), open("/events"));
     slow.stream().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let (mut sent, mut first) = (0, [0; 4]);
     // Far more often than `timeout.idle` asks for.
     while slow.stream().read(&mut first).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "it goes on for ever");
+        assert!(begun.elapsed() < PATIENCE, "it goes on for ever");
         slow.send(b"x");
         events.send(b"x");
         sent += 1;
@@ -105,8 +97,9 @@ fn an_answer_that_stops_coming_is_cut_short_and_not_completed() {
     let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     let routes = "  - {route: GET /x, to: u, auth: public, timeout: {idle: 200ms}}\n";
     let gateway = Gateway::before(&upstream, routes);
-    let answer = get("/x").send(gateway.addr());
+    let answer = get("/x").begin(gateway.addr()).answer(false).unwrap();
     assert_eq!((answer.status, answer.header("content-length"), answer.text().as_str()), (200, Some("10"), "abc"));
+    assert!(!answer.whole);
 }
 
 #[test]
@@ -173,9 +166,8 @@ fn refusals_after_admission_and_websockets_tell_what_a_limit_leaves_too() {
     let mut connection = Connection::open(gateway.addr());
     connection.send(&websocket::ask("/ws", ""));
     let (status, headers) = connection.head().unwrap();
-    let limits: BTreeSet<&str> =
-        headers.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("ratelimit")).collect();
-    assert_eq!((status, limits), (101, BTreeSet::from(["ratelimit", "ratelimit-policy"])));
+    assert_eq!((status, first(&headers, "ratelimit-policy")), (101, Some("\"ip\";q=9;w=3600")));
+    assert!(first(&headers, "ratelimit").unwrap().starts_with("\"ip\";r=8;"), "{headers:?}");
 }
 
 #[test]
@@ -211,14 +203,31 @@ fn a_head_that_is_too_large_is_refused() {
 const SLOW_CLIENTS: usize = 64;
 
 /// Opens as many connections, each of which begins like this.
-fn slow_clients(gateway: &Gateway, beginning: &[u8]) -> Vec<TcpStream> {
+fn slow_clients(gateway: &Gateway, beginning: &[u8]) -> Vec<Connection> {
     let open = || {
-        let mut stream = TcpStream::connect(gateway.addr()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream.write_all(beginning).unwrap();
-        stream
+        let mut connection = Connection::open(gateway.addr());
+        connection.send(beginning);
+        connection
     };
     (0..SLOW_CLIENTS).map(|_| open()).collect()
+}
+
+/// Sends a piece on each of these connections twenty times, while others are served.
+fn drip(slow: &mut [Connection], piece: &[u8], gateway: &Gateway) {
+    for _ in 0..20 {
+        // Those that were cut off already cannot be written to.
+        slow.iter_mut().for_each(|connection| connection.send(piece));
+        assert_eq!(get("/x").send(gateway.addr()).status, 200);
+    }
+}
+
+/// Each of these connections ends, without an answer or with one of these statuses.
+fn assert_refused(slow: Vec<Connection>, statuses: &[u16]) {
+    for mut connection in slow {
+        let answer = connection.answer(false);
+        assert!(answer.as_ref().is_none_or(|answer| statuses.contains(&answer.status)), "{answer:?}");
+        assert!(connection.read_to_end().is_empty());
+    }
 }
 
 #[test]
@@ -231,19 +240,8 @@ fn clients_that_drip_their_heads_keep_nobody_waiting_and_are_cut_off() {
     );
     let gateway = Gateway::start(&sections, &[]);
     let mut slow = slow_clients(&gateway, b"GET /x HTTP/1.1\r\nHost: a\r\n");
-    for _ in 0..20 {
-        for stream in &mut slow {
-            // Those that were cut off already cannot be written to.
-            let _ = stream.write_all(b"X-Drip: 1\r\n");
-        }
-        assert_eq!(get("/x").send(gateway.addr()).status, 200);
-    }
-    for mut stream in slow {
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        let text = String::from_utf8_lossy(&answer);
-        assert!(answer.is_empty() || text.starts_with("HTTP/1.1 408 "), "{text}");
-    }
+    drip(&mut slow, b"X-Drip: 1\r\n", &gateway);
+    assert_refused(slow, &[408]);
     assert_eq!(upstream.received().len(), 20, "nobody else was served");
 }
 
@@ -254,18 +252,8 @@ fn clients_that_drip_their_bodies_keep_nobody_waiting() {
                   - {route: GET /x, to: u, auth: public}\n";
     let gateway = Gateway::before(&upstream, routes);
     let mut slow = slow_clients(&gateway, b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
-    for _ in 0..20 {
-        for stream in &mut slow {
-            let _ = stream.write_all(b"x");
-        }
-        assert_eq!(get("/x").send(gateway.addr()).status, 200);
-    }
-    for mut stream in slow {
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        let text = String::from_utf8_lossy(&answer);
-        assert!(answer.is_empty() || text.starts_with("HTTP/1.1 504 ") || text.starts_with("HTTP/1.1 408 "), "{text}");
-    }
+    drip(&mut slow, b"x", &gateway);
+    assert_refused(slow, &[408, 504]);
     let whole = upstream.received().into_iter().filter(|received| received.line.starts_with("POST")).count();
     assert_eq!(whole, 0, "no upstream got half a request");
 }
@@ -274,6 +262,7 @@ fn clients_that_drip_their_bodies_keep_nobody_waiting() {
 fn a_client_that_does_not_read_its_answer_is_cut_off_and_a_slow_one_is_not() {
     // More than the sockets on the way can hold.
     const BYTES: usize = 32 * 1024 * 1024;
+    const PIECE: usize = 1024 * 1024;
     let answer =
         [format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n").as_bytes(), &vec![b'x'; BYTES]].concat();
     let upstream = Upstream::start(move |_| answer.clone());
@@ -284,32 +273,26 @@ fn a_client_that_does_not_read_its_answer_is_cut_off_and_a_slow_one_is_not() {
     );
     let gateway = Gateway::start(&sections, &[]);
     let ask = || {
-        let mut stream = TcpStream::connect(gateway.addr()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream.write_all(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        stream.read_exact(&mut [0; 1]).unwrap();
-        stream
+        let mut connection = Connection::open(gateway.addr());
+        connection.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        connection.read_exact(1);
+        connection
     };
 
-    let (mut slow, mut piece, begun) = (ask(), vec![0; 1024 * 1024], Instant::now());
-    for _ in 1..BYTES / piece.len() {
-        slow.read_exact(&mut piece).unwrap();
+    let (mut slow, begun) = (ask(), Instant::now());
+    for _ in 1..BYTES / PIECE {
+        slow.read_exact(PIECE);
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(begun.elapsed() > Duration::from_secs(3), "it has taken longer than a client that reads nothing may");
-    slow.read_exact(&mut piece).unwrap();
+    slow.read_exact(PIECE);
     drop(slow);
 
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let eventually = |status: u16| {
-        while get("/x").send(gateway.addr()).status != status {
-            assert!(Instant::now() < deadline, "never {status}");
-        }
-    };
-    eventually(200);
+    let answers = |status: u16| get("/x").send(gateway.addr()).status == status;
+    until("there is room again", || answers(200));
     let _stalled = ask();
-    eventually(503);
-    eventually(200);
+    until("the client that reads nothing takes the only place", || answers(503));
+    until("it is cut off", || answers(200));
 }
 
 #[test]
@@ -322,17 +305,17 @@ fn connections_beyond_the_limit_wait_for_others_to_end() {
     );
     let gateway = Gateway::start(&sections, &[]);
     let request = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
-    let answers = |stream: &mut TcpStream| stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0);
-    let mut open: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(gateway.addr()).unwrap()).collect();
-    for stream in &mut open {
-        stream.write_all(request).unwrap();
-        assert!(answers(stream), "there is room for three");
+    let is_answered = |connection: &mut Connection| connection.answer(false).is_some();
+    let mut open: Vec<Connection> = (0..3).map(|_| Connection::open(gateway.addr())).collect();
+    for connection in &mut open {
+        connection.send(request);
+        assert!(is_answered(connection), "there is room for three");
     }
-    let mut fourth = TcpStream::connect(gateway.addr()).unwrap();
-    fourth.write_all(request).unwrap();
-    fourth.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    assert!(!answers(&mut fourth), "the fourth waits");
+    let mut fourth = Connection::open(gateway.addr());
+    fourth.send(request);
+    fourth.stream().set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(!is_answered(&mut fourth), "the fourth waits");
     open.pop();
-    fourth.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    assert!(answers(&mut fourth), "until one has ended");
+    fourth.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(is_answered(&mut fourth), "until one has ended");
 }

@@ -7,9 +7,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use chassis::testing::{Connection, Received};
 use proptest::{prelude::*, test_runner::TestRunner};
 
-use crate::raw::{self, Connection};
+use crate::fixture::{Gateway, upstream};
 
 /// Everything but what is private may be reached without a token.
 const ROUTES: &str = "  - {route: \"* /{path...}\", to: u, auth: public}\n  \
@@ -22,7 +23,7 @@ const ROUTES: &str = "  - {route: \"* /{path...}\", to: u, auth: public}\n  \
 fn status(connection: &mut Connection, addr: SocketAddr, path: &str) -> Option<u16> {
     connection.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
     let answer = connection.answer(false);
-    if answer.as_ref().is_none_or(|answer| answer.header("connection") == ["close"] || answer.status == 400) {
+    if answer.as_ref().is_none_or(|answer| answer.header("connection") == Some("close") || answer.status == 400) {
         *connection = Connection::open(addr);
     }
     answer.map(|answer| answer.status)
@@ -73,15 +74,15 @@ fn careless(path: &str) -> String {
 fn no_path_leads_past_the_policy_that_it_belongs_to() {
     let received = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&received);
-    let upstream = raw::upstream(move |mut reader| {
-        while let Some(request) = raw::request(&mut reader) {
+    let upstream = upstream(move |mut reader| {
+        while let Some(request) = Received::read(&mut reader) {
             log.lock().unwrap().push(request.line);
             if reader.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").is_err() {
                 return;
             }
         }
     });
-    let gateway = raw::gateway(upstream, ROUTES);
+    let gateway = Gateway::before_addr(upstream, ROUTES);
     let mut runner =
         TestRunner::new(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() });
     let (connection, forwarded) = (RefCell::new(Connection::open(gateway.addr())), Cell::new(0));

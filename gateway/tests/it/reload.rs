@@ -9,12 +9,9 @@ use std::{
     time::Duration,
 };
 
-use chassis::testing::get;
+use chassis::testing::{get, until};
 
-use crate::{
-    fixture::Upstream,
-    process::{Client, File, Process, until},
-};
+use crate::fixture::{Client, File, Process, Upstream};
 
 fn yaml(upstream: &Upstream, routes: &str) -> String {
     format!(
@@ -34,7 +31,7 @@ fn a_changed_file_is_in_force_without_a_restart() {
     assert_eq!(get("/more").send(gateway.addr).status, 404);
     let hash = gateway.admin("/config").json()["reload"]["config_hash"].clone();
     file.replace(&yaml(&upstream, MORE));
-    until(|| (get("/more").send(gateway.addr).status == 200).then_some(()));
+    until("the new route is in force", || get("/more").send(gateway.addr).status == 200);
     assert_eq!(gateway.metric("config_reloads_total{result=\"success\"}"), 1.0);
     assert_ne!(gateway.admin("/config").json()["reload"]["config_hash"], hash);
 }
@@ -55,7 +52,7 @@ fn a_folder_that_is_swapped_by_its_link_is_noticed() {
     let gateway = Process::start(&file);
     symlink("two", folder.join("..data_tmp")).unwrap();
     fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
-    until(|| (get("/more").send(gateway.addr).status == 200).then_some(()));
+    until("the new route is in force", || get("/more").send(gateway.addr).status == 200);
 }
 
 #[test]
@@ -65,7 +62,7 @@ fn a_bad_file_changes_nothing_and_says_so_everywhere() {
     let gateway = Process::start(&file);
     assert_eq!(gateway.metric("config_reload_success"), 1.0);
     file.replace(&yaml(&upstream, MORE).replace("auth", "atuh").replace("version: 1", "version: 2"));
-    let line = gateway.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("refused")));
+    let line = gateway.said("refused");
     let message = line["message"].as_str().unwrap();
     for part in ["5 mistake(s)", "did you mean `auth`?", "reads version 1", "gateway.yaml:1:"] {
         assert!(message.contains(part), "{part}: {message}");
@@ -77,8 +74,8 @@ fn a_bad_file_changes_nothing_and_says_so_everywhere() {
     assert_eq!(get("/more").send(gateway.addr).status, 404);
 
     file.replace(&yaml(&upstream, MORE));
-    until(|| (get("/more").send(gateway.addr).status == 200).then_some(()));
-    until(|| (gateway.metric("config_reload_success") == 1.0).then_some(()));
+    until("the new route is in force", || get("/more").send(gateway.addr).status == 200);
+    until("the reload is counted", || gateway.metric("config_reload_success") == 1.0);
 }
 
 #[test]
@@ -88,7 +85,7 @@ fn what_cannot_be_reloaded_asks_for_a_restart() {
     let gateway = Process::start(&file);
     file.replace(&yaml(&upstream, MORE).replace("listen: 127.0.0.1:0", "listen: 127.0.0.1:1"));
     gateway.signal("HUP");
-    let line = gateway.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("refused")));
+    let line = gateway.said("refused");
     assert!(line["message"].as_str().unwrap().contains("127.0.0.1:1 needs a restart"), "{line}");
     assert_eq!(get("/more").send(gateway.addr).status, 404);
 }
@@ -103,14 +100,14 @@ fn counters_and_limits_of_what_did_not_change_are_kept() {
     assert_eq!(get("/limited").send(gateway.addr).status, 200);
     file.replace(&yaml(&upstream, &format!("{limited}{MORE}")));
     gateway.signal("HUP");
-    until(|| (get("/more").send(gateway.addr).status == 200).then_some(()));
+    until("the new route is in force", || get("/more").send(gateway.addr).status == 200);
     assert_eq!(get("/limited").send(gateway.addr).problem(), "rate_limited");
     let counted = "gateway_requests_total{route=\"GET /limited\",upstream=\"u\",status=\"200\"}";
     assert_eq!(gateway.metric(counted), 2.0);
 
     file.replace(&yaml(&upstream, &limited.replace("2/h", "3/h")));
     gateway.signal("HUP");
-    until(|| (get("/limited").send(gateway.addr).status == 200).then_some(()));
+    until("the new limit is in force", || get("/limited").send(gateway.addr).status == 200);
 }
 
 #[test]
@@ -118,19 +115,19 @@ fn an_answer_that_is_under_way_goes_on_through_a_reload() {
     let release = std::sync::Arc::new(AtomicBool::new(false));
     let released = std::sync::Arc::clone(&release);
     let slow = Upstream::start(move |_| {
-        until(|| released.load(Ordering::Acquire).then_some(()));
+        until("the upstream may answer", || released.load(Ordering::Acquire));
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
     });
     let file = File::new(&yaml(&slow, ""));
     let gateway = Process::start(&file);
     let addr = gateway.addr;
     let client = thread::spawn(move || Client::new(addr, true).get("/x"));
-    until(|| (gateway.metric("gateway_in_flight{route=\"GET /x\",upstream=\"u\"}") == 1.0).then_some(()));
+    until("the request is in flight", || gateway.metric("gateway_in_flight{route=\"GET /x\",upstream=\"u\"}") == 1.0);
     // Its route and its upstream are gone.
     let other = Upstream::echo();
     file.replace(&yaml(&other, "").replace("GET /x", "GET /y"));
     gateway.signal("HUP");
-    until(|| (get("/y").send(gateway.addr).status == 200).then_some(()));
+    until("the new route is in force", || get("/y").send(gateway.addr).status == 200);
     release.store(true, Ordering::Release);
     assert_eq!(client.join().unwrap(), Ok((200, b"ok".to_vec())));
 }
@@ -142,7 +139,7 @@ fn a_client_that_keeps_its_connection_for_later_does_not_hold_up_the_end() {
     let mut idle = Client::new(gateway.addr, true);
     assert_eq!(idle.get("/x").unwrap().0, 200);
     gateway.signal("TERM");
-    gateway.logged(|line| line["message"] == "drained; idle connections are closed");
+    gateway.said("drained; closing idle connections");
     gateway.ended_well();
 }
 
@@ -154,11 +151,11 @@ fn every_answer_closes_its_connection_while_the_gateway_drains() {
     assert!(kept.get("/x").is_ok() && other.get("/x").is_ok());
     assert!(kept.is_open());
     gateway.signal("TERM");
-    gateway.logged(|line| line["message"] == "SIGTERM: draining");
-    until(|| {
+    gateway.said("SIGTERM: draining");
+    until("the client is told to close", || {
         // The connection is there until it is told to close; then the client goes elsewhere.
         assert_eq!(kept.get("/x").unwrap().0, 200);
-        (!kept.is_open()).then_some(())
+        !kept.is_open()
     });
     gateway.ended_well();
 }
@@ -171,8 +168,8 @@ fn a_gateway_that_drains_says_on_both_listeners_that_it_is_not_ready_and_still_s
     let ready = || [gateway.addr, gateway.admin].map(|addr| get("/health/ready").send(addr).status);
     assert_eq!(ready(), [200, 200]);
     gateway.signal("TERM");
-    gateway.logged(|line| line["message"] == "SIGTERM: draining");
-    until(|| (ready() == [503, 503]).then_some(()));
+    gateway.said("SIGTERM: draining");
+    until("it is not ready", || ready() == [503, 503]);
     assert_eq!(get("/health/ready").send(gateway.addr).problem(), "not_ready");
     assert_eq!(get("/health/live").send(gateway.addr).status, 200);
     let answer = get("/x").send(gateway.addr);
@@ -259,7 +256,7 @@ fn no_request_fails_while_a_gateway_is_restarted_on_a_socket_that_outlives_it() 
     let mut restarts = 0;
     under_load(listener.local_addr().unwrap(), |left| {
         let goal = left.load(Ordering::Relaxed).saturating_sub(REQUESTS / 5);
-        until(|| (left.load(Ordering::Relaxed) <= goal).then_some(()));
+        until("a fifth of the requests is done", || left.load(Ordering::Relaxed) <= goal);
         running.take().unwrap().terminate();
         running = Some(Process::start_on(&listener, &file));
         restarts += 1;

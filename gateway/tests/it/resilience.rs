@@ -7,14 +7,10 @@ use std::{
     thread,
 };
 
-use chassis::testing::{Answer, call, get, post};
+use chassis::testing::{Answer, Call, Received, call, get, post, until};
 use serde_json::json;
 
-use crate::{
-    fixture::{Gateway, read, token},
-    process::{File, Process},
-    target::{Mode, Target, until},
-};
+use crate::fixture::{File, Gateway, Mode, Process, Target, Upstream, token};
 
 const ANY: &str = "  - {route: \"* /{path...}\", to: u, auth: public}\n";
 
@@ -32,13 +28,8 @@ fn fetch(gateway: &Gateway) -> Answer {
     get("/x").send(gateway.addr())
 }
 
-fn metric(gateway: &Gateway, line: &str) -> Option<f64> {
-    let page = get("/metrics").send(gateway.admin).text();
-    page.lines().find_map(|known| known.strip_prefix(line)?.trim().parse().ok())
-}
-
 fn is_up(gateway: &Gateway, target: &Target) -> bool {
-    metric(gateway, &format!("gateway_target_up{{upstream=\"u\",target=\"{}\"}}", target.addr)) == Some(1.0)
+    gateway.metric(&format!("gateway_target_up{{upstream=\"u\",target=\"{}\"}}", target.addr)) == Some(1.0)
 }
 
 /// Sends GETs from 8 clients without pause while `then` goes on, and says what else than 200 they got.
@@ -74,7 +65,7 @@ fn a_target_that_dies_under_load_costs_no_get() {
     let (sent, wrong) = under_load(gateway.addr(), || {
         until("both targets are busy", || dying.count() > 200 && other.count() > 200);
         dying.kill();
-        until("the dead target is out", || !is_up(&gateway, &dying));
+        until("the dead target is unavailable", || !is_up(&gateway, &dying));
         let seen = other.count();
         until("the other one does the work", || other.count() > seen + 200);
         dying.revive();
@@ -82,7 +73,7 @@ fn a_target_that_dies_under_load_costs_no_get() {
         until("the first one is back at work", || dying.count() > seen + 200);
     });
     assert!(wrong.is_empty(), "{} of {sent}: {}", wrong.len(), wrong[0].text());
-    assert!(metric(&gateway, "gateway_upstream_retries_total{upstream=\"u\"}").unwrap() >= 1.0);
+    assert!(gateway.metric("gateway_upstream_retries_total{upstream=\"u\"}").unwrap() >= 1.0);
 }
 
 #[test]
@@ -91,11 +82,11 @@ fn a_target_that_is_too_slow_is_taken_out_and_comes_back() {
     let sections = any("defaults: {timeout: {head: 300ms}}\n");
     let gateway = before(&[&slow, &other], ", breaker: {failures: 2, open: 1s}", &sections);
     slow.set(Mode::Hang);
-    until("the slow target is out", || {
+    until("the slow target is unavailable", || {
         assert_eq!(fetch(&gateway).text(), "other", "another target answers where one does not");
         !is_up(&gateway, &slow)
     });
-    slow.set(Mode::Well);
+    slow.set(Mode::Healthy);
     until("the slow target is back", || fetch(&gateway).text() == "slow");
     assert!(is_up(&gateway, &slow));
 }
@@ -119,7 +110,7 @@ fn a_breaker_opens_and_refuses_at_once_and_lets_one_request_try() {
         fetch(&gateway);
         target.count() == 4
     });
-    target.set(Mode::Well);
+    target.set(Mode::Healthy);
     until("it is closed again", || fetch(&gateway).status == 200);
     assert_eq!((0..20).filter(|_| fetch(&gateway).status == 200).count(), 20);
 }
@@ -154,7 +145,7 @@ fn health_checks_take_a_target_out_and_bring_it_back() {
     let ready = || get("/healthz/ready").send(gateway.addr());
     until("all are well", || ready().json()["checks"]["upstreams"]["u"] == "up");
     sick.set_health(Mode::Status(503));
-    until("the sick one is out", || !is_up(&gateway, &sick));
+    until("the sick one is unavailable", || !is_up(&gateway, &sick));
     let seen = sick.count();
     assert!((0..20).all(|_| fetch(&gateway).text() == "other"));
     assert_eq!(sick.count(), seen);
@@ -171,7 +162,7 @@ fn health_checks_take_a_target_out_and_bring_it_back() {
         (200, &json!("down")),
         "it does not decide"
     );
-    sick.set_health(Mode::Well);
+    sick.set_health(Mode::Healthy);
     until("the first is back", || fetch(&gateway).text() == "sick");
 }
 
@@ -199,7 +190,7 @@ fn only_what_cannot_be_done_twice_is_sent_twice() {
         - {route: \"* /never\", to: u, auth: public, retry: off}\n";
     let gateway = before(&[&target], ", breaker: off", sections);
     target.set(Mode::Break);
-    let attempts = |call: chassis::testing::Call| {
+    let attempts = |call: Call| {
         let before = target.count();
         assert_eq!(call.send(gateway.addr()).status, 502);
         target.count() - before
@@ -286,12 +277,14 @@ fn the_least_busy_target_is_chosen() {
             });
             let idle_in_flight = format!("gateway_target_in_flight{{upstream=\"u\",target=\"{}\"}}", idle.addr);
             for _ in 0..20 {
-                until("the other one is idle", || metric(&gateway, &idle_in_flight) == Some(0.0));
+                until("the other one is idle", || gateway.metric(&idle_in_flight) == Some(0.0));
                 assert_eq!(fetch(&gateway).text(), "idle", "{balance}");
             }
-            busy.set(Mode::Well);
+            busy.set(Mode::Healthy);
             assert!(hanging.into_iter().all(|hanging| hanging.join().unwrap() == 200));
         });
+        let retries = gateway.metric("gateway_upstream_retries_total{upstream=\"u\"}");
+        assert_eq!(retries, Some(0.0), "a wrong choice would have been made good by another attempt");
     }
 }
 
@@ -306,12 +299,12 @@ fn an_upstream_that_has_its_fill_refuses_at_once_and_counts_it() {
         let refused = fetch(&gateway);
         assert_eq!((refused.status, refused.problem().as_str()), (503, "overloaded"));
         assert_eq!(refused.header("retry-after"), Some("1"));
-        assert_eq!(metric(&gateway, "gateway_upstream_in_flight{upstream=\"u\"}"), Some(2.0));
-        assert_eq!(metric(&gateway, "gateway_upstream_refused_total{upstream=\"u\"}"), Some(1.0));
-        target.set(Mode::Well);
+        assert_eq!(gateway.metric("gateway_upstream_in_flight{upstream=\"u\"}"), Some(2.0));
+        assert_eq!(gateway.metric("gateway_upstream_refused_total{upstream=\"u\"}"), Some(1.0));
+        target.set(Mode::Healthy);
         assert!(waiting.into_iter().all(|waiting| waiting.join().unwrap() == 200));
     });
-    until("the room is given back", || metric(&gateway, "gateway_upstream_in_flight{upstream=\"u\"}") == Some(0.0));
+    until("the room is given back", || gateway.metric("gateway_upstream_in_flight{upstream=\"u\"}") == Some(0.0));
     assert_eq!(fetch(&gateway).status, 200);
 }
 
@@ -325,12 +318,13 @@ fn the_whole_request_has_a_time_of_its_own() {
     assert_eq!(target.count(), 1, "there is no time for another attempt");
     let upload = post("/x", &json!({"a": 1})).send(gateway.addr());
     assert_eq!((upload.status, upload.problem().as_str()), (504, "upstream_timeout"));
-    let endless = crate::fixture::Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+    let endless = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     let sections = format!("defaults: {{timeout: {{total: 300ms}}}}\nroutes:\n{ANY}");
     let gateway =
         Gateway::start(&format!("upstreams: {{u: {{targets: [\"http://{}\"]}}}}\n{sections}", endless.addr), &[]);
-    let cut = fetch(&gateway);
+    let cut = get("/x").begin(gateway.addr()).answer(false).unwrap();
     assert_eq!((cut.status, cut.header("content-length"), cut.text().as_str()), (200, Some("10"), "abc"));
+    assert!(!cut.whole);
 }
 
 #[test]
@@ -375,7 +369,7 @@ fn what_is_in_flight_is_answered_before_the_process_ends() {
         process.signal("TERM");
         until("it is not ready", || process.admin("/health/ready").status == 503);
         assert_eq!(process.admin("/health/live").status, 200);
-        target.set(Mode::Well);
+        target.set(Mode::Healthy);
         for answer in waiting.into_iter().map(|waiting| waiting.join().unwrap()) {
             assert_eq!((answer.status, answer.text().as_str()), (200, "t"));
         }
@@ -393,9 +387,9 @@ fn a_connection_that_grew_old_costs_no_get_and_no_budget() {
         for mut stream in listener.incoming().map_while(Result::ok) {
             thread::spawn(move || {
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
-                if read(&mut reader).is_some() {
+                if Received::read(&mut reader).is_some() {
                     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
-                    read(&mut reader);
+                    Received::read(&mut reader);
                 }
             });
         }
@@ -405,6 +399,6 @@ fn a_connection_that_grew_old_costs_no_get_and_no_budget() {
     for number in 0..40 {
         assert_eq!(fetch(&gateway).status, 200, "{number}");
     }
-    let retries = metric(&gateway, "gateway_upstream_retries_total{upstream=\"u\"}").unwrap();
+    let retries = gateway.metric("gateway_upstream_retries_total{upstream=\"u\"}").unwrap();
     assert!(retries > 10.0, "more than an upstream has to begin with: {retries}");
 }

@@ -1,8 +1,14 @@
 //! The JSON Schema and the tables of the documentation: current, and of one mind with the decoder.
 
+use std::sync::LazyLock;
+
 use gateway::config::{self, Config};
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value};
+
+/// Compiled once: it has hundreds of regular expressions.
+static SCHEMA: LazyLock<jsonschema::Validator> =
+    LazyLock::new(|| jsonschema::draft202012::new(&config::schema()).unwrap());
 
 const HEAD: &str = "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\n";
 const TOKENS: &str = "tokens: {issuer: i, audience: a}\n";
@@ -43,10 +49,9 @@ fn decodes(source: &str) -> Result<(), String> {
 
 /// Both say the same about a file; what they say is as expected.
 fn agree(source: &str, right: bool) {
-    let schema = jsonschema::draft202012::new(&config::schema()).unwrap();
     let instance = as_editors_see_it(source);
     let errors: Vec<String> =
-        schema.iter_errors(&instance).map(|error| format!("{}: {error}", error.instance_path)).collect();
+        SCHEMA.iter_errors(&instance).map(|error| format!("{}: {error}", error.instance_path)).collect();
     let decoded = decodes(source);
     assert_eq!(errors.is_empty(), right, "the schema: {errors:#?}\n{source}");
     assert_eq!(decoded.is_ok(), right, "the decoder: {decoded:?}\n{source}");

@@ -6,12 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    process::{File, Process},
-    raw::{self, Connection},
-};
+use chassis::testing::{Connection, PATIENCE, Received};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+use crate::fixture::{File, Gateway, Process, upstream};
+
 const ANY: &str = "  - {route: \"* /{path...}\", to: u, auth: public, body_limit: 1GiB}\n";
 const LARGE: usize = 100 * 1024 * 1024;
 /// What passing 100 MiB through may add to the memory of the gateway. It takes about 1 MiB; a third of the body would
@@ -22,15 +20,15 @@ const GROWTH_MAX: usize = 32 * 1024 * 1024;
 fn events_reach_the_client_when_they_happen() {
     let (next, happened) = mpsc::channel::<()>();
     let happened = Arc::new(Mutex::new(happened));
-    let upstream = raw::upstream(move |mut reader| {
-        raw::request(&mut reader).unwrap();
+    let upstream = upstream(move |mut reader| {
+        Received::read(&mut reader).unwrap();
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
         reader.get_mut().write_all(head.as_bytes()).unwrap();
         while happened.lock().unwrap().recv().is_ok() {
             reader.get_mut().write_all(b"9\r\ndata: 1\n\n\r\n").unwrap();
         }
     });
-    let gateway = raw::gateway(upstream, ANY);
+    let gateway = Gateway::before_addr(upstream, ANY);
     let mut connection = Connection::open(gateway.addr());
     connection.send(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(connection.head().unwrap().0, 200);
@@ -45,25 +43,25 @@ fn events_reach_the_client_when_they_happen() {
 fn a_client_that_goes_away_ends_its_request_at_the_upstream() {
     let (arrived, arrival) = mpsc::channel();
     let (ended, end) = mpsc::channel();
-    let upstream = raw::upstream(move |mut reader| {
-        raw::request(&mut reader).unwrap();
+    let upstream = upstream(move |mut reader| {
+        Received::read(&mut reader).unwrap();
         arrived.send(()).unwrap();
         let mut rest = Vec::new();
         let _ = reader.read_to_end(&mut rest);
         ended.send(()).unwrap();
     });
-    let gateway = raw::gateway(upstream, ANY);
+    let gateway = Gateway::before_addr(upstream, ANY);
     let mut connection = Connection::open(gateway.addr());
     connection.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-    arrival.recv_timeout(TIMEOUT).unwrap();
+    arrival.recv_timeout(PATIENCE).unwrap();
     drop(connection);
     // Long before the head timeout of 59 s, after which the gateway would give up by itself.
-    end.recv_timeout(TIMEOUT / 2).unwrap();
+    end.recv_timeout(Duration::from_secs(30)).unwrap();
 }
 
 #[test]
 fn large_bodies_pass_in_little_memory() {
-    let upstream = raw::upstream(|mut reader| {
+    let upstream = upstream(|mut reader| {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -118,15 +116,15 @@ fn large_bodies_pass_in_little_memory() {
 
 #[test]
 fn a_refusal_that_comes_during_an_upload_reaches_the_client() {
-    let upstream = raw::upstream(|mut reader| {
+    let upstream = upstream(|mut reader| {
         let mut some = [0; 1024];
         reader.read_exact(&mut some).unwrap();
         let refusal = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!";
         reader.get_mut().write_all(refusal).unwrap();
         // It reads no further, and closes only when the other side does.
-        std::thread::park_timeout(TIMEOUT);
+        std::thread::park_timeout(PATIENCE);
     });
-    let gateway = raw::gateway(upstream, ANY);
+    let gateway = Gateway::before_addr(upstream, ANY);
     let mut connection = Connection::open(gateway.addr());
     let length = 20 * 1024 * 1024;
     connection.send(format!("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n").as_bytes());
@@ -140,8 +138,8 @@ fn a_request_that_comes_round_is_stopped() {
     // The upstream sends it on to where it came from, as a second gateway with a wrong target would.
     let entry = Arc::new(Mutex::new(None));
     let known = Arc::clone(&entry);
-    let upstream = raw::upstream(move |mut reader| {
-        let received = raw::request(&mut reader).unwrap();
+    let upstream = upstream(move |mut reader| {
+        let received = Received::read(&mut reader).unwrap();
         let via = received.header("via").join(", ");
         let mut back = Connection::open(known.lock().unwrap().unwrap());
         back.send(format!("GET /x HTTP/1.1\r\nHost: a\r\nVia: {via}, 1.1 other\r\n\r\n").as_bytes());
@@ -149,7 +147,7 @@ fn a_request_that_comes_round_is_stopped() {
         let head = format!("HTTP/1.1 {} Loop\r\nContent-Length: {}\r\n\r\n", answer.status, answer.body.len());
         reader.get_mut().write_all(&[head.into_bytes(), answer.body].concat()).unwrap();
     });
-    let gateway = raw::gateway(upstream, ANY);
+    let gateway = Gateway::before_addr(upstream, ANY);
     *entry.lock().unwrap() = Some(gateway.addr());
     let mut connection = Connection::open(gateway.addr());
     connection.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -160,13 +158,13 @@ fn a_request_that_comes_round_is_stopped() {
 
 #[test]
 fn an_idle_connection_that_the_upstream_closes_costs_no_request() {
-    let upstream = raw::upstream(|mut reader| {
-        raw::request(&mut reader).unwrap();
+    let upstream = upstream(|mut reader| {
+        Received::read(&mut reader).unwrap();
         reader.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
         // The next request on this connection is read, and never answered: it closes just then.
-        let _ = raw::request(&mut reader);
+        let _ = Received::read(&mut reader);
     });
-    let gateway = raw::gateway(upstream, ANY);
+    let gateway = Gateway::before_addr(upstream, ANY);
     let status = |method: &str| {
         let mut connection = Connection::open(gateway.addr());
         connection.send(format!("{method} /x HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());

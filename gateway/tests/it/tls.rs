@@ -6,17 +6,19 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use chassis::config::StartError;
+use chassis::{
+    config::StartError,
+    testing::{exchange_raw, until},
+};
 use gateway::{Server, Settings, config::Config};
 use tempfile::TempDir;
 
-use crate::{
+use crate::fixture::{
+    Gateway, Upstream,
     certificates::{Authority, client_config},
-    fixture::{Gateway, Upstream},
 };
 
 const ANY: &str = "routes:\n  - {route: \"* /{path...}\", to: u, auth: public, body_limit: 8MiB}\n";
@@ -254,11 +256,7 @@ fn certificates_are_renewed_while_serving() {
     let with_other = || curl(&other_ca, "gateway.test", tls.gateway.addr().port(), &[], "/x");
     assert!(!with_other().status.success());
     other.issue(&["gateway.test"]).write(folder, "server");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !with_other().status.success() {
-        assert!(Instant::now() < deadline, "the new certificate never came");
-        thread::sleep(Duration::from_millis(50));
-    }
+    until("the new certificate is served", || with_other().status.success());
     assert!(!tls.curl(&[], "/x").status.success());
 }
 
@@ -287,7 +285,7 @@ fn old_versions_and_plain_http_are_refused() {
     let default = Tls::with(|_, _| String::new());
     assert!(default.curl(&["--tls-max", "1.2"], "/x").status.success());
     assert!(!default.curl(&["--tls-max", "1.1"], "/x").status.success());
-    let plain = chassis::testing::exchange_raw(default.gateway.addr(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let plain = exchange_raw(default.gateway.addr(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(!plain.starts_with(b"HTTP"), "{plain:?}");
 }
 

@@ -8,15 +8,12 @@ use std::{
     thread,
 };
 
-use chassis::testing::{get, post};
+use chassis::testing::{Connection, exchange_raw, get, post, until};
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    certificates::Authority,
-    fixture::{Gateway, Upstream},
-    process::until,
-    raw::Connection,
+    fixture::{Gateway, Upstream, certificates::Authority},
     websocket,
 };
 
@@ -113,8 +110,7 @@ fn an_answer_that_is_cut_short_inside_tls_is_not_completed() {
     });
     let tls = Tls::start(addr, "127.0.0.1", "");
     let gateway = tls.gateway("{ca: DIR/ca.pem}");
-    let raw =
-        chassis::testing::exchange_raw(gateway.addr(), b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let raw = exchange_raw(gateway.addr(), b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let raw = String::from_utf8_lossy(&raw).into_owned();
     // Where the connection breaks before the head has gone through, there is still time to say so.
     let is_short = raw.ends_with("five!") && raw.contains("content-length: 10");
@@ -157,7 +153,7 @@ fn files_that_are_renewed_are_used_without_a_reload() {
         assert_ne!(status(), 200);
         fs::copy(folder.join(new), folder.join(used)).unwrap();
     }
-    until(|| (status() == 200).then_some(()));
+    until("the new files are used", || status() == 200);
     fs::write(folder.join("used.pem"), "rubbish").unwrap();
     assert_eq!(status(), 200);
 }

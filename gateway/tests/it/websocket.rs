@@ -3,10 +3,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 
-use crate::{
-    fixture::token,
-    raw::{self, Connection},
-};
+use chassis::testing::{Connection, Received, message::first};
+
+use crate::fixture::{Gateway, token, upstream};
 
 const ROUTES: &str = "  - {route: \"GET /ws/{path...}\", to: u, auth: public, websocket: true}\n  \
     - {route: GET /signed, to: u, auth: signed-in, websocket: true}\n  \
@@ -25,8 +24,8 @@ pub(crate) fn ask(path: &str, fields: &str) -> Vec<u8> {
 
 /// An upstream that switches, greets, and then sends every byte back.
 pub(crate) fn echo() -> std::net::SocketAddr {
-    raw::upstream(|mut reader| {
-        let Some(request) = raw::request(&mut reader) else { return };
+    upstream(|mut reader| {
+        let Some(request) = Received::read(&mut reader) else { return };
         assert_eq!(request.header("upgrade"), ["websocket"]);
         assert_eq!(request.header("connection"), ["upgrade"]);
         assert_eq!(request.header("sec-websocket-key"), ["dGhlIHNhbXBsZSBub25jZQ=="]);
@@ -44,11 +43,11 @@ pub(crate) fn echo() -> std::net::SocketAddr {
 
 #[test]
 fn bytes_go_both_ways_once_the_upstream_has_switched() {
-    let gateway = raw::gateway(echo(), ROUTES);
+    let gateway = Gateway::before_addr(echo(), ROUTES);
     let mut connection = Connection::open(gateway.addr());
     connection.send(&ask("/ws/chat?room=1", ""));
     let (status, headers) = connection.head().unwrap();
-    let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let header = |name: &str| first(&headers, name);
     assert_eq!((status, header("upgrade"), header("connection")), (101, Some("websocket"), Some("upgrade")));
     assert_eq!(header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_eq!(connection.read_exact(5), b"hello");
@@ -62,11 +61,11 @@ fn bytes_go_both_ways_once_the_upstream_has_switched() {
 
 #[test]
 fn whoever_may_not_call_the_route_gets_no_connection() {
-    let gateway = raw::gateway(echo(), ROUTES);
+    let gateway = Gateway::before_addr(echo(), ROUTES);
     let mut stranger = Connection::open(gateway.addr());
     stranger.send(&ask("/signed", ""));
     let refused = stranger.answer(false).unwrap();
-    assert_eq!((refused.status, refused.header("connection")), (401, vec!["close"]));
+    assert_eq!((refused.status, refused.header("connection")), (401, Some("close")));
     assert!(stranger.read_to_end().is_empty());
     let mut known = Connection::open(gateway.addr());
     known.send(&ask("/signed", &format!("Authorization: Bearer {}\r\n", token(7, "default"))));
@@ -75,8 +74,8 @@ fn whoever_may_not_call_the_route_gets_no_connection() {
 
 #[test]
 fn a_refusal_of_the_upstream_is_passed_on_whole_and_nothing_is_relayed() {
-    let upstream = raw::upstream(|mut reader| {
-        if raw::request(&mut reader).is_some() {
+    let upstream = upstream(|mut reader| {
+        if Received::read(&mut reader).is_some() {
             let refusal = "HTTP/1.1 403 Forbidden\r\nUpgrade: websocket\r\nX-Why: origin\r\n\
                            Transfer-Encoding: chunked\r\n\r\n2\r\nno\r\n1\r\n!\r\n0\r\n\r\n";
             reader.get_mut().write_all(refusal.as_bytes()).unwrap();
@@ -86,18 +85,18 @@ fn a_refusal_of_the_upstream_is_passed_on_whole_and_nothing_is_relayed() {
             assert!(rest.is_empty(), "{rest:?}");
         }
     });
-    let gateway = raw::gateway(upstream, ROUTES);
+    let gateway = Gateway::before_addr(upstream, ROUTES);
     let mut connection = Connection::open(gateway.addr());
     connection.send(&[ask("/ws/x", ""), b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()].concat());
     let refused = connection.answer(false).unwrap();
     assert_eq!((refused.status, refused.body.as_slice()), (403, &b"no!"[..]));
-    assert_eq!((refused.header("x-why"), refused.header("connection")), (vec!["origin"], vec!["close"]));
+    assert_eq!((refused.header("x-why"), refused.header("connection")), (Some("origin"), Some("close")));
     assert!(connection.read_to_end().is_empty());
 }
 
 #[test]
 fn a_connection_on_which_nothing_moves_ends() {
-    let gateway = raw::gateway(echo(), ROUTES);
+    let gateway = Gateway::before_addr(echo(), ROUTES);
     let mut connection = Connection::open(gateway.addr());
     connection.send(&ask("/idle", ""));
     assert_eq!(connection.head().unwrap().0, 101);
@@ -107,14 +106,14 @@ fn a_connection_on_which_nothing_moves_ends() {
 #[test]
 fn the_end_of_one_side_is_the_end_of_the_other() {
     let (ended, end) = std::sync::mpsc::channel();
-    let upstream = raw::upstream(move |mut reader: BufReader<_>| {
-        raw::request(&mut reader).unwrap();
+    let upstream = upstream(move |mut reader: BufReader<_>| {
+        Received::read(&mut reader).unwrap();
         reader.get_mut().write_all(SWITCHED.as_bytes()).unwrap();
         let mut rest = Vec::new();
         let _ = reader.read_to_end(&mut rest);
         ended.send(rest).unwrap();
     });
-    let gateway = raw::gateway(upstream, ROUTES);
+    let gateway = Gateway::before_addr(upstream, ROUTES);
     let mut connection = Connection::open(gateway.addr());
     connection.send(&ask("/ws/x", ""));
     assert_eq!(connection.head().unwrap().0, 101);

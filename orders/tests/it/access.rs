@@ -1,12 +1,11 @@
 //! Who gets in: only what the gateway has signed for this service.
 
 use chassis::{
-    config::Secret,
     identity::Assertion,
-    testing::{Call, get},
+    testing::{Call, Signer, get},
 };
 
-use crate::fixture::{ADMIN, ANN, in_memory, key, new_order, sign};
+use crate::fixture::{ADMIN, ANN, GATEWAY, KEY, in_memory, new_order};
 
 fn user(id: &str) -> Assertion {
     Assertion { sub: Some(id.to_owned()), user_type: Some("default".to_owned()), ..Assertion::default() }
@@ -16,20 +15,17 @@ fn user(id: &str) -> Assertion {
 fn a_service_that_is_called_directly_answers_nobody() {
     let service = in_memory();
     ANN.orders(service.addr(), "a book");
-    let mut stranger = sign(&user("7"), "orders", &key());
-    stranger.pop();
-    let other_key = Secret::new("another key, which is as long as it has to be".to_owned());
+    let mut damaged = GATEWAY.sign(&user("7"));
+    damaged.pop();
+    let for_another_service = Signer::new("users", KEY).sign(&user("7"));
+    let with_another_key = Signer::new("orders", "another key, which is as long as it has to be").sign(&user("7"));
     let cases: [(&str, &dyn Fn(Call) -> Call); 7] = [
         ("nothing", &|call| call),
         ("bare identity headers", &|call| call.header("request-user-id", "7").header("request-user-type", "admin")),
         ("a bearer token", &|call| call.bearer("e30.e30.e30")),
-        ("a damaged assertion", &|call| call.header("gateway-assertion", &stranger)),
-        ("an assertion for another service", &|call| {
-            call.header("gateway-assertion", &sign(&user("7"), "users", &key()))
-        }),
-        ("an assertion with another key", &|call| {
-            call.header("gateway-assertion", &sign(&user("7"), "orders", &other_key))
-        }),
+        ("a damaged assertion", &|call| call.header("gateway-assertion", &damaged)),
+        ("an assertion for another service", &|call| call.header("gateway-assertion", &for_another_service)),
+        ("an assertion with another key", &|call| call.header("gateway-assertion", &with_another_key)),
         ("two assertions", &|call| ANN.asks(ADMIN.asks(call))),
     ];
     for (why, with) in cases {
@@ -56,7 +52,7 @@ fn headers_that_contradict_the_assertion_are_refused() {
 fn an_assertion_of_nobody_or_of_no_user_gets_nowhere() {
     let service = in_memory();
     for assertion in [Assertion::default(), user("service-a"), user(""), user("99999999999999999999")] {
-        let header = sign(&assertion, "orders", &key());
+        let header = GATEWAY.sign(&assertion);
         for call in [get("/api/orders"), get("/api/orders/1"), new_order("a book")] {
             let answer = call.header("gateway-assertion", &header).send(service.addr());
             assert_eq!((answer.status, answer.problem().as_str()), (401, "assertion_invalid"), "{assertion:?}");

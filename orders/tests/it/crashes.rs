@@ -10,11 +10,12 @@ use std::{
     thread,
 };
 
+use chassis::testing::until;
 use serde_json::Value;
 
 use crate::{
-    fixture::{ANN, Folder, eventually, ids},
-    process::Program,
+    fixture::{ANN, Folder, ids},
+    process::start,
 };
 
 const CLIENTS: usize = 8;
@@ -34,7 +35,7 @@ fn burst(addr: SocketAddr, count: usize, end: impl FnOnce()) -> Vec<Value> {
                 }
             });
         }
-        eventually("some orders are made", || made.load(Ordering::Relaxed) >= count);
+        until("some orders are made", || made.load(Ordering::Relaxed) >= count);
         end();
     });
     acknowledged.into_inner().unwrap()
@@ -55,26 +56,26 @@ fn kill_9_in_a_burst_loses_no_acknowledged_order() {
     let folder = Folder::new();
     let mut acknowledged = Vec::new();
     for round in 1..=5 {
-        let program = Program::start(&folder);
+        let program = start(&folder);
         let addr = program.addr();
         assert_kept(addr, &acknowledged);
-        acknowledged.extend(burst(addr, 20 * round, || program.kill()));
+        acknowledged.extend(burst(addr, 20 * round, || drop(program.kill())));
     }
-    let program = Program::start(&folder);
+    let program = start(&folder);
     assert_kept(program.addr(), &acknowledged);
-    program.stop();
+    program.terminate();
 }
 
 #[test]
 fn sigterm_in_a_burst_ends_the_program_and_loses_no_acknowledged_order() {
     let folder = Folder::new();
-    let program = Program::start(&folder);
-    let acknowledged = burst(program.addr(), 50, || program.terminate());
-    let (status, log) = program.wait();
-    assert_eq!(status.code(), Some(0), "{log}");
+    let program = start(&folder);
+    let acknowledged = burst(program.addr(), 50, || program.signal("TERM"));
+    let (status, log) = program.ended();
+    assert!(status.success(), "{status}: {log}");
     let wal = folder.database().with_extension("db-wal");
     assert!(!wal.exists() || wal.metadata().unwrap().len() == 0, "the log was not copied into the database");
-    let program = Program::start(&folder);
+    let program = start(&folder);
     assert_kept(program.addr(), &acknowledged);
-    program.stop();
+    program.terminate();
 }

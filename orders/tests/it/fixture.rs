@@ -1,55 +1,36 @@
-//! A service to talk to, and the gateway's part of the conversation.
+//! A service to talk to, and users who do so through the gateway.
 
 use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
 
 use chassis::{
     config::{Secret, StartError},
-    identity::{Assertion, AssertionSigner},
-    testing::{Answer, Call, Running, call, get, post},
+    testing::{self, Answer, Call, Running, Signer, call, get, post},
 };
 use orders::{DatabaseLocation, Server, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Longer than anything here takes; a test that hangs fails with this instead.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
-
 pub(crate) const KEY: &str = "a key of the tests, 32 bytes or more";
 
-pub(crate) fn key() -> Secret {
-    Secret::new(KEY.to_owned())
-}
+/// The gateway, which signs for this service.
+pub(crate) const GATEWAY: Signer<'_> = Signer::new("orders", KEY);
 
 /// Somebody who calls through the gateway.
 #[derive(Clone, Copy)]
-pub(crate) struct User {
-    id: i64,
-    user_type: &'static str,
-}
+pub(crate) struct User(testing::User);
 
-pub(crate) const ADMIN: User = User { id: 1, user_type: "admin" };
-pub(crate) const ANN: User = User { id: 7, user_type: "default" };
-pub(crate) const BOB: User = User { id: 8, user_type: "default" };
+pub(crate) const ADMIN: User = User(testing::User { id: 1, user_type: "admin" });
+pub(crate) const ANN: User = User(testing::User { id: 7, user_type: "default" });
+pub(crate) const BOB: User = User(testing::User { id: 8, user_type: "default" });
 
 impl User {
     /// A request as the gateway forwards it for this user.
     pub(crate) fn asks(self, call: Call) -> Call {
-        call.header("gateway-assertion", &self.assertion())
-    }
-
-    fn assertion(self) -> String {
-        let assertion = Assertion {
-            sub: Some(self.id.to_string()),
-            user_type: Some(self.user_type.to_owned()),
-            ..Assertion::default()
-        };
-        sign(&assertion, "orders", &key())
+        GATEWAY.signed(call, Some(self.0))
     }
 
     pub(crate) fn sends(self, addr: SocketAddr, call: Call) -> Answer {
@@ -67,23 +48,10 @@ impl User {
         answer.json()
     }
 
-    /// Makes an order, where the service may die meanwhile: the order if it was acknowledged, whole.
+    /// Makes an order of a service that may be killed meanwhile: the order, if it was acknowledged.
     pub(crate) fn tries_to_order(self, addr: SocketAddr, item: &str) -> Option<Value> {
-        let mut stream = TcpStream::connect(addr).ok()?;
-        stream.set_read_timeout(Some(DEADLINE)).ok()?;
-        let body = json!({"address": "1 Main Street", "item": item}).to_string();
-        let head = format!(
-            "POST /api/orders HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\ngateway-assertion: {}\r\n\r\n",
-            body.len(),
-            self.assertion(),
-        );
-        stream.write_all((head + &body).as_bytes()).ok()?;
-        let mut answer = String::new();
-        // A reset after a whole answer leaves the answer whole.
-        let _ = stream.read_to_string(&mut answer);
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        head.starts_with("HTTP/1.1 201 ").then(|| serde_json::from_str(body).ok())?
+        let answer = self.asks(new_order(item)).try_send(addr)?;
+        (answer.status == 201).then(|| answer.json())
     }
 
     /// All orders of this user, page by page.
@@ -100,11 +68,6 @@ impl User {
             }
         }
     }
-}
-
-pub(crate) fn sign(assertion: &Assertion, audience: &str, key: &Secret) -> String {
-    let signed = AssertionSigner::new(audience, key).unwrap().sign(assertion, SystemTime::now()).unwrap();
-    signed.to_str().unwrap().to_owned()
 }
 
 pub(crate) fn new_order(item: &str) -> Call {
@@ -147,7 +110,7 @@ pub(crate) fn settings(database: DatabaseLocation) -> Settings {
     Settings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         database,
-        internal_key: key(),
+        internal_key: Secret::new(KEY.to_owned()),
         drain_delay: Duration::ZERO,
         log_format: None,
         workers: 2.try_into().unwrap(),
@@ -175,13 +138,4 @@ pub(crate) fn in_memory() -> Running {
 /// A service on a database in a folder.
 pub(crate) fn in_folder(folder: &Folder) -> Running {
     start(DatabaseLocation::File(folder.database())).unwrap()
-}
-
-/// Asks again until it holds.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < DEADLINE, "not in time: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }

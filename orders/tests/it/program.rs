@@ -2,22 +2,24 @@
 
 use std::{collections::HashSet, fs, net::TcpListener, thread};
 
+use chassis::testing::Process;
+
 use crate::{
     fixture::{ANN, BOB, Folder, ids},
-    process::{Program, Starting},
+    process::{command, refused, start},
 };
 
 #[test]
 fn every_mistake_of_the_configuration_is_reported_at_once() {
     let folder = Folder::new();
-    let mut command = Program::command(&folder);
+    let mut command = command(&folder);
     command
         .env_remove("INTERNAL_KEY")
         .env("ORDERS_LISTEN", "somewhere")
         .env("ORDERS_DATABASE_URL", "postgres://orders:hunter2@db/orders")
         .env("DRAIN_DELAY", "soon");
-    let (status, log) = Program::spawn(&mut command).wait();
-    assert_eq!(status.code(), Some(64), "{log}");
+    let (code, log) = refused(&mut command);
+    assert_eq!(code, Some(64), "{log}");
     for name in ["4 mistake(s)", "ORDERS_LISTEN: ", "INTERNAL_KEY: missing", "DRAIN_DELAY: ", "ORDERS_DATABASE_URL: "] {
         assert!(log.contains(name), "{name} is not in: {log}");
     }
@@ -28,8 +30,8 @@ fn every_mistake_of_the_configuration_is_reported_at_once() {
 #[test]
 fn a_flag_that_is_unknown_is_a_usage_error() {
     let folder = Folder::new();
-    let (status, log) = Program::spawn(Program::command(&folder).arg("--listn=1")).wait();
-    assert_eq!(status.code(), Some(64));
+    let (code, log) = refused(command(&folder).arg("--listn=1"));
+    assert_eq!(code, Some(64), "{log}");
     assert!(log.contains("--listen"), "it says which one was meant: {log}");
 }
 
@@ -38,21 +40,21 @@ fn a_flag_wins_over_the_environment_and_a_key_may_come_from_a_file() {
     let folder = Folder::new();
     let key = folder.path().join("key");
     fs::write(&key, "a key of the tests, 32 bytes or more\n").unwrap();
-    let mut command = Program::command(&folder);
+    let mut command = command(&folder);
     command.env("ORDERS_LISTEN", "somewhere").arg("--listen=127.0.0.1:0");
     command.env("INTERNAL_KEY", "another key that is long enough too").env("ORDERS_INTERNAL_KEY_FILE", &key);
-    let program = Program::spawn(&mut command).listening();
+    let program = Process::serve(&mut command);
     ANN.orders(program.addr(), "a book");
-    program.stop();
+    program.terminate();
 }
 
 #[test]
 fn a_port_in_use_is_a_failed_start_that_leaves_the_database_alone() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut command = Program::command(&folder);
-    let (status, log) = Program::spawn(command.env("ORDERS_LISTEN", taken.local_addr().unwrap().to_string())).wait();
-    assert_eq!(status.code(), Some(1), "{log}");
+    let addr = taken.local_addr().unwrap().to_string();
+    let (code, log) = refused(command(&folder).env("ORDERS_LISTEN", addr));
+    assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("in use") && log.contains("ORDERS_LISTEN"), "{log}");
     assert!(!folder.database().exists());
 }
@@ -62,17 +64,16 @@ fn a_database_that_cannot_be_used_is_a_failed_start() {
     let folder = Folder::new();
     fs::create_dir(folder.database().parent().unwrap()).unwrap();
     fs::write(folder.database(), "this is no database").unwrap();
-    let (status, log) = Program::spawn(&mut Program::command(&folder)).wait();
-    assert_eq!(status.code(), Some(1), "{log}");
+    let (code, log) = refused(&mut command(&folder));
+    assert_eq!(code, Some(1), "{log}");
     assert!(log.starts_with("orders: cannot use the database ") && log.lines().count() == 1, "{log}");
 }
 
 #[test]
-fn two_processes_may_start_at_once_on_a_new_database() {
+fn several_processes_may_start_at_once_on_a_new_database() {
     for _ in 0..3 {
         let folder = Folder::new();
-        let starting = [(); 3].map(|()| Program::spawn(&mut Program::command(&folder)));
-        let programs = starting.map(Starting::listening);
+        let programs = [(); 3].map(|()| Process::spawn(&mut command(&folder)));
         thread::scope(|scope| {
             for (program, user) in programs.iter().zip([ANN, BOB, ANN]) {
                 scope.spawn(move || (0..10).for_each(|_| drop(user.orders(program.addr(), "a book"))));
@@ -80,20 +81,17 @@ fn two_processes_may_start_at_once_on_a_new_database() {
         });
         let orders = ANN.lists_all(programs[1].addr(), 100);
         assert_eq!(ids(&orders).into_iter().collect::<HashSet<_>>().len(), 20);
-        programs.into_iter().for_each(Program::stop);
+        programs.into_iter().for_each(Process::terminate);
     }
 }
 
 #[test]
 fn the_health_check_of_the_image_asks_the_running_service() {
     let folder = Folder::new();
-    let running = Program::start(&folder);
-    let check = |addr: &str| {
-        let mut command = Program::command(&folder);
-        Program::spawn(command.env("ORDERS_LISTEN", addr).arg("--healthcheck")).wait().0.code()
-    };
+    let running = start(&folder);
+    let check = |addr: &str| refused(command(&folder).env("ORDERS_LISTEN", addr).arg("--healthcheck")).0;
     assert_eq!(check(&running.addr().to_string()), Some(0));
     // Nobody listens on port 1.
     assert_eq!(check("127.0.0.1:1"), Some(1));
-    running.stop();
+    running.terminate();
 }

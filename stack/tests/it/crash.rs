@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use chassis::testing::{exchange_raw, get, post};
+use chassis::testing::{get, post, until};
 use serde_json::{Value, json};
 
 use crate::fixture::{PASSWORD, Stack, users_file};
@@ -34,9 +34,7 @@ fn burst(stack: Stack, path: &str, admin: &str, body: impl Fn(usize, usize) -> V
                 }
             });
         }
-        while acknowledged.lock().unwrap().len() < ENOUGH {
-            thread::yield_now();
-        }
+        until("enough is acknowledged", || acknowledged.lock().unwrap().len() >= ENOUGH);
         stack.take().unwrap().kill();
         dead.store(true, Ordering::SeqCst);
     });
@@ -45,19 +43,8 @@ fn burst(stack: Stack, path: &str, admin: &str, body: impl Fn(usize, usize) -> V
 
 /// The id of what was created, or nothing where the process died before it answered.
 fn create(addr: std::net::SocketAddr, path: &str, admin: &str, body: &Value) -> Option<i64> {
-    let body = body.to_string();
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {admin}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    // The process may be gone before the connection is made.
-    std::net::TcpStream::connect(addr).ok()?;
-    let answer = std::panic::catch_unwind(|| exchange_raw(addr, request.as_bytes())).ok()?;
-    let text = String::from_utf8_lossy(&answer);
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let created: Value = serde_json::from_str(body).ok()?;
-    head.starts_with("HTTP/1.1 201").then(|| created["id"].as_i64().unwrap())
+    let answer = post(path, body).bearer(admin).try_send(addr)?;
+    (answer.status == 201).then(|| answer.json()["id"].as_i64().unwrap())
 }
 
 #[test]
@@ -97,7 +84,7 @@ fn a_second_start_keeps_the_data_and_the_tokens() {
     let admin = stack.token("admin");
     let user = stack.create(&admin, "eve").json();
     let order = stack.send(&post("/api/orders", &json!({"address": "a", "item": "b"})).bearer(&admin)).json();
-    assert_eq!(stack.terminate(), Some(0));
+    stack.terminate();
     let stack = Stack::start(folder.path(), &[]);
     let read = |path: String| stack.send(&get(&path).bearer(&admin)).json();
     assert_eq!(read(format!("/api/users/{}", user["id"])), user);

@@ -1,19 +1,18 @@
 //! The stack as a process of its own, on free ports, with a folder of its own.
 
 use std::{
-    io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
-use chassis::testing::{Answer, Call, post};
+use chassis::testing::{Answer, Call, Process, post};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A running stack; killed when dropped.
 pub(crate) struct Stack {
-    process: Child,
+    process: Process,
     pub(crate) gateway: SocketAddr,
     pub(crate) users: SocketAddr,
     pub(crate) orders: SocketAddr,
@@ -28,22 +27,16 @@ impl Stack {
 
     /// Starts the stack on a folder and waits until it has told its addresses, which it does once it is bound.
     pub(crate) fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut process = command(folder).envs(environment.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut addrs: Vec<SocketAddr> = Vec::new();
-        while addrs.len() < 3 {
-            let Some(line) = lines.next() else { panic!("the stack ended: {:?}", process.wait()) };
-            addrs.extend(
-                line.split("http://")
-                    .skip(1)
-                    .filter_map(|rest| rest.split([' ', '/']).next()?.parse::<SocketAddr>().ok()),
-            );
-            // The gateway's address stands twice in its line.
-            addrs.dedup();
-        }
-        let [gateway, users, orders] = addrs.try_into().unwrap();
-        // Read to the end, or the stack would block on a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+        let process = Process::spawn(command(folder).envs(environment.iter().copied()));
+        // `  Gateway  http://…` and `  users  http://…  orders  http://…`.
+        let addr = |name: &str| -> SocketAddr {
+            let start =
+                |line: &Value| Some(line.as_str()?.strip_prefix("  ")?.split_once(name)?.1.trim_start().to_owned());
+            let line = process.logged(name, |line| start(line).is_some_and(|rest| rest.starts_with("http://")));
+            let addr = start(&line).and_then(|rest| rest.strip_prefix("http://")?.split(' ').next()?.parse().ok());
+            addr.unwrap_or_else(|| panic!("no address: {line}"))
+        };
+        let (gateway, users, orders) = (addr("Gateway"), addr("users"), addr("orders"));
         Self { process, gateway, users, orders }
     }
 
@@ -76,24 +69,14 @@ impl Stack {
         self.send(&post("/api/users", &user).bearer(admin))
     }
 
-    /// Ends the process at once, as a power cut would.
-    pub(crate) fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+    /// Ends the process at once, as a power cut would; returns all that it wrote.
+    pub(crate) fn kill(self) -> String {
+        self.process.kill()
     }
 
-    /// Asks the process to end, and waits for its exit code.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.process.wait().unwrap().code()
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+    /// Ends the process as an operator does; it must succeed.
+    pub(crate) fn terminate(self) {
+        self.process.terminate();
     }
 }
 
@@ -110,7 +93,7 @@ pub(crate) fn command(folder: &Path) -> Command {
         .env("GATEWAY_WORKERS", "2")
         .env("USERS_WORKERS", "1")
         .env("ORDERS_WORKERS", "1")
-        .stderr(Stdio::null());
+        .stdin(Stdio::null());
     for listen in ["GATEWAY_LISTEN", "GATEWAY_ADMIN_LISTEN", "USERS_LISTEN", "ORDERS_LISTEN"] {
         command.env(listen, "127.0.0.1:0");
     }

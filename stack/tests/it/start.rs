@@ -1,6 +1,8 @@
 //! A start that cannot be: one readable message, an exit code, the data untouched.
 
-use std::{fs, net::TcpListener, path::Path, process::Stdio};
+use std::{fs, net::TcpListener, path::Path};
+
+use chassis::testing::Process;
 
 use crate::fixture::{Stack, command, users_file};
 
@@ -10,17 +12,16 @@ struct Failed {
 }
 
 fn failed(folder: &Path, environment: &[(&str, &str)]) -> Failed {
-    let output = command(folder).envs(environment.iter().copied()).stderr(Stdio::piped()).output().unwrap();
+    let (status, said) = Process::spawn(command(folder).envs(environment.iter().copied())).ended();
     // Log lines may come before; the message of the process begins with its name.
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    let at = stderr.find("stack: ").unwrap_or_else(|| panic!("no message: {stderr}"));
-    Failed { code: output.status.code(), message: stderr[at..].to_owned() }
+    let at = said.find("stack: ").unwrap_or_else(|| panic!("no message: {said}"));
+    Failed { code: status.code(), message: said[at..].to_owned() }
 }
 
 #[test]
 fn broken_users_are_named_and_left_as_they_are() {
     let (stack, folder) = Stack::new();
-    assert_eq!(stack.terminate(), Some(0));
+    stack.terminate();
     let file = users_file(folder.path());
     let broken = fs::read_to_string(&file).unwrap().replace(']', "");
     fs::write(&file, &broken).unwrap();
@@ -101,7 +102,7 @@ fn a_second_stack_on_the_same_folder_stops() {
 #[test]
 fn a_database_of_a_newer_program_is_left_alone() {
     let (stack, folder) = Stack::new();
-    assert_eq!(stack.terminate(), Some(0));
+    stack.terminate();
     let file = folder.path().join("data/orders/orders.db");
     orders_schema_of_the_future(&file);
     let before = fs::read(&file).unwrap();

@@ -3,7 +3,7 @@
 use std::{fs, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chassis::testing::{get, post};
+use chassis::testing::{Call, Signer, User, get, post};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ fn a_token_lives_as_long_as_the_setting_says() {
 fn identity_headers_of_a_client_change_nothing() {
     let (stack, _folder) = Stack::new();
     let demo = stack.token("demo");
-    let spoof = |call: chassis::testing::Call| {
+    let spoof = |call: Call| {
         call.header("request-user-id", "1")
             .header("Request_User_Id", "1")
             .header("REQUEST-USER-TYPE", "admin")
@@ -102,29 +102,18 @@ fn identity_headers_of_a_client_change_nothing() {
 #[test]
 fn the_services_answer_only_the_gateway() {
     let (stack, folder) = Stack::new();
-    let key = |name: &str| {
-        let file = folder.path().join("data/keys").join(name);
-        chassis::config::Secret::from_file(&file).unwrap()
-    };
-    let assertion = |audience: &str, key: &chassis::config::Secret| {
-        let claims = chassis::identity::Assertion {
-            sub: Some("1".to_owned()),
-            user_type: Some("admin".to_owned()),
-            ..chassis::identity::Assertion::default()
-        };
-        let signer = chassis::identity::AssertionSigner::new(audience, key).unwrap();
-        signer.sign(&claims, SystemTime::now()).unwrap().to_str().unwrap().to_owned()
-    };
+    let key = |name: &str| fs::read_to_string(folder.path().join("data/keys").join(name)).unwrap().trim().to_owned();
+    let (users_key, admin) = (key("users.key"), User { id: 1, user_type: "admin" }.assertion());
     for (addr, path) in [(stack.users, "/api/users"), (stack.orders, "/api/orders"), (stack.users, "/nothing")] {
         let direct = get(path).header("request-user-id", "1").header("request-user-type", "admin").send(addr);
         assert_eq!((direct.status, direct.problem().as_str()), (401, "assertion_invalid"), "{path}");
     }
-    let users = assertion("users", &key("users.key"));
+    let users = Signer::new("users", &users_key).sign(&admin);
     assert_eq!(get("/api/users").header("gateway-assertion", &users).send(stack.users).status, 200);
     for (why, answer) in [
         ("for another service", get("/api/orders").header("gateway-assertion", &users).send(stack.orders)),
         ("with another service's key", {
-            let forged = assertion("orders", &key("users.key"));
+            let forged = Signer::new("orders", &users_key).sign(&admin);
             get("/api/orders").header("gateway-assertion", &forged).send(stack.orders)
         }),
         ("contradicted", {
@@ -143,25 +132,11 @@ fn the_services_answer_only_the_gateway() {
 #[test]
 fn no_secret_is_in_any_log_line() {
     let folder = tempfile::tempdir().unwrap();
-    let log = fs::File::create(folder.path().join("log")).unwrap();
-    let mut process = crate::fixture::command(folder.path());
-    let mut process =
-        process.env("RUST_LOG", "trace").stderr(log).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    let mut out = std::io::BufReader::new(process.stdout.take().unwrap());
-    while !line.contains("http://") {
-        line.clear();
-        assert!(std::io::BufRead::read_line(&mut out, &mut line).unwrap() > 0);
-    }
-    let addr = line.split("http://").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
-    let login = post("/api/login", &json!({"username": "admin", "password": "not the right password"}));
-    assert_eq!(login.send(addr).status, 401);
-    let token = post("/api/login", &json!({"username": "admin", "password": "a"})).send(addr).json();
-    let token = token["access_token"].as_str().unwrap().to_owned();
-    assert_eq!(get("/api/users").bearer(&token).send(addr).status, 200);
-    process.kill().unwrap();
-    process.wait().unwrap();
-    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    let stack = Stack::start(folder.path(), &[("RUST_LOG", "trace")]);
+    assert_eq!(stack.login("admin", "not the right password").status, 401);
+    let token = stack.token("admin");
+    assert_eq!(stack.send(&get("/api/users").bearer(&token)).status, 200);
+    let log = stack.kill();
     assert!(log.len() > 1000, "the log is not empty: {log}");
     let keys =
         ["users.key", "orders.key"].map(|name| fs::read_to_string(folder.path().join("data/keys").join(name)).unwrap());

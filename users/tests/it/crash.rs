@@ -11,11 +11,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use serde_json::{Value, json};
+use chassis::testing::{Process, until};
+use serde_json::Value;
 
 use crate::{
-    fixture::{Folder, new_user},
-    process::{self, Process, command},
+    fixture::Folder,
+    process::{command, create, creating, full_name, read, renaming},
 };
 
 /// Users that are changed all the time, each by a thread of its own.
@@ -35,7 +36,9 @@ fn create_until_gone(addr: SocketAddr, prefix: String, acknowledged: Arc<AtomicU
         let mut promised = Promised::default();
         for n in 0.. {
             let name = format!("{prefix}-{n}");
-            let Some((201, _)) = process::admin(addr, "POST", "/api/users", &new_user(&name, "default")) else { break };
+            if creating(&name).try_send(addr).is_none_or(|answer| answer.status != 201) {
+                break;
+            }
             promised.created.push(name);
             acknowledged.fetch_add(1, Ordering::Relaxed);
         }
@@ -47,10 +50,10 @@ fn create_until_gone(addr: SocketAddr, prefix: String, acknowledged: Arc<AtomicU
 fn rename_until_gone(addr: SocketAddr, id: i64, start: usize, acknowledged: Arc<AtomicUsize>) -> JoinHandle<Promised> {
     thread::spawn(move || {
         let mut promised = Promised { renamed: start, ..Promised::default() };
-        let target = format!("/api/users/{id}");
         for n in start + 1.. {
-            let change = json!({"full_name": n.to_string()});
-            let Some((200, _)) = process::admin(addr, "PATCH", &target, &change) else { break };
+            if renaming(id, &n.to_string()).try_send(addr).is_none_or(|answer| answer.status != 200) {
+                break;
+            }
             promised.renamed = n;
             acknowledged.fetch_add(1, Ordering::Relaxed);
         }
@@ -73,27 +76,20 @@ fn read_until(path: &Path, stop: Arc<AtomicBool>) -> JoinHandle<usize> {
 }
 
 fn wait_for(acknowledged: &AtomicUsize, count: usize) {
-    while acknowledged.load(Ordering::Relaxed) < count {
-        thread::yield_now();
-    }
+    until("enough changes are acknowledged", || acknowledged.load(Ordering::Relaxed) >= count);
 }
 
 fn names(process: &Process) -> Vec<String> {
-    let (status, list) = process.admin("GET", "/api/users", &Value::Null).unwrap();
-    assert_eq!(status, 200);
+    let list = read(process, "/api/users");
     list.as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
     let folder = Folder::new();
-    let mut process = Process::start(&mut command(&folder.data()));
-    let ids: Vec<i64> = (0..WRITERS)
-        .map(|n| {
-            let (_, user) = process.admin("POST", "/api/users", &new_user(&format!("writer-{n}"), "default")).unwrap();
-            user["id"].as_i64().unwrap()
-        })
-        .collect();
+    let mut process = Process::serve(&mut command(&folder.data()));
+    let ids: Vec<i64> =
+        (0..WRITERS).map(|n| create(&process, &format!("writer-{n}"))["id"].as_i64().unwrap()).collect();
     let mut renamed = [0; WRITERS];
     let mut id_max = 0;
     // Each round is killed at another moment of the burst.
@@ -115,17 +111,17 @@ fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
         stop.store(true, Ordering::Relaxed);
         assert!(reader.join().unwrap() > 0);
 
-        process = Process::start(&mut command(&folder.data()));
+        process = Process::serve(&mut command(&folder.data()));
         let names = names(&process);
         for name in created {
             assert!(names.contains(&name), "round {round}: {name} is lost");
         }
         for (n, id) in ids.iter().enumerate() {
-            let kept: usize = process.full_name(*id).parse().unwrap_or_default();
+            let kept: usize = full_name(&process, *id).parse().unwrap_or_default();
             assert!(kept >= renamed[n], "round {round}: user {id} went back from {} to {kept}", renamed[n]);
             renamed[n] = kept;
         }
-        let (_, last) = process.admin("POST", "/api/users", &new_user(&format!("after-{round}"), "default")).unwrap();
+        let last = create(&process, &format!("after-{round}"));
         assert!(last["id"].as_i64().unwrap() > id_max, "an id was given again");
         id_max = last["id"].as_i64().unwrap();
     }
@@ -134,26 +130,26 @@ fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
 #[test]
 fn a_signal_to_end_loses_nothing_and_does_not_hang() {
     let folder = Folder::new();
-    let mut process = Process::start(&mut command(&folder.data()));
+    let process = Process::serve(&mut command(&folder.data()));
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let addr = process.addr();
     let creators: Vec<_> =
         (0..4).map(|n| create_until_gone(addr, format!("c{n}"), Arc::clone(&acknowledged))).collect();
     let renamers: Vec<_> = (1..=3).map(|id| rename_until_gone(addr, id, 0, Arc::clone(&acknowledged))).collect();
     wait_for(&acknowledged, 60);
-    process.terminate();
-    assert!(process.end().success(), "{:?}", process.logged);
-    process.wait_for_log("users has stopped");
+    process.signal("TERM");
+    let (status, log) = process.ended();
+    assert!(status.success() && log.contains("users has stopped"), "{status}: {log}");
     let created: Vec<String> = creators.into_iter().flat_map(|creator| creator.join().unwrap().created).collect();
     let renamed: Vec<usize> = renamers.into_iter().map(|renamer| renamer.join().unwrap().renamed).collect();
 
-    let process = Process::start(&mut command(&folder.data()));
+    let process = Process::serve(&mut command(&folder.data()));
     let names = names(&process);
     for name in created {
         assert!(names.contains(&name), "{name} is lost");
     }
     for (id, renamed) in (1..).zip(renamed) {
-        let kept: usize = process.full_name(id).parse().unwrap_or_default();
+        let kept: usize = full_name(&process, id).parse().unwrap_or_default();
         assert!(kept >= renamed, "user {id} went back from {renamed} to {kept}");
     }
     assert!(!folder.names().iter().any(|name| name.contains("tmp")), "{:?}", folder.names());

@@ -2,14 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use chassis::{
-    config::Secret,
-    identity::{Assertion, AssertionSigner},
-    testing::{Call, call, get, post},
-};
+use chassis::testing::{Call, Signer, call, get, post};
 use serde_json::json;
 
-use crate::fixture::{KEY, Users, assertion, new_user, signed};
+use crate::fixture::{ADMIN, DEMO, GATEWAY, KEY, Users, as_admin, new_user};
 
 fn every_call() -> Vec<Call> {
     vec![
@@ -27,18 +23,12 @@ fn every_call() -> Vec<Call> {
 #[test]
 fn a_service_called_directly_refuses_everything() {
     let users = Users::demo();
-    let forged = |audience: &str, key: &str, age: u64| {
-        let signer = AssertionSigner::new(audience, &Secret::new(key.to_owned())).unwrap();
-        let admin =
-            Assertion { sub: Some("1".to_owned()), user_type: Some("admin".to_owned()), ..Assertion::default() };
-        signer.sign(&admin, SystemTime::now() - Duration::from_secs(age)).unwrap().to_str().unwrap().to_owned()
-    };
-    let good = assertion(Some((1, "admin")));
+    let good = GATEWAY.sign(&ADMIN.assertion());
     let unsigned = format!("{}.", good.rsplit_once('.').unwrap().0);
     for (why, token) in [
-        ("of another key", forged("users", &"x".repeat(32), 0)),
-        ("for another service", forged("orders", KEY, 0)),
-        ("expired", forged("users", KEY, 600)),
+        ("of another key", Signer::new("users", &"x".repeat(32)).sign(&ADMIN.assertion())),
+        ("for another service", Signer::new("orders", KEY).sign(&ADMIN.assertion())),
+        ("expired", GATEWAY.sign_at(&ADMIN.assertion(), SystemTime::now() - Duration::from_secs(600))),
         ("without signature", unsigned),
         ("no token at all", "admin".to_owned()),
     ] {
@@ -60,7 +50,7 @@ fn a_service_called_directly_refuses_everything() {
 #[test]
 fn another_identity_header_must_agree_with_the_assertion() {
     let users = Users::demo();
-    let with = |name: &str, value: &str| signed(get("/api/users"), Some((1, "admin"))).header(name, value);
+    let with = |name: &str, value: &str| as_admin(get("/api/users")).header(name, value);
     assert_eq!(users.send(&with("request-user-id", "1")).status, 200);
     assert_eq!(users.send(&with("request-user-id", "2")).problem(), "assertion_invalid");
     assert_eq!(users.send(&with("request-user-type", "default")).problem(), "assertion_invalid");
@@ -70,13 +60,13 @@ fn another_identity_header_must_agree_with_the_assertion() {
 fn only_an_admin_manages_users() {
     let users = Users::demo();
     for call in every_call().into_iter().skip(1) {
-        let refused = users.send(&signed(call.clone(), Some((2, "default"))));
+        let refused = users.send(&GATEWAY.signed(call.clone(), Some(DEMO)));
         assert_eq!(refused.status, 403, "{call:?}");
-        let refused = users.send(&signed(call.clone(), None));
+        let refused = users.send(&GATEWAY.signed(call.clone(), None));
         assert_eq!(refused.status, 401, "nobody is signed in: {call:?}");
     }
-    let refused = users.send(&signed(get("/api/users/1"), Some((2, "default"))));
+    let refused = users.send(&GATEWAY.signed(get("/api/users/1"), Some(DEMO)));
     assert_eq!(refused.problem(), "insufficient_scope");
-    let refused = users.send(&signed(get("/api/users/none"), Some((2, "default"))));
+    let refused = users.send(&GATEWAY.signed(get("/api/users/none"), Some(DEMO)));
     assert_eq!(refused.problem(), "insufficient_scope", "who may not ask does not learn what exists");
 }

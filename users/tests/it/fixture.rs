@@ -4,19 +4,28 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use chassis::{
     config::{Secret, StartError},
-    identity::{Assertion, AssertionSigner, UserId},
-    testing::{Answer, Call, Running, call, get, post},
+    identity::UserId,
+    testing::{Answer, Call, Running, Signer, User, call, get, post},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use users::{Server, Settings};
 
 pub(crate) const KEY: &str = "the internal key of these tests, 32 bytes and more";
+
+/// The gateway, which signs for this service.
+pub(crate) const GATEWAY: Signer<'_> = Signer::new("users", KEY);
+
+/// The first admin of every folder.
+pub(crate) const ADMIN: User = User { id: 1, user_type: "admin" };
+/// A demo user who is no admin.
+pub(crate) const DEMO: User = User { id: 2, user_type: "default" };
+
 /// The password of every user that a test makes.
 pub(crate) const PASSWORD: &str = "four words nobody guesses";
 pub(crate) const USER_FIELDS: [&str; 8] =
@@ -122,7 +131,7 @@ impl Users {
 
     /// Sends a call of the first admin.
     pub(crate) fn admin(&self, call: Call) -> Answer {
-        self.send(&signed(call, Some((1, "admin"))))
+        self.send(&as_admin(call))
     }
 
     pub(crate) fn login(&self, username: &str, password: &str) -> Answer {
@@ -158,9 +167,8 @@ impl Users {
 
     /// The value of a metric without labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
-        let text = self.send(&get("/metrics")).text();
-        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
-        line.unwrap_or_else(|| panic!("no metric {name} in {text}")).split(' ').nth(1).unwrap().parse().unwrap()
+        let page = self.send(&get("/metrics"));
+        page.metric(name).unwrap_or_else(|| panic!("no metric {name} in {}", page.text()))
     }
 }
 
@@ -170,33 +178,19 @@ pub(crate) fn serve(settings: Settings) -> Result<Running, StartError> {
         Box::pin(async move {
             let server = Server::bind(settings)?;
             let _ = addr.send(server.addr());
-            server
-                .run_until(async {
-                    let _ = stop.await;
-                })
-                .await
+            server.run_until(async { drop(stop.await) }).await
         })
     })
 }
 
-/// Adds the gateway's assertion about the caller, or that there is none.
-pub(crate) fn signed(call: Call, caller: Option<(i64, &str)>) -> Call {
-    call.header("gateway-assertion", &assertion(caller))
-}
-
-pub(crate) fn assertion(caller: Option<(i64, &str)>) -> String {
-    let signer = AssertionSigner::new("users", &Secret::new(KEY.to_owned())).unwrap();
-    let assertion = Assertion {
-        sub: caller.map(|(id, _)| id.to_string()),
-        user_type: caller.map(|(_, user_type)| user_type.to_owned()),
-        ..Assertion::default()
-    };
-    signer.sign(&assertion, SystemTime::now()).unwrap().to_str().unwrap().to_owned()
+/// A call that the first admin makes through the gateway.
+pub(crate) fn as_admin(call: Call) -> Call {
+    GATEWAY.signed(call, Some(ADMIN))
 }
 
 /// A login, which nobody is signed in for.
 pub(crate) fn login(username: &str, password: &str) -> Call {
-    signed(post("/api/login", &json!({"username": username, "password": password})), None)
+    GATEWAY.signed(post("/api/login", &json!({"username": username, "password": password})), None)
 }
 
 pub(crate) fn new_user(username: &str, user_type: &str) -> Value {

@@ -5,7 +5,7 @@ use std::{fs, thread};
 use chassis::testing::{Answer, get, post};
 use serde_json::json;
 
-use crate::fixture::{Folder, PASSWORD, USER_FIELDS, Users, demo, login, members, signed};
+use crate::fixture::{Folder, GATEWAY, PASSWORD, USER_FIELDS, Users, demo, login, members};
 
 /// Everything of an answer that a client could tell two users apart by.
 fn shown(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
@@ -126,7 +126,7 @@ fn a_missing_or_wrong_field_is_named() {
         (json!({"username": 1, "password": null}), vec!["/username", "/password"]),
         (json!([]), vec![""]),
     ] {
-        let answer = users.send(&signed(post("/api/login", &body), None));
+        let answer = users.send(&GATEWAY.signed(post("/api/login", &body), None));
         assert_eq!((answer.status, answer.problem().as_str()), (422, "validation_failed"), "{body}");
         let errors = answer.json()["errors"].clone();
         let named: Vec<_> = errors.as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();

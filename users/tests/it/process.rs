@@ -1,24 +1,16 @@
-//! The real process: started with an environment, asked, killed; and a client that bears it.
+//! The real program as a process, and calls of the first admin to it.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
-    os::unix::process::ExitStatusExt,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
+    process::{Command, Stdio},
 };
 
-use serde_json::Value;
+use chassis::testing::{Answer, Call, Process, call, get, post};
+use serde_json::{Value, json};
 
-use crate::fixture::{KEY, assertion};
+use crate::fixture::{KEY, as_admin, new_user};
 
-/// Longer than anything here takes; a test that hangs fails with this instead.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// The service as a command that has not run yet.
+/// The program as a command that has not run yet.
 pub(crate) fn command(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_users"));
     command
@@ -29,134 +21,46 @@ pub(crate) fn command(data_dir: &Path) -> Command {
         .env("USERS_DEMO", "true")
         .env("INTERNAL_KEY", KEY)
         .env("LOG_FORMAT", "json")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+        .stdin(Stdio::null());
     command
 }
 
-/// Runs a service that must not start; its exit code and what it said.
+/// Runs a program that must not start: its exit code and what it said.
 pub(crate) fn refused(command: &mut Command) -> (i32, String) {
-    let mut child = command.spawn().unwrap();
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    (child.wait().unwrap().code().unwrap(), said)
+    let (status, said) = Process::spawn(command).ended();
+    (status.code().unwrap(), said)
 }
 
-/// A running process, which dies with the test.
-pub(crate) struct Process {
-    child: Child,
-    addr: SocketAddr,
-    log: mpsc::Receiver<String>,
-    /// What it has logged so far.
-    pub(crate) logged: Vec<String>,
+/// The request that gives a user another full name.
+pub(crate) fn renaming(id: i64, name: &str) -> Call {
+    as_admin(call("PATCH", &format!("/api/users/{id}")).json(&json!({"full_name": name})))
 }
 
-impl Process {
-    /// Starts the service and waits until it listens.
-    pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command.spawn().unwrap();
-        let stderr = child.stderr.take().unwrap();
-        let (lines, log) = mpsc::channel();
-        thread::spawn(move || {
-            BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
-        });
-        let mut process = Self { child, addr: ([127, 0, 0, 1], 0).into(), log, logged: Vec::new() };
-        let listening = process.wait_for_log("users is listening");
-        let line: Value = serde_json::from_str(&listening).unwrap();
-        process.addr = line["addr"].as_str().unwrap().parse().unwrap();
-        process
-    }
-
-    pub(crate) fn wait_for_log(&mut self, what: &str) -> String {
-        loop {
-            let line = self.log.recv_timeout(DEADLINE);
-            let line = line.unwrap_or_else(|_| panic!("`{what}` was not logged: {:#?}", self.logged));
-            self.logged.push(line.clone());
-            if line.contains(what) {
-                return line;
-            }
-        }
-    }
-
-    pub(crate) const fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// What `kill -9` does.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        assert_eq!(self.child.wait().unwrap().signal(), Some(9));
-    }
-
-    /// Asks it to end, as an orchestrator does.
-    pub(crate) fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// Waits for its end.
-    pub(crate) fn end(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(start.elapsed() < DEADLINE, "the process does not end");
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    pub(crate) fn admin(&self, method: &str, target: &str, body: &Value) -> Option<(u16, Value)> {
-        admin(self.addr, method, target, body)
-    }
-
-    /// The full name of a user.
-    pub(crate) fn full_name(&self, id: i64) -> String {
-        let (status, user) = self.admin("GET", &format!("/api/users/{id}"), &Value::Null).unwrap();
-        assert_eq!(status, 200, "{user}");
-        user["full_name"].as_str().unwrap_or_default().to_owned()
-    }
+/// The request that makes a user.
+pub(crate) fn creating(name: &str) -> Call {
+    as_admin(post("/api/users", &new_user(name, "default")))
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+pub(crate) fn rename(process: &Process, id: i64, name: &str) -> Answer {
+    renaming(id, name).send(process.addr())
 }
 
-/// Sends a call of the first admin. Nothing where the answer did not come, or not whole: the process has died.
-pub(crate) fn admin(addr: SocketAddr, method: &str, target: &str, body: &Value) -> Option<(u16, Value)> {
-    let mut stream = TcpStream::connect(addr).ok()?;
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream.write_all(admin_request(method, target, body).as_bytes()).ok()?;
-    read_answer(&mut stream)
+/// Makes a user that must be made.
+pub(crate) fn create(process: &Process, name: &str) -> Value {
+    let answer = creating(name).send(process.addr());
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    answer.json()
 }
 
-pub(crate) fn admin_request(method: &str, target: &str, body: &Value) -> String {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    format!(
-        "{method} {target} HTTP/1.1\r\nHost: users\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         gateway-assertion: {}\r\nContent-Length: {}\r\n\r\n{body}",
-        assertion(Some((1, "admin"))),
-        body.len(),
-    )
+/// What the first admin reads.
+pub(crate) fn read(process: &Process, target: &str) -> Value {
+    let answer = as_admin(get(target)).send(process.addr());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
 }
 
-/// The status and the JSON of an answer, `null` for an empty one.
-pub(crate) fn read_answer(stream: &mut TcpStream) -> Option<(u16, Value)> {
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    if body.is_empty() {
-        return Some((status, Value::Null));
-    }
-    Some((status, serde_json::from_str(body).ok()?))
+/// The full name of a user.
+pub(crate) fn full_name(process: &Process, id: i64) -> String {
+    let user = read(process, &format!("/api/users/{id}"));
+    user["full_name"].as_str().unwrap_or_default().to_owned()
 }

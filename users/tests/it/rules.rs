@@ -8,7 +8,7 @@ use chassis::{
 };
 use serde_json::json;
 
-use crate::fixture::{Folder, PASSWORD, Users, demo, new_user, production, signed};
+use crate::fixture::{Folder, PASSWORD, Users, as_admin, demo, new_user, production};
 
 #[test]
 fn two_spellings_of_one_name_are_one_name() {
@@ -39,7 +39,7 @@ fn two_users_may_lack_an_address_but_not_share_one() {
 fn one_name_asked_for_by_many_at_once_is_given_once() {
     let users = Users::demo();
     let addr = users.addr();
-    let create = |name: &str| signed(post("/api/users", &new_user(name, "default")), Some((1, "admin")));
+    let create = |name: &str| as_admin(post("/api/users", &new_user(name, "default")));
     let names = ["ann", "Ann", "ANN", "ａnn", "ann "];
     let calls: Vec<_> = names.iter().cycle().take(20).map(|name| create(name)).collect();
     let asked: Vec<_> = calls.into_iter().map(|call| thread::spawn(move || call.send(addr).status)).collect();
@@ -93,7 +93,7 @@ fn two_admins_who_demote_each_other_at_once_leave_one() {
         users.patch(3, &json!({"user_type": "admin"}));
         let demote = |id| {
             let call = call("PATCH", &format!("/api/users/{id}")).json(&json!({"user_type": "default"}));
-            let call = signed(call, Some((1, "admin")));
+            let call = as_admin(call);
             thread::spawn(move || call.send(addr).status)
         };
         let demoted = [demote(1), demote(3)];

@@ -2,12 +2,12 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use chassis::testing::get;
+use chassis::testing::{Process, get};
 use serde_json::{Value, json};
 
 use crate::{
     fixture::{Folder, PASSWORD, USER_FIELDS, Users, demo, members, production, serve},
-    process::{Process, command, refused},
+    process::{command, refused},
 };
 
 /// As the Python system wrote it; the password of both is `secret`, at cost 10.
@@ -86,18 +86,18 @@ fn production_starts_with_one_admin_and_no_demo_user() {
 #[test]
 fn without_a_password_for_the_admin_one_is_made_and_shown_once() {
     let folder = Folder::new();
-    let mut process = Process::start(command(&folder.data()).env("USERS_DEMO", ""));
-    let shown = process.logged.iter().find(|line| line.contains("may sign in with the password")).unwrap().clone();
-    let password = shown.split("with the password ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let process = Process::serve(command(&folder.data()).env("USERS_DEMO", ""));
+    let shown = process.said("may sign in with the password")["message"].clone();
+    let password =
+        shown.as_str().unwrap().split("with the password ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     assert!(password.len() >= 26, "{password}");
     process.terminate();
-    assert!(process.end().success());
     assert!(!folder.read("users.json").contains(&password));
     let users = Users::start(folder, production).unwrap();
     assert_eq!(users.login("admin", &password).status, 200);
     let folder = users.stop();
-    let process = Process::start(command(&folder.data()).env("USERS_DEMO", ""));
-    assert!(!process.logged.iter().any(|line| line.contains("password")), "{:?}", process.logged);
+    let process = Process::serve(command(&folder.data()).env("USERS_DEMO", ""));
+    assert!(!process.log_text().contains("password"), "{}", process.log_text());
 }
 
 #[test]
@@ -202,9 +202,9 @@ fn what_a_crash_left_over_is_removed() {
         fs::write(folder.data().join(name), "[{\"id\": 1, ").unwrap();
     }
     fs::write(folder.data().join("notes.tmp"), "of the operator").unwrap();
-    let process = Process::start(&mut command(&folder.data()));
-    let removed = process.logged.iter().filter(|line| line.contains("removed a file that a crash left over")).count();
-    assert_eq!(removed, 2, "{:?}", process.logged);
+    let process = Process::serve(&mut command(&folder.data()));
+    let log = process.log_text();
+    assert_eq!(log.matches("removed a file that a crash left over").count(), 2, "{log}");
     assert_eq!(folder.names(), ["lock", "notes.tmp", "users.json"]);
     assert_eq!(folder.read("users.json"), file, "what was not changed is not rewritten");
 }
@@ -212,14 +212,14 @@ fn what_a_crash_left_over_is_removed() {
 #[test]
 fn a_second_process_is_told_who_has_the_folder() {
     let folder = Folder::new();
-    let process = Process::start(&mut command(&folder.data()));
+    let process = Process::serve(&mut command(&folder.data()));
     let before = folder.read("users.json");
     let (code, said) = refused(&mut command(&folder.data()));
     assert_eq!(code, 1, "{said}");
     assert!(said.contains(&format!("in use by process {}", process.id())), "{said}");
     assert_eq!(folder.read("users.json"), before);
     process.kill();
-    Process::start(&mut command(&folder.data()));
+    Process::serve(&mut command(&folder.data()));
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_stopped_service_lets_go_of_its_folder() {
 #[test]
 fn the_health_check_of_the_image_asks_the_running_service() {
     let folder = Folder::new();
-    let running = Process::start(&mut command(&folder.data()));
+    let running = Process::serve(&mut command(&folder.data()));
     let check = |addr: &str| refused(command(&folder.data()).env("USERS_LISTEN", addr).arg("--healthcheck")).0;
     assert_eq!(check(&running.addr().to_string()), 0);
     // Nobody listens on port 1.

@@ -1,16 +1,16 @@
 //! Making, reading, changing and deleting users.
 
-use chassis::testing::{call, get, post};
+use chassis::testing::{User, call, get, post};
 use serde_json::json;
 
-use crate::fixture::{Folder, PASSWORD, USER_FIELDS, Users, demo, members, new_user, production, signed};
+use crate::fixture::{Folder, GATEWAY, PASSWORD, USER_FIELDS, Users, demo, members, new_user, production};
 
 #[test]
 fn a_user_is_made_read_changed_and_deleted() {
     let users = Users::demo();
     let body = json!({"username": " Ann ", "password": PASSWORD, "email": "ann@example.com", "full_name": "Ann",
         "user_type": "default", "created_by": 99, "anything": "else"});
-    let made = users.send(&signed(post("/api/users", &body), Some((7, "admin"))));
+    let made = users.send(&GATEWAY.signed(post("/api/users", &body), Some(User { id: 7, user_type: "admin" })));
     assert_eq!((made.status, made.header("location")), (201, Some("/api/users/4")), "{}", made.text());
     assert_eq!(made.header("etag"), Some("\"v1\""));
     let user = made.json();

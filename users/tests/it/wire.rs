@@ -3,7 +3,7 @@
 use chassis::testing::{call, exchange, get, post};
 use serde_json::json;
 
-use crate::fixture::{Users, assertion, signed};
+use crate::fixture::{ADMIN, GATEWAY, Users};
 
 #[test]
 fn another_method_is_answered_with_those_that_exist() {
@@ -91,7 +91,7 @@ fn a_body_that_does_not_tell_its_length_is_cut_off() {
     let head = format!(
         "POST /api/users HTTP/1.1\r\nHost: u\r\nConnection: close\r\nContent-Type: application/json\r\n\
          gateway-assertion: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
-        assertion(Some((1, "admin")))
+        GATEWAY.sign(&ADMIN.assertion())
     );
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     let answer = exchange(users.addr(), format!("{head}{}0\r\n\r\n", chunk.repeat(2)).as_bytes());
@@ -124,5 +124,5 @@ fn health_and_metrics_need_no_caller() {
     assert!(users.metric("process_start_time_seconds") > 1_700_000_000.0);
     let text = users.send(&get("/metrics")).text();
     assert!(text.contains("route=\"/api/users\""), "{text}");
-    assert_eq!(users.send(&signed(post("/metrics", &json!({})), None)).status, 405);
+    assert_eq!(users.send(&GATEWAY.signed(post("/metrics", &json!({})), None)).status, 405);
 }

@@ -1,6 +1,6 @@
-/* A disk that fails when told to: while a file of the fault's name is in $FAULT_CONTROL, system calls on files below
- * $FAULT_FOLDER fail. While there is a file `trace`, what makes changes durable is noted in it, after it was done.
- * Preloaded into the service by the tests. */
+/* A disk that fails on demand: while a file with the name of a fault is in $FAULT_CONTROL, system calls on files below
+ * $FAULT_FOLDER fail. While there is a file `trace`, each call that makes changes durable is noted in it after it was
+ * done. Tests load this into a service by LD_PRELOAD. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int is_told_to(const char *fault) {
+static int is_switched_on(const char *fault) {
     char path[PATH_MAX];
     const char *control = getenv("FAULT_CONTROL");
     if (!control) return 0;
@@ -27,7 +27,7 @@ static const char *last_part(const char *path) {
 
 static void trace(const char *call, const char *path) {
     char file[PATH_MAX];
-    if (!is_told_to("trace")) return;
+    if (!is_switched_on("trace")) return;
     snprintf(file, sizeof file, "%s/trace", getenv("FAULT_CONTROL"));
     int fd = open(file, O_WRONLY | O_APPEND);
     if (fd < 0) return;
@@ -52,8 +52,8 @@ static int is_ours(int fd) {
 
 static int fails(int fd) {
     if (!is_ours(fd)) return 0;
-    if (is_told_to("full")) { errno = ENOSPC; return 1; }
-    if (is_told_to("broken")) { errno = EIO; return 1; }
+    if (is_switched_on("full")) { errno = ENOSPC; return 1; }
+    if (is_switched_on("broken")) { errno = EIO; return 1; }
     return 0;
 }
 
@@ -71,10 +71,23 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
     return fails(fd) ? -1 : next(fd, parts, count);
 }
 
+/* SQLite writes by pwrite64; a page is written whole or not at all. */
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
+    static ssize_t (*next)(int, const void *, size_t, off_t);
+    if (!next) next = (ssize_t (*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite");
+    return fails(fd) ? -1 : next(fd, bytes, count, at);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
+    static ssize_t (*next)(int, const void *, size_t, off64_t);
+    if (!next) next = (ssize_t (*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, "pwrite64");
+    return fails(fd) ? -1 : next(fd, bytes, count, at);
+}
+
 static int fails_to_sync(int fd) {
     if (!is_ours(fd)) return 0;
-    while (is_told_to("stall")) usleep(1000);
-    if (is_told_to("fsync")) { errno = EIO; return 1; }
+    while (is_switched_on("stall")) usleep(1000);
+    if (is_switched_on("fsync")) { errno = EIO; return 1; }
     return 0;
 }
 

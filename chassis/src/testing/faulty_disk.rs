@@ -1,0 +1,66 @@
+//! A disk that is full, fails or stalls when it is told to: a small library, compiled here and loaded before the C
+//! library, stands between a program and its files.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const SOURCE: &str = include_str!("faulty_disk.c");
+
+/// A data folder whose disk fails on demand. Its faults are `full` (no room), `broken` (no write succeeds), `fsync` (no
+/// fsync succeeds) and `stall` (no fsync returns).
+pub struct FaultyDisk {
+    data: PathBuf,
+    /// Where the library is, and the files that switch faults on.
+    control: PathBuf,
+}
+
+impl FaultyDisk {
+    /// Compiles the library into the folder `control`; faults are of files below `data`.
+    ///
+    /// # Panics
+    /// Where there is no C compiler, which building the services needs, too.
+    pub fn new(data: &Path, control: &Path) -> Self {
+        let disk = Self { data: data.to_owned(), control: control.to_owned() };
+        let source = disk.file("faulty_disk.c");
+        fs::write(&source, SOURCE).expect("a folder that can be written to");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(disk.file("faulty_disk.so")).arg(source).arg("-ldl");
+        let compiled = compiler.output().expect("a C compiler");
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        disk
+    }
+
+    /// Makes a program use this disk.
+    pub fn insert_below<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("LD_PRELOAD", self.file("faulty_disk.so"))
+            .env("FAULT_FOLDER", &self.data)
+            .env("FAULT_CONTROL", &self.control)
+    }
+
+    /// From now on the disk fails like this.
+    pub fn fail(&self, fault: &str) {
+        fs::write(self.file(fault), "").expect("a folder that can be written to");
+    }
+
+    /// From now on the disk fails like this no more.
+    pub fn heal(&self, fault: &str) {
+        fs::remove_file(self.file(fault)).expect("a fault that is switched on");
+    }
+
+    /// Returns what becomes durable while `act` runs, in its order: `fsync NAME` and `rename NAME`.
+    pub fn traced(&self, act: impl FnOnce()) -> Vec<String> {
+        self.fail("trace");
+        act();
+        let trace = fs::read_to_string(self.file("trace")).expect("a trace");
+        self.heal("trace");
+        trace.lines().map(str::to_owned).collect()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.control.join(name)
+    }
+}

@@ -1,0 +1,38 @@
+//! What the tests of every service share (feature `testing`; never part of a build).
+//!
+//! Tests speak to services as clients do: over sockets, with bytes that they can spell themselves. In the order to read:
+//!
+//! - [`wait`]: wait until something holds, and fail with a sentence when it never does.
+//! - [`message`]: heads, bodies and chunks of HTTP/1.1 as they come, and requests as a stand-in for a service gets them.
+//! - [`Answer`], [`Connection`], [`Call`]: an answer, a connection that can send anything, and a request that is easy to
+//!   write.
+//! - [`Running`] and [`Process`]: a service in a thread of this process, and a program in a process of its own, whose log
+//!   is read and which can be killed.
+//! - [`Signer`] and [`User`]: the part of the gateway, for tests of the services behind it.
+//! - [`FaultyDisk`]: a disk that is full, fails or stalls when it is told to.
+//!
+//! Nothing here knows a service; what only one crate's tests need stays in its `tests/it`.
+
+#![expect(clippy::expect_used, reason = "a test stops at the first thing that is not as it should be")]
+
+mod answer;
+mod call;
+mod connection;
+mod faulty_disk;
+pub mod message;
+mod process;
+mod running;
+mod signer;
+pub mod wait;
+
+pub use self::{
+    answer::Answer,
+    call::{Call, call, get, post},
+    connection::{Connection, exchange, exchange_raw},
+    faulty_disk::FaultyDisk,
+    message::Received,
+    process::Process,
+    running::{Running, Serving},
+    signer::{Signer, User},
+    wait::{PATIENCE, until, until_some},
+};
