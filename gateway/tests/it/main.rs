@@ -10,6 +10,7 @@ mod config;
 mod connections;
 mod corpus;
 mod documentation;
+mod embedding;
 mod fixture;
 mod foreign;
 mod forwarding;
