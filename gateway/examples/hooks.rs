@@ -26,7 +26,7 @@ pub fn builder() -> Builder {
         .post("envelope", envelope)
 }
 
-/// `decoder: api-key`: who calls is told by a key in a header. A real one would look it up; it may wait.
+/// `decoder: api-key`: a key in a header identifies the caller. A real decoder would look the key up, and may wait for it.
 async fn api_key(request: Request) -> Result<Claims, Problem> {
     let claims = match request.header("x-api-key") {
         Some("key-of-ann") => json!({"sub": "ann", "tenant": "north"}),
@@ -37,21 +37,21 @@ async fn api_key(request: Request) -> Result<Claims, Problem> {
     Ok(claims.as_object().cloned().unwrap_or_default())
 }
 
-/// `auth: {hook: own-files}`: everybody has the folder of their own name.
+/// `auth: {hook: own-files}`: each caller may read the folder of their own name.
 async fn own_files(request: Request) -> Result<(), Problem> {
     let sub = request.claims().and_then(|claims| claims.get("sub")).and_then(Value::as_str);
     let folder = request.path.split('/').nth(2);
     if sub.is_some() && sub == folder { Ok(()) } else { Err(bearer::insufficient("sub")) }
 }
 
-/// `headers_from: tenant`: the services are told on whose behalf they work. A client cannot say so itself.
+/// `headers_from: tenant`: tells services for which tenant a request is. A client cannot set this header itself.
 async fn tenant(request: Request) -> Result<Vec<(HeaderName, HeaderValue)>, Problem> {
     let tenant = request.claims().and_then(|claims| claims.get("tenant")).and_then(Value::as_str);
     let value = tenant.map(HeaderValue::from_str).transpose().map_err(Problem::internal)?;
     Ok(value.map(|value| (TENANT, value)).into_iter().collect())
 }
 
-/// `then: envelope`: the JSON of the service, with the id of the request beside it.
+/// `then: envelope`: wraps the JSON of the service, with the request id beside it.
 async fn envelope(request: Request, mut answer: Answer) -> Result<Answer, Problem> {
     let data: Value = serde_json::from_slice(&answer.body)
         .map_err(|error| Problem::new(Code::UpstreamInvalid, "the service answered no JSON").because(error))?;

@@ -1,5 +1,5 @@
-//! A disk that is full, fails or stalls when it is told to: a small library, compiled here and loaded before the C
-//! library, stands between a program and its files.
+//! A disk that is full, fails or stalls on demand: a small library, compiled here and loaded by `LD_PRELOAD`, replaces the
+//! system calls of a program on its files.
 
 use std::{
     fs,

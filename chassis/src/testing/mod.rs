@@ -9,7 +9,7 @@
 //! - [`Running`] and [`Process`]: a service in a thread of this process, and a program in a process of its own, whose log
 //!   is read and which can be killed.
 //! - [`Signer`] and [`User`]: the part of the gateway, for tests of the services behind it.
-//! - [`FaultyDisk`]: a disk that is full, fails or stalls when it is told to.
+//! - [`FaultyDisk`]: a disk that is full, fails or stalls on demand.
 //!
 //! Nothing here knows a service; what only one crate's tests need stays in its `tests/it`.
 

@@ -59,7 +59,7 @@ impl Process {
         process
     }
 
-    /// Where the service listens, which it tells in the field `addr` of its log. Waits until it does.
+    /// Returns where the service listens, from the field `addr` of its log. Waits until it is logged.
     ///
     /// # Panics
     /// Where the process ends before.

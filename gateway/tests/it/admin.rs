@@ -75,7 +75,7 @@ fn failures_are_remembered_by_request_id() {
 }
 
 #[test]
-fn it_is_counted_how_often_a_token_was_remembered() {
+fn hits_and_misses_of_the_token_cache_are_counted() {
     let upstream = Upstream::echo();
     let gateway = Gateway::before(&upstream, ROUTES);
     let (one, other) = (token(1, "admin"), token(2, "admin"));

@@ -1,4 +1,4 @@
-//! Connections of clients: how long a head may take, what an idle one costs, what is said where no request can be read.
+//! Connections of clients: timeouts of heads, memory of idle connections, answers to what is no request.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -15,7 +15,7 @@ const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 const ROUTES: &str = "  - {route: \"GET,POST /x\", to: u, auth: public}\n  \
                       - {route: GET /ws, to: u, auth: public, websocket: true}\n";
 
-/// A gateway that gives clients so long for a head.
+/// A gateway with this timeout for heads.
 fn gateway(upstream: SocketAddr, head_timeout: &str) -> Gateway {
     let sections = format!(
         "limits: {{head_timeout: {head_timeout}}}\nupstreams: {{u: {{targets: [\"http://{upstream}\"]}}}}\nroutes:\n{ROUTES}"
@@ -32,7 +32,7 @@ fn drip(stream: &mut TcpStream, piece: &[u8]) -> String {
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let (mut answer, mut bytes, deadline) = (Vec::new(), [0; 4096], Instant::now() + PATIENCE);
     loop {
-        assert!(Instant::now() < deadline, "it goes on for ever: {}", String::from_utf8_lossy(&answer));
+        assert!(Instant::now() < deadline, "the connection never ends: {}", String::from_utf8_lossy(&answer));
         let sent = stream.write_all(piece);
         match stream.read(&mut bytes) {
             Ok(0) => break,
@@ -63,7 +63,7 @@ fn assert_problem(answer: &str, status: u16, code: &str) {
 }
 
 #[test]
-fn every_head_of_a_connection_has_the_same_time() {
+fn every_head_of_a_connection_has_the_same_timeout() {
     let upstream = Upstream::echo();
     let gateway = gateway(upstream.addr, "400ms");
     for requests in [0, 1, 3] {
@@ -193,10 +193,10 @@ fn a_client_is_told_why_nothing_could_be_read() {
     assert!(metrics.contains("gateway_problems_total{code=\"bad_request\"} 4"), "{metrics}");
 }
 
-/// Few enough for the files that a process may open.
+/// Number of idle connections: few enough for the files that a process may open.
 const CLIENTS: usize = 400;
-/// Up to 256 may be in the hands of the server, with 20 KiB each, and those that wait take 2 KiB: 6 MiB, and what the allocator
-/// keeps. In the hands of the server all of them would take 10 MiB.
+/// Maximum growth of the memory: up to 256 connections may be in the server, with 20 KiB each, and those that wait take
+/// 2 KiB each: 6 MiB, and what the allocator keeps. All of them in the server would take 10 MiB.
 const GROWTH_MAX: usize = 8 * 1024 * 1024;
 
 #[test]

@@ -23,7 +23,7 @@ routes:
   - {route: 'GET /houses/{owner}', to: u, auth: {hook: owner}, decoder: cookie}
 ";
 
-/// Who calls is told by a cookie; whoever calls may see their own house.
+/// A cookie identifies the caller, who may see their own house.
 fn builder() -> Builder {
     Gateway::builder().decoder("cookie", cookie).authorizer("owner", |request| async move {
         let caller = request.claims().and_then(|claims| claims.get("sub")?.as_str());
@@ -65,11 +65,11 @@ fn a_program_that_embeds_the_gateway_serves_decides_by_its_hooks_and_ends() {
     assert_eq!(service.received().len(), 2, "what a hook refuses goes nowhere");
     let addr = program.addr();
     program.stop().unwrap();
-    assert!(std::net::TcpStream::connect(addr).is_err(), "nobody listens any more");
+    assert!(std::net::TcpStream::connect(addr).is_err(), "the port is closed");
 }
 
 #[test]
-fn a_program_that_embeds_the_gateway_is_told_every_mistake_with_its_place() {
+fn a_program_that_embeds_the_gateway_gets_every_mistake_with_its_place() {
     let wrong =
         YAML.replace("auth: public", "atuh: public").replace("hook: owner", "hook: ownr").replace("to: u,", "to: v,");
     let Err(StartError::Config(mistakes)) = run(wrong, "http://127.0.0.1:9".to_owned()).map(drop) else {

@@ -192,7 +192,7 @@ fn a_client_of_http_1_0_gets_no_chunks() {
 }
 
 #[test]
-fn unknown_paths_and_methods_are_told_apart() {
+fn an_unknown_path_is_404_and_an_unknown_method_405() {
     let upstream = Upstream::echo();
     let gateway = Gateway::before(&upstream, "  - {route: \"GET,POST /x\", to: u, auth: signed-in}\n");
     let unknown = get("/y").send(gateway.addr());
@@ -253,7 +253,7 @@ fn requests_are_spread_and_a_dead_target_costs_none() {
 }
 
 #[test]
-fn an_upstream_that_has_its_fill_refuses_at_once() {
+fn an_upstream_at_its_limit_refuses_at_once() {
     let (arrived, arrival) = mpsc::channel::<()>();
     let (release, released) = mpsc::channel::<()>();
     let channels = Mutex::new((arrived, released));

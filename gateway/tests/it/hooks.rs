@@ -31,7 +31,7 @@ fn with_key(call: Call, key: &str) -> Call {
 }
 
 #[test]
-fn a_decoder_tells_who_calls() {
+fn a_decoder_identifies_the_caller() {
     let (upstream, gateway) = example();
     let send = |call: Call| call.send(gateway.addr());
     assert_eq!(send(get("/north")).problem(), "token_missing");
@@ -121,7 +121,7 @@ fn a_hook_may_issue_tokens_and_claims_hold_beside_it() {
 }
 
 #[test]
-fn a_hook_that_panics_or_strays_is_our_fault_and_nothing_is_sent() {
+fn a_hook_that_panics_or_sets_an_undeclared_header_is_an_internal_error_and_nothing_is_sent() {
     let upstream = Upstream::echo();
     let gateway = embedded(&upstream);
     // However often: a panic costs its own request and nobody else's.

@@ -1,4 +1,4 @@
-//! What clients can make grow has a limit: rates, bodies, waiting.
+//! Limits of what clients can use: rates, bodies, time, connections.
 
 use std::{
     io::Read,
@@ -54,7 +54,7 @@ fn a_body_over_the_limit_is_refused_before_anybody_is_asked() {
 }
 
 #[test]
-fn a_body_that_stops_coming_is_given_up() {
+fn a_body_that_stops_arriving_is_a_timeout() {
     let upstream = Upstream::echo();
     let routes = "  - {route: POST /x, to: u, auth: public, timeout: {idle: 200ms}}\n";
     let gateway = Gateway::before(&upstream, routes);
@@ -63,7 +63,7 @@ fn a_body_that_stops_coming_is_given_up() {
 }
 
 #[test]
-fn a_body_that_comes_too_slowly_is_given_up_however_steadily() {
+fn a_body_that_arrives_too_slowly_is_a_timeout_however_steadily_it_does() {
     let upstream = Upstream::echo();
     let routes = "  - {route: POST /x, to: u, auth: public}\n  \
                   - {route: POST /events, to: u, auth: public, body_rate: \"off\"}\n";
@@ -79,7 +79,7 @@ fn a_body_that_comes_too_slowly_is_given_up_however_steadily() {
     let (mut sent, mut first) = (0, [0; 4]);
     // Far more often than `timeout.idle` asks for.
     while slow.stream().read(&mut first).is_err() {
-        assert!(begun.elapsed() < PATIENCE, "it goes on for ever");
+        assert!(begun.elapsed() < PATIENCE, "the connection never ends");
         slow.send(b"x");
         events.send(b"x");
         sent += 1;
@@ -93,7 +93,7 @@ fn a_body_that_comes_too_slowly_is_given_up_however_steadily() {
 }
 
 #[test]
-fn an_answer_that_stops_coming_is_cut_short_and_not_completed() {
+fn an_answer_that_stops_arriving_is_cut_short_and_not_completed() {
     let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     let routes = "  - {route: GET /x, to: u, auth: public, timeout: {idle: 200ms}}\n";
     let gateway = Gateway::before(&upstream, routes);
@@ -103,7 +103,7 @@ fn an_answer_that_stops_coming_is_cut_short_and_not_completed() {
 }
 
 #[test]
-fn a_head_that_stops_coming_is_given_up() {
+fn a_head_that_stops_arriving_is_a_timeout() {
     let upstream = Upstream::echo();
     let gateway = Gateway::before(&upstream, "  - {route: GET /x, to: u, auth: public}\n");
     // Longer than the ten seconds that a head may take.
@@ -115,7 +115,7 @@ fn a_head_that_stops_coming_is_given_up() {
 }
 
 #[test]
-fn answers_say_what_a_limit_leaves() {
+fn answers_carry_what_is_left_of_each_rate_limit() {
     let upstream = Upstream::echo();
     let routes = "  - {route: \"GET,POST /x\", to: u, auth: public, limit: [3/hour per ip, 5/day per ip]}\n  \
                   - {route: GET /free, to: u, auth: public}\n";
@@ -131,7 +131,7 @@ fn answers_say_what_a_limit_leaves() {
 }
 
 #[test]
-fn refusals_after_admission_and_websockets_tell_what_a_limit_leaves_too() {
+fn refusals_after_admission_and_websockets_carry_the_rate_limit_fields_too() {
     let unreachable = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let limit = "auth: public, limit: 9/hour per ip";
@@ -198,11 +198,11 @@ fn a_head_that_is_too_large_is_refused() {
     assert_eq!(upstream.received().len(), 1);
 }
 
-/// How many slow clients there are: many for one worker; few enough for the files that a process may open (each takes
-/// six in this one), and for the queue of connections that the upstream has yet to accept (128).
+/// Number of slow clients: many for one worker; few enough for the files that a process may open (each takes six in this
+/// one), and for the backlog of the upstream (128 connections).
 const SLOW_CLIENTS: usize = 64;
 
-/// Opens as many connections, each of which begins like this.
+/// Opens [`SLOW_CLIENTS`] connections and sends the same beginning on each.
 fn slow_clients(gateway: &Gateway, beginning: &[u8]) -> Vec<Connection> {
     let open = || {
         let mut connection = Connection::open(gateway.addr());
@@ -231,7 +231,7 @@ fn assert_refused(slow: Vec<Connection>, statuses: &[u16]) {
 }
 
 #[test]
-fn clients_that_drip_their_heads_keep_nobody_waiting_and_are_cut_off() {
+fn clients_that_send_their_heads_slowly_delay_no_others_and_are_cut_off() {
     let upstream = Upstream::echo();
     let sections = format!(
         "limits: {{head_timeout: 2s}}\nupstreams: {{u: {{targets: [\"http://{}\"]}}}}\n\
@@ -246,7 +246,7 @@ fn clients_that_drip_their_heads_keep_nobody_waiting_and_are_cut_off() {
 }
 
 #[test]
-fn clients_that_drip_their_bodies_keep_nobody_waiting() {
+fn clients_that_send_their_bodies_slowly_delay_no_others() {
     let upstream = Upstream::echo();
     let routes = "  - {route: POST /x, to: u, auth: public, timeout: {total: 2s}}\n  \
                   - {route: GET /x, to: u, auth: public}\n";

@@ -61,7 +61,7 @@ fn a_service_that_is_down_is_named_in_the_document() {
 }
 
 #[test]
-fn the_documentation_page_needs_nothing_from_elsewhere() {
+fn the_documentation_page_loads_nothing_from_other_hosts() {
     let upstream = upstream();
     let gateway = gateway(&upstream);
     let redirect = get("/docs").send(gateway.addr());

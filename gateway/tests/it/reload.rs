@@ -153,7 +153,7 @@ fn every_answer_closes_its_connection_while_the_gateway_drains() {
     gateway.signal("TERM");
     gateway.said("SIGTERM: draining");
     until("the client is told to close", || {
-        // The connection is there until it is told to close; then the client goes elsewhere.
+        // The connection is there until an answer closes it; then the client opens another.
         assert_eq!(kept.get("/x").unwrap().0, 200);
         !kept.is_open()
     });
@@ -177,11 +177,11 @@ fn a_gateway_that_drains_says_on_both_listeners_that_it_is_not_ready_and_still_s
     gateway.ended_well();
 }
 
-/// So many requests see a failure that happens once in ten thousand.
+/// Number of requests: enough to see a failure that happens once in ten thousand.
 const REQUESTS: u32 = 50_000;
 
 /// Sends [`REQUESTS`] through several clients, keeping their connections or not, while `meanwhile` runs again and again;
-/// it is told how many are left.
+/// its argument is the number that is left.
 fn under_load(addr: std::net::SocketAddr, mut meanwhile: impl FnMut(&AtomicU32)) {
     let (left, failures) = (AtomicU32::new(REQUESTS), std::sync::Mutex::new(Vec::new()));
     let client = |keeps: bool| {

@@ -77,7 +77,7 @@ fn a_target_that_dies_under_load_costs_no_get() {
 }
 
 #[test]
-fn a_target_that_is_too_slow_is_taken_out_and_comes_back() {
+fn a_target_that_is_too_slow_becomes_unavailable_and_comes_back() {
     let (slow, other) = (Target::start("slow"), Target::start("other"));
     let sections = any("defaults: {timeout: {head: 300ms}}\n");
     let gateway = before(&[&slow, &other], ", breaker: {failures: 2, open: 1s}", &sections);
@@ -105,8 +105,8 @@ fn a_breaker_opens_and_refuses_at_once_and_lets_one_request_try() {
     assert_eq!((refused.status, refused.problem().as_str()), (503, "upstream_unavailable"));
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=4).contains(&wait), "{wait}");
-    assert_eq!(target.count(), 3, "nobody asked it");
-    until("one request has tried in vain", || {
+    assert_eq!(target.count(), 3, "no request reached it");
+    until("one request has tried and failed", || {
         fetch(&gateway);
         target.count() == 4
     });
@@ -128,7 +128,7 @@ fn a_target_alone_may_answer_503_as_often_as_it_likes() {
 }
 
 #[test]
-fn a_target_that_cannot_do_its_work_is_taken_out_where_another_can() {
+fn a_failing_target_becomes_unavailable_where_another_can_serve() {
     let (sick, other) = (Target::start("sick"), Target::start("other"));
     let gateway = before(&[&sick, &other], ", breaker: {failures: 2, open: 60s}", &any(""));
     sick.set(Mode::Status(503));
@@ -138,7 +138,7 @@ fn a_target_that_cannot_do_its_work_is_taken_out_where_another_can() {
 }
 
 #[test]
-fn health_checks_take_a_target_out_and_bring_it_back() {
+fn health_checks_make_a_target_unavailable_and_bring_it_back() {
     let (sick, other) = (Target::start("sick"), Target::start("other"));
     let health = ", health: {path: /health, interval: 50ms, timeout: 10s, healthy: 2, unhealthy: 2}";
     let gateway = before(&[&sick, &other], health, &format!("builtin: {{health: /healthz}}\n{}", any("")));
@@ -152,7 +152,7 @@ fn health_checks_take_a_target_out_and_bring_it_back() {
     let answer = ready();
     assert_eq!((answer.status, &answer.json()["checks"]["upstreams"]["u"]), (200, &json!("degraded")));
     other.set_health(Mode::Break);
-    until("nobody is left", || fetch(&gateway).status == 503);
+    until("no target is left", || fetch(&gateway).status == 503);
     let refused = fetch(&gateway);
     assert_eq!(refused.problem(), "upstream_unavailable");
     assert!(refused.header("retry-after").is_some());
@@ -182,7 +182,7 @@ fn a_total_outage_is_not_made_worse_by_retries() {
 }
 
 #[test]
-fn only_what_cannot_be_done_twice_is_sent_twice() {
+fn only_what_is_safe_to_repeat_is_sent_twice() {
     let target = Target::start("t");
     let sections = "routes:\n  \
         - {route: \"* /usual\", to: u, auth: public}\n  \
@@ -289,7 +289,7 @@ fn the_least_busy_target_is_chosen() {
 }
 
 #[test]
-fn an_upstream_that_has_its_fill_refuses_at_once_and_counts_it() {
+fn an_upstream_at_its_limit_refuses_at_once_and_counts_it() {
     let target = Target::start("t");
     let gateway = before(&[&target], ", max_in_flight: 2", &any(""));
     target.set(Mode::Hang);
@@ -304,12 +304,12 @@ fn an_upstream_that_has_its_fill_refuses_at_once_and_counts_it() {
         target.set(Mode::Healthy);
         assert!(waiting.into_iter().all(|waiting| waiting.join().unwrap() == 200));
     });
-    until("the room is given back", || gateway.metric("gateway_upstream_in_flight{upstream=\"u\"}") == Some(0.0));
+    until("the place is free again", || gateway.metric("gateway_upstream_in_flight{upstream=\"u\"}") == Some(0.0));
     assert_eq!(fetch(&gateway).status, 200);
 }
 
 #[test]
-fn the_whole_request_has_a_time_of_its_own() {
+fn the_whole_request_has_a_deadline() {
     let target = Target::start("t");
     let gateway = before(&[&target], "", &any("defaults: {timeout: {total: 300ms}}\n"));
     target.set(Mode::Hang);
@@ -328,7 +328,7 @@ fn the_whole_request_has_a_time_of_its_own() {
 }
 
 #[test]
-fn a_statement_about_the_caller_is_signed_once_for_many_requests() {
+fn an_assertion_is_signed_once_for_many_requests() {
     let target = Target::start("t");
     let urls = format!("upstreams: {{u: {{targets: [\"{}\"], assertion: u}}}}\n", target.url());
     let routes =
@@ -379,7 +379,7 @@ fn what_is_in_flight_is_answered_before_the_process_ends() {
 }
 
 #[test]
-fn a_connection_that_grew_old_costs_no_get_and_no_budget() {
+fn a_stale_connection_costs_no_get_and_no_retry_budget() {
     // Answers the first request on each connection, and closes it at the second, as if it had just given it up.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

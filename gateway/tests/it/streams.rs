@@ -12,8 +12,8 @@ use crate::fixture::{File, Gateway, Process, upstream};
 
 const ANY: &str = "  - {route: \"* /{path...}\", to: u, auth: public, body_limit: 1GiB}\n";
 const LARGE: usize = 100 * 1024 * 1024;
-/// What passing 100 MiB through may add to the memory of the gateway. It takes about 1 MiB; a third of the body would
-/// be buffering.
+/// Maximum growth of the gateway's memory while it passes 100 MiB on. It takes about 1 MiB; a third of the body would mean
+/// that bodies are buffered.
 const GROWTH_MAX: usize = 32 * 1024 * 1024;
 
 #[test]
@@ -134,7 +134,7 @@ fn a_refusal_that_comes_during_an_upload_reaches_the_client() {
 }
 
 #[test]
-fn a_request_that_comes_round_is_stopped() {
+fn a_request_that_arrives_in_a_loop_is_refused() {
     // The upstream sends it on to where it came from, as a second gateway with a wrong target would.
     let entry = Arc::new(Mutex::new(None));
     let known = Arc::clone(&entry);

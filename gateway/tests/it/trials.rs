@@ -44,7 +44,7 @@ fn explained(args: &[&str]) -> Value {
 }
 
 #[test]
-fn explain_tells_the_route_the_verdict_and_the_request_that_would_go_out() {
+fn explain_shows_the_route_the_decision_and_the_request_that_would_be_sent() {
     let told = explained(&["GET", "/v1/users/7?x=1", "--as", "user_type=admin,sub=1", "-H", "Request_User_Id: 9"]);
     assert_eq!(told["path"], "/api/users/7");
     assert_eq!(told["route"], "GET /api/users/{id}");
@@ -67,7 +67,7 @@ fn explain_tells_the_route_the_verdict_and_the_request_that_would_go_out() {
 }
 
 #[test]
-fn explain_tells_why_each_other_route_lost() {
+fn explain_shows_why_each_other_route_was_not_chosen() {
     let told = explained(&["GET", "/api/users/me", "-H", "x-version: 2"]);
     let why: Vec<(&str, &str)> = told["candidates"]
         .as_array()
@@ -104,7 +104,7 @@ fn explain_verifies_a_token_that_this_gateway_signed() {
 }
 
 #[test]
-fn a_token_of_a_running_gateway_is_believed_by_it() {
+fn a_token_that_a_command_signs_is_accepted_by_a_running_gateway() {
     let dir = tempfile::tempdir().unwrap();
     let head = HEAD.replace("issuer: i, audience: a", "issuer: test, audience: api");
     fs::write(dir.path().join("g.yaml"), format!("{head}{ROUTES}")).unwrap();
@@ -217,7 +217,7 @@ fn planned(dir: &Path, old: &str, new: &str, json: bool) -> Output {
 }
 
 #[test]
-fn plan_tells_what_changes_for_whom() {
+fn plan_shows_what_changes_for_whom() {
     let dir = tempfile::tempdir().unwrap();
     let route = |text: &str| format!("routes:\n  - {{{text}}}\n");
     for (old, new, change, wider) in [
@@ -284,7 +284,7 @@ fn plan_tells_what_changes_for_whom() {
 }
 
 #[test]
-fn plan_compares_what_becomes_of_requests_not_texts() {
+fn plan_compares_what_happens_to_requests_not_texts() {
     let dir = tempfile::tempdir().unwrap();
     let plan = |old: &str, new: &str| {
         let output = planned(dir.path(), &format!("routes:\n{old}"), &format!("routes:\n{new}"), false);

@@ -60,7 +60,7 @@ fn bytes_go_both_ways_once_the_upstream_has_switched() {
 }
 
 #[test]
-fn whoever_may_not_call_the_route_gets_no_connection() {
+fn a_caller_without_permission_gets_no_websocket() {
     let gateway = Gateway::before_addr(echo(), ROUTES);
     let mut stranger = Connection::open(gateway.addr());
     stranger.send(&ask("/signed", ""));
@@ -95,7 +95,7 @@ fn a_refusal_of_the_upstream_is_passed_on_whole_and_nothing_is_relayed() {
 }
 
 #[test]
-fn a_connection_on_which_nothing_moves_ends() {
+fn an_idle_websocket_ends() {
     let gateway = Gateway::before_addr(echo(), ROUTES);
     let mut connection = Connection::open(gateway.addr());
     connection.send(&ask("/idle", ""));

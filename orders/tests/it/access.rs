@@ -1,4 +1,4 @@
-//! Who gets in: only what the gateway has signed for this service.
+//! Access: the service accepts only requests that the gateway has signed for it.
 
 use chassis::{
     identity::Assertion,
@@ -12,7 +12,7 @@ fn user(id: &str) -> Assertion {
 }
 
 #[test]
-fn a_service_that_is_called_directly_answers_nobody() {
+fn a_service_that_is_called_directly_refuses_everything() {
     let service = in_memory();
     ANN.orders(service.addr(), "a book");
     let mut damaged = GATEWAY.sign(&user("7"));
@@ -49,7 +49,7 @@ fn headers_that_contradict_the_assertion_are_refused() {
 }
 
 #[test]
-fn an_assertion_of_nobody_or_of_no_user_gets_nowhere() {
+fn an_assertion_about_nobody_or_about_no_user_is_refused() {
     let service = in_memory();
     for assertion in [Assertion::default(), user("service-a"), user(""), user("99999999999999999999")] {
         let header = GATEWAY.sign(&assertion);

@@ -1,4 +1,4 @@
-//! What was acknowledged is there after the process died.
+//! Crashes: what was acknowledged is there after the process was killed.
 
 use std::{
     collections::HashSet,

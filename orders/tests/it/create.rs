@@ -99,7 +99,7 @@ fn a_body_over_64_kib_is_too_large() {
 }
 
 #[test]
-fn other_methods_are_told_which_ones_there_are() {
+fn other_methods_are_answered_with_those_that_exist() {
     let service = in_memory();
     for (target, allow) in [("/api/orders", "GET, HEAD, OPTIONS, POST"), ("/api/orders/1", "GET, HEAD, OPTIONS")] {
         let answer = ANN.sends(service.addr(), call("DELETE", target));

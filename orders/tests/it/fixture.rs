@@ -121,10 +121,10 @@ pub(crate) fn settings(database: DatabaseLocation) -> Settings {
 /// Starts a service in this process.
 pub(crate) fn start(database: DatabaseLocation) -> Result<Running, StartError> {
     let settings = settings(database);
-    Running::start(|told, stopped| {
+    Running::start(|addr, stopped| {
         Box::pin(async move {
             let server = Server::bind(settings)?;
-            told.send(server.addr()).map_err(StartError::failed)?;
+            addr.send(server.addr()).map_err(StartError::failed)?;
             server.run_until(async { drop(stopped.await) }).await
         })
     })

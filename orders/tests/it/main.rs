@@ -9,12 +9,12 @@
 mod access;
 mod crashes;
 mod create;
+mod disk;
 mod fixture;
-mod full_disk;
 mod list;
 mod openapi;
+mod operations;
 mod process;
-mod program;
 mod read;
+mod start;
 mod storage;
-mod surroundings;

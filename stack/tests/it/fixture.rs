@@ -25,7 +25,7 @@ impl Stack {
         (Self::start(folder.path(), &[]), folder)
     }
 
-    /// Starts the stack on a folder and waits until it has told its addresses, which it does once it is bound.
+    /// Starts the stack on a folder and waits for its addresses, which it prints once they are bound.
     pub(crate) fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
         let process = Process::spawn(command(folder).envs(environment.iter().copied()));
         // `  Gateway  http://…` and `  users  http://…  orders  http://…`.

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
-mod crash;
+mod crashes;
 mod documentation;
 mod fixture;
 mod login;

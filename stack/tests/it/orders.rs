@@ -35,7 +35,7 @@ fn a_user_places_an_order_and_sees_only_their_own() {
 }
 
 #[test]
-fn orders_come_in_pages_that_nobody_can_make_up() {
+fn orders_come_in_pages_whose_cursors_cannot_be_forged() {
     let (stack, _folder) = Stack::new();
     let demo = stack.token("demo");
     let placed: Vec<Value> = (0..5).map(|n| order(&stack, &demo, &format!("item {n}"))["id"].clone()).collect();

@@ -77,7 +77,7 @@ fn wrong_settings_are_all_named() {
 }
 
 #[test]
-fn a_bad_configuration_of_ones_own_is_shown_with_its_lines() {
+fn every_mistake_in_an_own_configuration_is_shown_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let yaml = folder.path().join("my.yaml");
     fs::write(&yaml, "version: 1\nroutes:\n  - {route: GET /x, to: nobody}\n").unwrap();

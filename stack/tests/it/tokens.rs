@@ -1,4 +1,4 @@
-//! Tokens and identity: what a thief, a forger or a neighbour would try.
+//! Tokens and identity: forged tokens, spoofed headers, services called directly, secrets in logs.
 
 use std::{fs, time::SystemTime};
 

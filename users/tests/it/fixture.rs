@@ -138,7 +138,7 @@ impl Users {
         self.send(&login(username, password))
     }
 
-    /// Makes a user and tells its id.
+    /// Creates a user and returns its id.
     pub(crate) fn create(&self, username: &str) -> i64 {
         self.create_as(username, "default")
     }
@@ -188,7 +188,7 @@ pub(crate) fn as_admin(call: Call) -> Call {
     GATEWAY.signed(call, Some(ADMIN))
 }
 
-/// A login, which nobody is signed in for.
+/// A login; the caller is not signed in yet.
 pub(crate) fn login(username: &str, password: &str) -> Call {
     GATEWAY.signed(post("/api/login", &json!({"username": username, "password": password})), None)
 }

@@ -62,7 +62,7 @@ fn an_unknown_name_and_a_wrong_password_get_the_same_answer_after_the_same_work(
 }
 
 #[test]
-fn users_with_imported_hashes_of_other_costs_are_not_told_from_unknown_ones() {
+fn users_with_imported_hashes_of_other_costs_cannot_be_told_from_unknown_ones() {
     // Costs 4 and 11 of the password `a`, where new hashes have cost 10.
     let file = r#"[
         {"id": 1, "username": "cheap", "user_type": "admin", "hashed_password": "CHEAP"},
@@ -95,7 +95,7 @@ fn a_login_renews_a_hash_of_another_cost_and_nothing_that_clients_see() {
 }
 
 #[test]
-fn a_password_of_71_bytes_is_told_from_one_that_goes_on() {
+fn a_password_of_71_bytes_differs_from_a_longer_one_that_begins_with_it() {
     let users = Users::demo();
     let longest = "é".repeat(35) + "x";
     let body = json!({"username": "long", "password": longest, "user_type": "default"});
@@ -147,7 +147,7 @@ fn a_deleted_or_renamed_user_signs_in_no_more() {
 }
 
 #[test]
-fn many_who_sign_in_at_once_are_served_or_told_when_to_come_back_while_readers_are_served() {
+fn many_logins_at_once_are_served_or_get_retry_after_while_readers_are_served() {
     let users = Users::demo();
     let addr = users.addr();
     let logins: Vec<_> = (0..60).map(|_| thread::spawn(move || login("admin", "a").send(addr))).collect();

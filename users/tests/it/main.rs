@@ -5,14 +5,14 @@
 mod fixture;
 mod process;
 
-mod crash;
-mod direct;
-mod faults;
+mod access;
+mod crashes;
+mod disk;
 mod hashing;
+mod http;
 mod listing;
 mod login;
 mod openapi;
 mod rules;
 mod start;
 mod users;
-mod wire;

@@ -19,7 +19,11 @@ fn two_spellings_of_one_name_are_one_name() {
         assert_eq!(users.patch(3, &json!({"username": name})).problem(), "username_taken", "{name}");
         assert_eq!(users.put(3, &json!({"username": name})).problem(), "username_taken", "{name}");
     }
-    assert_eq!(users.patch(3, &json!({"username": "TEST"})).status, 200, "a user may spell its own name anew");
+    assert_eq!(
+        users.patch(3, &json!({"username": "TEST"})).status,
+        200,
+        "a user may change the spelling of its own name"
+    );
 }
 
 #[test]

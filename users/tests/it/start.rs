@@ -210,7 +210,7 @@ fn what_a_crash_left_over_is_removed() {
 }
 
 #[test]
-fn a_second_process_is_told_who_has_the_folder() {
+fn a_second_process_is_refused_and_told_which_process_uses_the_folder() {
     let folder = Folder::new();
     let process = Process::serve(&mut command(&folder.data()));
     let before = folder.read("users.json");
@@ -237,7 +237,7 @@ fn a_folder_that_cannot_be_used_is_one_readable_message() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_whole_and_exits_with_64() {
+fn every_mistake_of_the_configuration_is_reported_and_exits_with_64() {
     let folder = Folder::new();
     let mut wrong = command(&folder.data());
     wrong.env("INTERNAL_KEY", "short").env("USERS_LISTEN", "nowhere").env("USERS_BCRYPT_COST", "99");
@@ -254,7 +254,7 @@ fn a_wrong_configuration_is_told_whole_and_exits_with_64() {
 }
 
 #[test]
-fn a_port_in_use_is_told_before_anything_is_written() {
+fn a_port_in_use_is_reported_before_anything_is_written() {
     let users = Users::demo();
     let folder = Folder::new();
     let (code, said) = refused(command(&folder.data()).env("USERS_LISTEN", users.addr().to_string()));
@@ -264,7 +264,7 @@ fn a_port_in_use_is_told_before_anything_is_written() {
 }
 
 #[test]
-fn a_stopped_service_lets_go_of_its_folder() {
+fn a_stopped_service_releases_its_folder() {
     let folder = Users::demo().stop();
     let running = serve(demo(&folder.data())).unwrap();
     let refused = serve(demo(&folder.data())).map(drop).unwrap_err().to_string();

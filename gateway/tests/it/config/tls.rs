@@ -3,7 +3,7 @@
 use super::{HEAD, UPSTREAMS, mistakes};
 
 #[test]
-fn mistakes_about_tls_are_told() {
+fn mistakes_about_tls_are_reported() {
     let with_tls = |tls: &str| {
         let route = "routes: [{route: GET /x, to: users, auth: public}]";
         mistakes(&format!("{HEAD}tls: {tls}\n{UPSTREAMS}{route}\n"))
@@ -24,7 +24,7 @@ fn mistakes_about_tls_are_told() {
 }
 
 #[test]
-fn mistakes_about_tls_to_upstreams_are_told() {
+fn mistakes_about_tls_to_upstreams_are_reported() {
     let with_upstream = |upstream: &str| {
         let route = "routes: [{route: GET /x, to: u, auth: public}]";
         mistakes(&format!("{HEAD}upstreams: {{u: {{{upstream}}}}}\n{route}\n"))

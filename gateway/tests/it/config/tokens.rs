@@ -31,7 +31,7 @@ fn with_tokens(tokens: &str) -> Vec<Mistake> {
 }
 
 #[test]
-fn mistakes_about_tokens_are_told() {
+fn mistakes_about_tokens_are_reported() {
     let others = |issuer: &str| format!("{{issuer: i, audience: a, other_issuers: [{issuer}]}}");
     for (tokens, message) in [
         (others("{issuer: x, audience: a}"), "`jwks` is missing"),

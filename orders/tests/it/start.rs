@@ -1,4 +1,4 @@
-//! The program: its exit codes and messages, and several of it at once.
+//! Starting the program: exit codes, messages, and several processes at once.
 
 use std::{collections::HashSet, fs, net::TcpListener, thread};
 

@@ -199,7 +199,7 @@ fn an_unknown_key_is_fetched_once_and_the_last_good_ones_stay() {
 }
 
 #[test]
-fn strange_tokens_cause_no_stampede() {
+fn tokens_with_unknown_keys_do_not_flood_the_issuer() {
     let (known, strange) = (Pair::ec("known"), Pair::ec("strange"));
     let provider = Provider::of(&[&known]);
     let upstream = Upstream::echo();

@@ -1,4 +1,4 @@
-//! What was answered is there after a power cut.
+//! Crashes: what was acknowledged is there after a kill.
 
 use std::{
     fs,

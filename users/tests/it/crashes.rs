@@ -1,4 +1,4 @@
-//! The process killed in the middle of its work, and asked to end in the middle of it.
+//! Crashes: the process is killed, or asked to end, while it is writing.
 
 use std::{
     fs,
@@ -22,18 +22,18 @@ use crate::{
 /// Users that are changed all the time, each by a thread of its own.
 const WRITERS: usize = 8;
 
-/// What a thread was promised.
+/// What was acknowledged to a thread.
 #[derive(Default)]
-struct Promised {
+struct Acknowledged {
     created: Vec<String>,
     /// The last full name of a user that was acknowledged: a number that only grows.
     renamed: usize,
 }
 
 /// Makes users as fast as they are acknowledged, until the process no longer answers.
-fn create_until_gone(addr: SocketAddr, prefix: String, acknowledged: Arc<AtomicUsize>) -> JoinHandle<Promised> {
+fn create_until_gone(addr: SocketAddr, prefix: String, acknowledged: Arc<AtomicUsize>) -> JoinHandle<Acknowledged> {
     thread::spawn(move || {
-        let mut promised = Promised::default();
+        let mut promised = Acknowledged::default();
         for n in 0.. {
             let name = format!("{prefix}-{n}");
             if creating(&name).try_send(addr).is_none_or(|answer| answer.status != 201) {
@@ -47,9 +47,14 @@ fn create_until_gone(addr: SocketAddr, prefix: String, acknowledged: Arc<AtomicU
 }
 
 /// Changes one user as fast as it is acknowledged, from `start` on, until the process no longer answers.
-fn rename_until_gone(addr: SocketAddr, id: i64, start: usize, acknowledged: Arc<AtomicUsize>) -> JoinHandle<Promised> {
+fn rename_until_gone(
+    addr: SocketAddr,
+    id: i64,
+    start: usize,
+    acknowledged: Arc<AtomicUsize>,
+) -> JoinHandle<Acknowledged> {
     thread::spawn(move || {
-        let mut promised = Promised { renamed: start, ..Promised::default() };
+        let mut promised = Acknowledged { renamed: start, ..Acknowledged::default() };
         for n in start + 1.. {
             if renaming(id, &n.to_string()).try_send(addr).is_none_or(|answer| answer.status != 200) {
                 break;

@@ -1,4 +1,4 @@
-//! A disk that is full, that fails, and that stalls: the real process with a few system calls replaced.
+//! A disk that is full, fails or stalls: the real process with a few system calls replaced.
 
 use std::{os::unix::process::ExitStatusExt, process::Command};
 

@@ -1,4 +1,4 @@
-//! What surrounds the endpoints: health, metrics, request ids.
+//! For operators: health, metrics, request ids.
 
 use chassis::testing::get;
 
@@ -13,7 +13,7 @@ fn health_and_metrics_need_no_caller() {
 }
 
 #[test]
-fn metrics_tell_of_batches_commits_and_reads() {
+fn batches_commits_and_reads_are_measured() {
     let service = in_memory();
     ANN.orders(service.addr(), "a book");
     ANN.lists_all(service.addr(), 100);

@@ -1,4 +1,4 @@
-//! What every HTTP service owes its clients: methods, media types, limits, one shape of error; health and metrics.
+//! HTTP: methods, media types, limits, one shape of error; health and metrics.
 
 use chassis::testing::{call, exchange, get, post};
 use serde_json::json;
@@ -63,7 +63,7 @@ fn an_address_that_names_nothing_is_not_found() {
 }
 
 #[test]
-fn a_body_is_json_of_a_bearable_size() {
+fn a_body_is_json_of_a_limited_size() {
     let users = Users::demo();
     for (method, path) in
         [("POST", "/api/login"), ("POST", "/api/users"), ("PUT", "/api/users/3"), ("PATCH", "/api/users/3")]
@@ -86,7 +86,7 @@ fn a_body_is_json_of_a_bearable_size() {
 }
 
 #[test]
-fn a_body_that_does_not_tell_its_length_is_cut_off() {
+fn a_body_without_a_length_is_limited_too() {
     let users = Users::demo();
     let head = format!(
         "POST /api/users HTTP/1.1\r\nHost: u\r\nConnection: close\r\nContent-Type: application/json\r\n\

@@ -1,4 +1,4 @@
-//! Requests that did not come through the gateway, and callers who may not.
+//! Access: requests that did not come through the gateway, and callers without permission.
 
 use std::time::{Duration, SystemTime};
 
