@@ -1,4 +1,4 @@
-//! An answer of a service, and what tests ask of it.
+//! An answer of a service: status, headers, body, and the shape of a problem.
 
 use std::io::{self, BufRead, ErrorKind};
 

@@ -1,4 +1,4 @@
-//! A request that is easy to write: method, target, headers, body.
+//! A well-formed request: method, target, headers, body.
 
 use std::{fmt::Write as _, net::SocketAddr};
 

@@ -1,4 +1,4 @@
-//! A client on one connection, which can send any bytes and reads what comes piece by piece.
+//! A client on one connection: sends any bytes, and reads answers whole or piece by piece.
 
 use std::{
     io::{self, BufReader, Read, Write},
@@ -43,7 +43,7 @@ impl Connection {
         let _ = self.0.get_mut().write_all(bytes);
     }
 
-    /// The socket below, for timeouts and half-closed connections. What has been read from it already is not there any more.
+    /// The socket below, for timeouts and half-closed connections. Bytes that are buffered already cannot be read from it.
     pub fn stream(&mut self) -> &mut TcpStream {
         self.0.get_mut()
     }

@@ -34,24 +34,24 @@ impl FaultyDisk {
     }
 
     /// Makes a program use this disk.
-    pub fn insert_below<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub fn attach_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("LD_PRELOAD", self.file("faulty_disk.so"))
             .env("FAULT_FOLDER", &self.data)
             .env("FAULT_CONTROL", &self.control)
     }
 
-    /// From now on the disk fails like this.
+    /// Switches a fault on.
     pub fn fail(&self, fault: &str) {
         fs::write(self.file(fault), "").expect("a folder that can be written to");
     }
 
-    /// From now on the disk fails like this no more.
+    /// Switches a fault off.
     pub fn heal(&self, fault: &str) {
         fs::remove_file(self.file(fault)).expect("a fault that is switched on");
     }
 
-    /// Returns what becomes durable while `act` runs, in its order: `fsync NAME` and `rename NAME`.
+    /// Runs `act`, and returns the calls that made something durable meanwhile, in order: `fsync NAME` and `rename NAME`.
     pub fn traced(&self, act: impl FnOnce()) -> Vec<String> {
         self.fail("trace");
         act();

@@ -1,14 +1,13 @@
 //! What the tests of every service share (feature `testing`; never part of a build).
 //!
-//! Tests speak to services as clients do: over sockets, with bytes that they can spell themselves. In the order to read:
+//! Tests call services as clients do: over sockets, and with any bytes. In the order to read:
 //!
-//! - [`wait`]: wait until something holds, and fail with a sentence when it never does.
-//! - [`message`]: heads, bodies and chunks of HTTP/1.1 as they come, and requests as a stand-in for a service gets them.
-//! - [`Answer`], [`Connection`], [`Call`]: an answer, a connection that can send anything, and a request that is easy to
-//!   write.
+//! - [`wait`]: wait until a condition holds, and fail with its description when it never does.
+//! - [`message`]: reads heads, bodies and chunks of HTTP/1.1, and the requests that a stand-in for a service receives.
+//! - [`Answer`], [`Connection`], [`Call`]: an answer, a connection that can send any bytes, and a well-formed request.
 //! - [`Running`] and [`Process`]: a service in a thread of this process, and a program in a process of its own, whose log
 //!   is read and which can be killed.
-//! - [`Signer`] and [`User`]: the part of the gateway, for tests of the services behind it.
+//! - [`Signer`] and [`User`]: play the gateway for the services behind it.
 //! - [`FaultyDisk`]: a disk that is full, fails or stalls on demand.
 //!
 //! Nothing here knows a service; what only one crate's tests need stays in its `tests/it`.

@@ -1,4 +1,4 @@
-//! A program in a process of its own: its log is read while it runs, and it can be asked to end, and killed.
+//! A program in a process of its own: reads its log while it runs, sends it signals, kills it.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -25,7 +25,7 @@ pub struct Process {
 /// What a process has written, to stdout and stderr.
 struct Log {
     lines: Vec<Line>,
-    /// How many of its streams may still say more.
+    /// Number of its streams that have not ended.
     open: usize,
 }
 

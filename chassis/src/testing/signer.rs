@@ -1,4 +1,4 @@
-//! The part of the gateway in tests of the services behind it: it states, signed, who calls.
+//! Plays the gateway in tests of the services behind it: signs assertions about the caller.
 
 use std::time::SystemTime;
 
@@ -52,7 +52,7 @@ impl<'a> Signer<'a> {
 }
 
 impl User {
-    /// What the gateway states about this user.
+    /// The assertion of the gateway about this user.
     pub fn assertion(self) -> Assertion {
         Assertion { sub: Some(self.id.to_string()), user_type: Some(self.user_type.to_owned()), ..Assertion::default() }
     }

@@ -12,7 +12,7 @@ fn disk(folder: &Folder) -> FaultyDisk {
 }
 
 fn start(disk: &FaultyDisk, folder: &Folder) -> Process {
-    Process::serve(disk.insert_below(&mut command(folder)))
+    Process::serve(disk.attach_to(&mut command(folder)))
 }
 
 #[test]

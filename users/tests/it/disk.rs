@@ -26,7 +26,7 @@ impl Disk {
 
     fn command(&self) -> Command {
         let mut command = command(&self.folder.data());
-        self.faults.insert_below(&mut command);
+        self.faults.attach_to(&mut command);
         command
     }
 
