@@ -56,7 +56,7 @@ fn a_service_that_is_down_is_named_in_the_document() {
     let dead = Upstream::answering("");
     let document = get("/openapi.json").send(gateway(&dead).addr()).json();
     let description = document["info"]["description"].as_str().unwrap();
-    assert!(description.contains("Not answering, and therefore not shown: u."), "{description}");
+    assert!(description.contains("Not answering, and so not shown here: u."), "{description}");
     assert!(document["paths"].get("/other/{path}").is_some());
 }
 

@@ -139,7 +139,7 @@ fn a_client_that_keeps_its_connection_for_later_does_not_hold_up_the_end() {
     let mut idle = Client::new(gateway.addr, true);
     assert_eq!(idle.get("/x").unwrap().0, 200);
     gateway.signal("TERM");
-    gateway.said("drained; closing idle connections");
+    gateway.said("drained; idle connections are closed");
     gateway.ended_well();
 }
 
