@@ -9,7 +9,7 @@ use super::{
     diff::{self, Change},
     output::{Paint, print_json},
 };
-use crate::config;
+use crate::{config, hooks::Hooks};
 
 /// The exit code where the new file allows more than the old one.
 const EXIT_WIDER: u8 = 2;
@@ -32,8 +32,11 @@ struct Plan {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
+    // The same hooks for both: a hook equals only itself.
+    let hooks = Hooks::default();
+    let load = |path| config::load_with(path, &environment, &hooks);
     // Both are loaded, so that the mistakes of both are reported.
-    let (old, new) = match (config::load(&args.old, &environment), config::load(&args.new, &environment)) {
+    let (old, new) = match (load(&args.old), load(&args.new)) {
         (Ok(old), Ok(new)) => (old, new),
         (Err(StartError::Config(mut mistakes)), Err(StartError::Config(more))) => {
             mistakes.extend(more);

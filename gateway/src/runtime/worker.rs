@@ -60,9 +60,13 @@ impl Worker {
     /// 401 where the token is not accepted.
     pub(crate) async fn verify(&self, token: &str, now: SystemTime) -> Result<Rc<Caller>, Problem> {
         let (verifier, issuers) = self.verifier.as_ref().zip(self.snapshot.issuers.as_ref()).ok_or_else(no_tokens)?;
+        let generation = issuers.generation();
         let verified = verifier.borrow_mut().verify(token, now);
         match verified {
-            Err(VerifyError::UnknownKey { external }) if issuers.refetch(external).await => {
+            // Keys that arrived while the token was verified count too: then there is no reason to fetch them again.
+            Err(VerifyError::UnknownKey { external })
+                if issuers.refetch(external).await || issuers.generation() != generation =>
+            {
                 verifier.borrow_mut().verify(token, now).map_err(VerifyError::into_problem)
             }
             verified => verified.map_err(VerifyError::into_problem),

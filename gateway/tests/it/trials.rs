@@ -217,6 +217,21 @@ fn planned(dir: &Path, old: &str, new: &str, json: bool) -> Output {
 }
 
 #[test]
+fn plan_of_a_file_against_itself_is_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("g.yaml"), gateway::STACK_YAML).unwrap();
+    let environment = [
+        ("USERS_SERVICE_URL", "http://users:1"),
+        ("ORDERS_SERVICE_URL", "http://orders:1"),
+        ("INTERNAL_KEY", "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"),
+        ("GATEWAY_KEY_DIR", "none"),
+    ];
+    let output = gateway(dir.path(), &["plan", "g.yaml", "g.yaml"], &environment);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "nothing changes for anybody\n", "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn plan_shows_what_changes_for_whom() {
     let dir = tempfile::tempdir().unwrap();
     let route = |text: &str| format!("routes:\n  - {{{text}}}\n");
