@@ -107,14 +107,14 @@ pub(crate) fn config(current: &CurrentSnapshot) -> Value {
             let publish_for = text(own.publish_for);
             json!({"issuer": own.issuer, "audience": own.audience, "ttl": text(own.ttl), "keys": keys, "publish_for": publish_for})
         });
-        let foreign: Vec<Value> = tokens.other_issuers.iter().map(|foreign| {
-            let jwks = match &foreign.jwks {
+        let other_issuers: Vec<Value> = tokens.other_issuers.iter().map(|issuer| {
+            let jwks = match &issuer.jwks {
                 JwksSource::Url(url) => url.clone(),
                 JwksSource::File(file) => file.display().to_string(),
             };
-            json!({"issuer": foreign.issuer, "audience": foreign.audience, "jwks": jwks, "refresh": text(foreign.refresh)})
+            json!({"issuer": issuer.issuer, "audience": issuer.audience, "jwks": jwks, "refresh": text(issuer.refresh)})
         }).collect();
-        json!({"own": own, "other_issuers": foreign})
+        json!({"own": own, "other_issuers": other_issuers})
     });
     let upstreams: serde_json::Map<String, Value> = config
         .upstreams

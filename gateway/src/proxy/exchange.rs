@@ -187,7 +187,7 @@ impl Exchange {
     /// refusal. This is their only place.
     fn append_to(&mut self, headers: &mut HeaderMap) {
         if let Some(cors) = self.route().and_then(|route| route.settings.cors.as_ref()) {
-            cors.mark(headers, self.origin.as_ref());
+            cors.append_to(headers, self.origin.as_ref());
         }
         if let Some(rate_limit) = self.rate_limit.take() {
             rate_limit.append_to(headers);

@@ -167,7 +167,7 @@ pub(crate) fn answered(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehea
     };
     if let Some(cors) = rehearsed.route.and_then(|index| config.routes[index].cors.as_ref()) {
         let origin = rehearsal.headers.iter().find(|(name, _)| *name == ORIGIN).map(|(_, value)| value);
-        cors.mark(&mut fields, origin);
+        cors.append_to(&mut fields, origin);
     }
     Some((status, fields))
 }

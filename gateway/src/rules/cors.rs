@@ -70,7 +70,7 @@ impl Cors {
 
     /// Adds the fields to an answer to a page of `origin`. Those of the upstream are removed: only one of the two may
     /// decide.
-    pub(crate) fn mark(&self, fields: &mut HeaderMap, origin: Option<&HeaderValue>) {
+    pub(crate) fn append_to(&self, fields: &mut HeaderMap, origin: Option<&HeaderValue>) {
         for name in [ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS] {
             fields.remove(name);
         }

@@ -4,7 +4,7 @@
 //! - [`snapshot`]: one configuration and everything it makes, shared by all workers and never changed;
 //! - [`worker`]: what one thread has for itself (connections to upstreams, verified tokens).
 //!
-//! [`current`] holds the snapshot in force and swaps it; [`thread_local`] gives each thread its worker for it.
+//! [`current`] holds the snapshot in force and swaps it; [`thread_local`](mod@thread_local) gives each thread its worker for it.
 //!
 //! The tricky part is the swap. A request takes its worker once, at its start, by one atomic load, and keeps it to its last
 //! byte; so a reload never changes anything under a request, and needs no lock. What a reload must not lose (counters,
