@@ -389,10 +389,10 @@ def main():
     running = []
     wanted = lambda name: args.only in (None, name)
     try:
-        starts = [start_direct, lambda folder: start_gateway(folder, [args.gateway], 10), start_haproxy,
+        starts = [start_direct, lambda folder: start_gateway(folder, [str(pathlib.Path(args.gateway).resolve())], 10), start_haproxy,
                   lambda folder: start_haproxy(folder, "haproxy-full"), start_nginx]
         if args.before:
-            starts.append(lambda folder: start_gateway(folder, [args.before], 10, "before"))
+            starts.append(lambda folder: start_gateway(folder, [str(pathlib.Path(args.before).resolve())], 10, "before"))
         if args.envoy:
             starts.append(lambda folder: start_envoy(folder, args.envoy))
         else:
