@@ -29,10 +29,10 @@
 //!
 //! | floor | modules | what they know |
 //! |---|---|---|
-//! | ground | `tls`, `body`, `rules` | sockets, streams and header fields |
+//! | ground | `files`, `tls`, `body`, `rules` | files, sockets, streams and header fields |
 //! | parts | `routing`, `limit`, `auth`, `upstream`, `connection` | one concern each, nothing of each other |
 //! | products | `hooks`, `telemetry`, `route`, `config`, `runtime` | the parts put together: one route, one configuration, one snapshot |
-//! | surfaces | `pages`, `admin`, `reload`, `drain` | what operators and clients see of the gateway itself |
+//! | surfaces | `pages`, `admin`, `reload`, `drain`, `settings`, `builder` | what operators and clients see of the gateway itself |
 //! | request | `proxy` | the life of a request, in seven steps |
 //! | process | `server`, `commands` | listeners, threads, the command line |
 //!

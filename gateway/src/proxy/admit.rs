@@ -1,4 +1,4 @@
-//! Decides whether there is room for a request: the rate limits of its route, the size of its body, the capacity of its
+//! Decides whether a request is admitted: the rate limits of its route, the size of its body, the capacity of its
 //! upstream. The first that refuses ends the request, so that nothing after it is charged.
 
 use actix_http::{

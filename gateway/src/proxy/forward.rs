@@ -1,14 +1,14 @@
-//! The life of one request, step by step. Each step is a call that fits on a line; how a step works stands in the module of
-//! its name, and the errors in the right column are the problems it may answer with.
+//! The life of one request, step by step. Each step is a call that fits on a line; the module of its name says how it works.
+//! The right column lists the problems that a step may answer with.
 //!
 //! ```text
 //! accept      request id, trace, client address          400 405 431 508
 //! match       method and path → route, or a page         400 404 405
-//! identify    credentials → caller                       400 401 503
+//! identify    credentials → caller                       400 401
 //! authorize   policy × caller                            403
-//! admit       rate limit, size, room at the upstream     429 413 503
-//! send        compose, pick a target, send, retry        408 502 503 504
-//! answer      post-process, or stream untouched
+//! admit       rate limit, body size, capacity            429 413 503
+//! send        compose, pick a target, send, retry        400 408 413 502 503 504
+//! answer      post-process, or stream the body            502
 //! ```
 
 use std::rc::Rc;

@@ -6,7 +6,7 @@
 //!
 //! [`serve`] is how actix-http hands requests over, and [`rehearse`] runs the same steps without sending anything, for the
 //! commands `explain`, `test` and `plan`. Decisions are not made here: routing, policies, limits and retries are decided in
-//! the rooms below, which know nothing of each other. This room only calls them in order.
+//! the modules below, which know nothing of each other. This one only calls them in order.
 //!
 //! The tricky parts: the exchange is counted when it is dropped ([`exchange`]), `Expect: 100-continue` is answered when the
 //! body is first read ([`serve::expect`]), and the bytes that are matched are the bytes that are forwarded ([`find`]).

@@ -1,7 +1,8 @@
 //! The three lifetimes of the gateway's state:
 //!
 //! - [`process`]: as long as the process (metrics, health, the last errors);
-//! - [`snapshot`]: one configuration and everything it makes, shared by all workers and never changed;
+//! - [`snapshot`]: one configuration and everything it makes, shared by all workers. Its structure never changes; counters,
+//!   breakers and limiters in it do;
 //! - [`worker`]: what one thread has for itself (connections to upstreams, verified tokens).
 //!
 //! [`current`] holds the snapshot in force and swaps it; [`thread_local`](mod@thread_local) gives each thread its worker for it.

@@ -1,4 +1,5 @@
-//! Everything that one configuration makes, immutable and shared by all workers.
+//! Everything that one configuration makes, shared by all workers. Its structure is fixed; the handles in it lead to state
+//! that changes.
 //!
 //! A reload never changes a snapshot: it makes a new one, and takes from the previous one the parts whose settings are
 //! equal. Those parts are handles (`Arc` inside), so that counters, limits, breakers and connections of what did not change

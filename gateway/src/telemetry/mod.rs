@@ -1,4 +1,4 @@
-//! What operators see of requests: metrics, the access log, the last errors and the state of reloads. This room only
+//! What operators see of requests: metrics, the access log, the last errors and the state of reloads. This module only
 //! gathers; what there is to count, each part of the gateway counts for itself (`auth/metrics.rs`, `upstream/metrics.rs`).
 
 pub(crate) mod settings;

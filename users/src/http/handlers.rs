@@ -1,4 +1,4 @@
-//! The handlers. Each makes three moves: extract, call, answer. What they answer is described here too, for
+//! The handlers. Each has three steps: extract, call the store, answer. What they answer is described here too, for
 //! `/openapi.json`.
 
 use std::sync::Arc;

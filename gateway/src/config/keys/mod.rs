@@ -6,7 +6,7 @@
 //! macro in `shape` says how.
 //!
 //! To add a key: describe it in the section where it belongs (`file`, `routes`, `upstreams`, `tokens`, `tls`), ask for it in
-//! the decoder of the same name, and run the tests: they name the generated files that are out of date.
+//! the decoder of that section, and run the tests: they name the generated files that are out of date.
 
 pub(crate) mod file;
 mod parse;
