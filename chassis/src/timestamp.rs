@@ -1,9 +1,21 @@
-//! Points in time as this system shows them: RFC 3339, UTC, microseconds.
+//! Points in time as this system shows them: RFC 3339 in UTC, always with six digits of the second, so that texts sort as the
+//! times do.
 
-use std::time::SystemTime;
+use std::{num::NonZeroU8, time::SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{
+    OffsetDateTime,
+    format_description::well_known::{
+        Iso8601, Rfc3339,
+        iso8601::{Config, EncodedConfig, TimePrecision},
+    },
+};
+
+/// A profile of ISO 8601 that is valid in RFC 3339 too. The format `Rfc3339` leaves out zeros at the end of the second, and
+/// `…00.5Z` would sort behind `…00.51Z`.
+const MICROSECONDS: EncodedConfig =
+    Config::DEFAULT.set_time_precision(TimePrecision::Second { decimal_digits: NonZeroU8::new(6) }).encode();
 
 /// A point in time, to the microsecond, so that what is stored and what is shown are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,7 +42,7 @@ impl From<SystemTime> for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.format(&Rfc3339).map_err(ser::Error::custom)?)
+        serializer.serialize_str(&self.0.format(&Iso8601::<MICROSECONDS>).map_err(ser::Error::custom)?)
     }
 }
 
@@ -46,6 +58,15 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_sort_as_the_times_do() {
+        let text = |micros| serde_json::to_string(&Timestamp::from_unix_micros(micros).unwrap()).unwrap();
+        let times = [0, 1, 9, 10, 99, 100, 500_000, 510_000, 999_999, 1_000_000, 1_000_001];
+        let texts: Vec<String> = times.into_iter().map(|micros| text(1_700_000_000_000_000 + micros)).collect();
+        assert!(texts.is_sorted(), "{texts:?}");
+        assert_eq!(texts[0], "\"2023-11-14T22:13:20.000000Z\"");
+    }
 
     #[test]
     fn a_time_is_shown_in_utc_and_read_back_the_same() {
