@@ -39,16 +39,31 @@ fn missing(detail: &'static str) -> Problem {
 }
 
 /// Returns the problem for a token that is malformed, of an unknown issuer, or revoked.
+///
+/// ```
+/// let problem = gateway::bearer::invalid("the token is of another tenant");
+/// let response = problem.to_response();
+/// let challenge = response.headers().get("www-authenticate").and_then(|value| value.to_str().ok());
+/// assert_eq!(challenge, Some(r#"Bearer realm="api", error="invalid_token""#));
+/// ```
 pub fn invalid(detail: &'static str) -> Problem {
     challenge(Problem::new(Code::TokenInvalid, detail), Some("invalid_token"))
 }
 
 /// Returns the problem for an expired token.
+///
+/// ```
+/// assert_eq!(gateway::bearer::expired().status(), 401);
+/// ```
 pub fn expired() -> Problem {
     challenge(Problem::new(Code::TokenExpired, "the token has expired; sign in again"), Some("invalid_token"))
 }
 
 /// Returns the problem for a valid token whose `claim` does not allow the request.
+///
+/// ```
+/// assert_eq!(gateway::bearer::insufficient("tenant").status(), 403);
+/// ```
 pub fn insufficient(claim: &str) -> Problem {
     let problem =
         Problem::new(Code::InsufficientScope, format!("the claim `{claim}` of the token does not allow this"));

@@ -5,6 +5,13 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 /// The claims of a verified token.
+///
+/// ```
+/// use gateway::hooks::Claims;
+///
+/// let claims = Claims::from_iter([("sub".to_owned(), "7".into()), ("user_type".to_owned(), "admin".into())]);
+/// assert_eq!(claims["sub"], "7");
+/// ```
 pub type Claims = Map<String, Value>;
 
 /// Who may use a route.

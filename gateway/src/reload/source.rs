@@ -21,7 +21,12 @@ pub(crate) type Environment = dyn Fn(&str) -> Option<String> + Send + Sync;
 /// The hash of a file; `None` if it cannot be read.
 type Hash = Option<[u8; 32]>;
 
-/// A YAML file and the environment that its variables come from. See [`Builder::source`](crate::Builder::source).
+/// A YAML file and the environment that its variables come from, which [`Builder::source`](crate::Builder::source) returns.
+///
+/// ```
+/// let source = gateway::Gateway::builder().source("absent.yaml".into(), |_| None);
+/// assert!(source.load().1.is_err());
+/// ```
 #[derive(Clone)]
 pub struct Source {
     path: PathBuf,
@@ -30,6 +35,15 @@ pub struct Source {
 }
 
 /// The files that were read, each with its hash. Tells [`Server::watching`](crate::Server::watching) what is in force.
+///
+/// ```
+/// let folder = tempfile::tempdir().unwrap();
+/// let file = folder.path().join("gateway.yaml");
+/// let source = gateway::Gateway::builder().source(file.clone(), |_| None);
+/// let (absent, _) = source.load();
+/// std::fs::write(&file, "version: 1").unwrap();
+/// assert_ne!(source.load().0, absent);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint(Vec<(PathBuf, Hash)>);
 

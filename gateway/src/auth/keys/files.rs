@@ -19,6 +19,12 @@ pub(crate) const SIGNING_KEY_FILE: &str = "signing-key.pem";
 
 /// Creates the first signing key of a folder that has none; existing keys are kept.
 ///
+/// ```
+/// let folder = tempfile::tempdir().unwrap();
+/// gateway::keys::create_signing_key(folder.path()).unwrap();
+/// assert!(std::fs::read_to_string(folder.path().join("signing-key.pem")).unwrap().contains("PRIVATE KEY"));
+/// ```
+///
 /// # Errors
 /// Names the file and the reason.
 pub fn create_signing_key(folder: &Path) -> Result<(), String> {
@@ -49,6 +55,15 @@ fn write_signing_key(file: &Path) -> Result<(), String> {
 
 /// Creates a random shared key for the assertions of one service; an existing one is kept.
 ///
+/// ```
+/// let folder = tempfile::tempdir().unwrap();
+/// let file = folder.path().join("users.key");
+/// gateway::keys::create_internal_key(&file).unwrap();
+/// let key = std::fs::read_to_string(&file).unwrap();
+/// gateway::keys::create_internal_key(&file).unwrap();
+/// assert_eq!(std::fs::read_to_string(&file).unwrap(), key);
+/// ```
+///
 /// # Errors
 /// Names the file and the reason.
 pub fn create_internal_key(file: &Path) -> Result<(), String> {
@@ -76,6 +91,12 @@ pub(crate) fn share_internal_key(file: &Path, copy: &Path) -> Result<(), String>
 
 /// Writes a file that only its owner can read, completely or not at all: it is written under a temporary name and then
 /// linked to its own. If another process was faster, linking fails and the file of the other process is kept.
+///
+/// ```
+/// let folder = tempfile::tempdir().unwrap();
+/// gateway::keys::create_private_file(&folder.path().join("secret"), b"1").unwrap();
+/// assert_eq!(std::fs::read(folder.path().join("secret")).unwrap(), b"1");
+/// ```
 ///
 /// # Errors
 /// Names the file and the reason.
