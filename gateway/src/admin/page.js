@@ -1,4 +1,4 @@
-// The live page: asks /status every second and draws what has changed since. Knows nothing but that answer.
+// The live page: fetches /status every second and draws what has changed. Uses no other data.
 "use strict";
 
 const POLL_MS = 1000;
@@ -15,7 +15,7 @@ function count(route, wanted = () => true) {
 }
 const isClass = (digit) => (status) => status[0] === digit;
 
-// The counters of a route are young again after a restart.
+// The counters of a route start again at zero after a restart.
 const since = (now, before) => (now >= before ? now - before : now);
 const keyOf = (route) => `${route.route}\n${route.upstream}`;
 
@@ -23,7 +23,7 @@ function before(sample, route) {
   return sample.routes.find((other) => keyOf(other) === keyOf(route));
 }
 
-// The counts of each bucket of the latency since a sample.
+// The counts of each latency bucket since a sample.
 function bucketsSince(route, old) {
   return route.latency.map(([bound, n], i) => [bound, old ? since(n, old.latency[i][1]) : n]);
 }
@@ -178,7 +178,7 @@ function draw(now) {
   byId("p99").textContent = duration(percentile(buckets, 0.99));
   byId("inflight").textContent = whole(sum(routes.map((route) => route.in_flight)));
   byId("total").textContent = whole(total);
-  plot("rates", [points.map((p) => p.rate), points.map((p) => p.failed)], (max) => `${rate(max)} per s`);
+  plot("rates", [points.map((p) => p.rate), points.map((p) => p.failed)], (max) => `${rate(max)}/s`);
   plot("latencies", [points.map((p) => p.p50), points.map((p) => p.p99)], duration);
   fill("routes", routes.map((route) => routeRow(route, then && before(then, route), seconds)), "no routes");
   fill("upstreams", now.upstreams.flatMap(upstreamRows), "no upstreams");
