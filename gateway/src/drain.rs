@@ -43,27 +43,18 @@ impl Drain {
         log::info!("drained; idle connections are closed");
     }
 
-    /// Resolves when no request has been in flight for [`QUIET`].
+    /// Resolves when no request has been in flight for [`QUIET`]. Requests of snapshots before a reload count too, and a
+    /// WebSocket is a request until it ends.
     async fn quiet(&self) {
+        let process = &self.current.get().process;
         let mut quiet = Duration::ZERO;
-        let mut before = self.completed();
+        let mut before = None;
         while quiet < QUIET {
             tokio::time::sleep(POLL_INTERVAL).await;
-            let now = self.completed();
-            quiet = if self.is_idle() && now == before { quiet + POLL_INTERVAL } else { Duration::ZERO };
+            let now = process.requests.when_idle();
+            // A request may begin and end between two polls.
+            quiet = if now.is_some() && now == before { quiet + POLL_INTERVAL } else { Duration::ZERO };
             before = now;
         }
-    }
-
-    /// Whether no request is in flight. Tunnels are in flight at their upstream until they end.
-    fn is_idle(&self) -> bool {
-        let snapshot = self.current.get();
-        snapshot.upstreams.iter().all(|upstream| upstream.status().in_flight == 0)
-            && snapshot.metrics().all(|metrics| metrics.in_flight() == 0)
-    }
-
-    /// The number of requests that have ended: a request may begin and end between two polls.
-    fn completed(&self) -> u64 {
-        self.current.get().metrics().map(|metrics| metrics.completed()).sum()
     }
 }

@@ -89,6 +89,7 @@ impl Exchange {
     /// Starts the clock for a request.
     pub(super) fn begin(worker: &Rc<Worker>, request: &Request, has_body: bool) -> Self {
         let start = Instant::now();
+        worker.snapshot.process.requests.begin();
         let observe = &worker.snapshot.config.observe;
         Self {
             context: RequestContext::from_headers(request.headers()),
@@ -271,6 +272,7 @@ impl Drop for Exchange {
         }
         let summary = self.summary();
         self.metrics().end(&summary);
+        self.snapshot().process.requests.end();
         let failed = self.status >= 500;
         if failed || self.code.is_some() {
             self.remember();

@@ -11,6 +11,8 @@
 //! byte; so a reload never changes anything under a request, and needs no lock. What a reload must not lose (counters,
 //! limits, breakers, connections) are handles that the next snapshot takes over where their settings are equal.
 
+mod request_count;
+
 pub(crate) mod process;
 pub(crate) mod snapshot;
 pub(crate) mod worker;

@@ -3,6 +3,7 @@
 use chassis::health::Health;
 use prometheus_client::registry::Registry;
 
+use super::request_count::RequestCount;
 use crate::{
     rules::via::Pseudonym,
     telemetry::{metrics::GatewayMetrics, recent_errors::RecentErrors, reload_status::ReloadStatus},
@@ -14,6 +15,8 @@ pub(crate) struct Process {
     /// The name of this instance in `Via`.
     pub(crate) via: Pseudonym,
     pub(crate) metrics: GatewayMetrics,
+    /// All requests, also those of earlier snapshots.
+    pub(crate) requests: RequestCount,
     pub(crate) errors: RecentErrors,
     pub(crate) reload: ReloadStatus,
 }
@@ -25,6 +28,7 @@ impl Process {
             health: Health::default(),
             via: Pseudonym::new(),
             metrics: GatewayMetrics::register(registry),
+            requests: RequestCount::default(),
             errors: RecentErrors::default(),
             reload: ReloadStatus::register(registry),
         }

@@ -111,11 +111,6 @@ impl RouteMetrics {
         statuses
     }
 
-    /// Returns the number of requests that have ended.
-    pub(crate) fn completed(&self) -> u64 {
-        self.statuses().iter().map(|(_, count)| count).sum()
-    }
-
     /// Returns the number of requests in flight.
     pub(crate) fn in_flight(&self) -> i64 {
         self.in_flight.load(Ordering::Relaxed)

@@ -4,9 +4,12 @@ use std::{
     fs,
     net::TcpListener,
     os::unix::fs::symlink,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chassis::testing::{get, until};
@@ -110,14 +113,42 @@ fn counters_and_limits_of_what_did_not_change_are_kept() {
     until("the new limit is in force", || get("/limited").send(gateway.addr).status == 200);
 }
 
-#[test]
-fn an_answer_that_is_under_way_goes_on_through_a_reload() {
-    let release = std::sync::Arc::new(AtomicBool::new(false));
-    let released = std::sync::Arc::clone(&release);
-    let slow = Upstream::start(move |_| {
+/// An upstream that answers once it may.
+fn held_back() -> (Upstream, Arc<AtomicBool>) {
+    let release = Arc::new(AtomicBool::new(false));
+    let released = Arc::clone(&release);
+    let upstream = Upstream::start(move |_| {
         until("the upstream may answer", || released.load(Ordering::Acquire));
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
     });
+    (upstream, release)
+}
+
+#[test]
+fn a_drain_waits_for_requests_that_began_before_a_reload() {
+    let (slow, release) = held_back();
+    let file = File::new(&yaml(&slow, ""));
+    let gateway = Process::start(&file);
+    let addr = gateway.addr;
+    let client = thread::spawn(move || Client::new(addr, true).get("/x"));
+    until("the request is in flight", || gateway.metric("gateway_in_flight{route=\"GET /x\",upstream=\"u\"}") == 1.0);
+    let other = Upstream::echo();
+    file.replace(&yaml(&other, "").replace("GET /x", "GET /y"));
+    gateway.signal("HUP");
+    until("the new route is in force", || get("/y").send(gateway.addr).status == 200);
+    gateway.signal("TERM");
+    gateway.said("SIGTERM: draining");
+    // Longer than the gateway takes to find that only idle connections are left.
+    let patience = Instant::now() + Duration::from_secs(4);
+    until("the gateway has had time to end too early", || client.is_finished() || Instant::now() > patience);
+    release.store(true, Ordering::Release);
+    assert_eq!(client.join().unwrap(), Ok((200, b"ok".to_vec())));
+    gateway.ended_well();
+}
+
+#[test]
+fn an_answer_that_is_under_way_goes_on_through_a_reload() {
+    let (slow, release) = held_back();
     let file = File::new(&yaml(&slow, ""));
     let gateway = Process::start(&file);
     let addr = gateway.addr;
