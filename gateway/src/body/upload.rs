@@ -107,6 +107,16 @@ impl Upload {
         self.0.last_progress.get()
     }
 
+    /// Returns whether the client is waited for: it owes the next chunk, and whoever reads the body is not at fault.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.0.waiting_since.get().is_some()
+    }
+
+    /// Gives the body up because the client did not send all of it in time.
+    pub(crate) fn time_out(&self) {
+        self.0.fault.set(Some(UploadFault::TooSlow));
+    }
+
     /// Returns why it was not read to its end, if it was not.
     pub(crate) fn fault(&self) -> Option<UploadFault> {
         self.0.fault.get()
@@ -171,7 +181,11 @@ impl MessageBody for Upload {
                 Poll::Ready(Some(Ok(chunk)))
             }
             Poll::Ready(Some(Err(_))) => self.fail(UploadFault::Broken),
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                state.waiting_since.set(None);
+                state.last_progress.set(Instant::now());
+                Poll::Ready(None)
+            }
             Poll::Pending => {
                 state.waiting_since.set(state.waiting_since.get().or_else(|| Some(Instant::now())));
                 ready!(state.idle.borrow_mut().poll_expired(cx));

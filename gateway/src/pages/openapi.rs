@@ -54,6 +54,7 @@ async fn fetch(upstream: &Upstream, client: &Client) -> Option<Value> {
         headers: HeaderMap::new(),
         body: None,
         head_timeout: FETCH_TIMEOUT,
+        deadline: None,
     };
     let attempt = upstream.begin_attempt(None, TargetSet::default(), Instant::now()).ok()?;
     let mut answer = client.send(attempt.address(), &mut outgoing).await.ok()?;

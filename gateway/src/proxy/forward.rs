@@ -82,8 +82,9 @@ async fn forward(
     let mut outgoing = outgoing(worker, route, caller.as_deref(), &mut incoming, upload)?;
     hooks.headers(&mut outgoing.headers).await?;
     let deadline = exchange.deadline(route.settings.timeouts.total);
+    outgoing.deadline = deadline.map(Into::into);
     let mut sending =
-        Sending { worker, route, outgoing, caller: caller.as_deref(), client_ip: incoming.client_ip, deadline, permit };
+        Sending { worker, route, outgoing, caller: caller.as_deref(), client_ip: incoming.client_ip, permit };
     if route.settings.websocket && incoming.asks_for_websocket {
         return Box::pin(upgrade(sending, exchange)).await;
     }

@@ -100,6 +100,7 @@ impl Check {
             headers: HeaderMap::new(),
             body: None,
             head_timeout: settings.timeout,
+            deadline: None,
         };
         let target = &upstream.targets[self.index].settings.address;
         let exchange = async {

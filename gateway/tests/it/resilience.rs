@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use chassis::testing::{Answer, Call, Received, call, get, post, until};
+use chassis::testing::{Answer, Call, Connection, Received, call, get, post, until};
 use serde_json::json;
 
 use crate::fixture::{File, Gateway, Mode, Process, Target, Upstream, token};
@@ -401,4 +401,47 @@ fn a_stale_connection_costs_no_get_and_no_retry_budget() {
     }
     let retries = gateway.metric("gateway_upstream_retries_total{upstream=\"u\"}").unwrap();
     assert!(retries > 10.0, "more than an upstream has to begin with: {retries}");
+}
+
+#[test]
+fn clients_that_stall_their_bodies_do_not_count_against_the_target() {
+    let target = Target::start("t");
+    let sections = "routes:\n  \
+        - {route: POST /head, to: u, auth: public, timeout: {head: 200ms, idle: 600ms}}\n  \
+        - {route: POST /total, to: u, auth: public, timeout: {total: 300ms}}\n  \
+        - {route: GET /x, to: u, auth: public}\n";
+    let gateway = before(&[&target], "", sections);
+    for path in ["/head", "/total"] {
+        // Twice as many as open a breaker.
+        let mut stalled: Vec<Connection> = (0..10)
+            .map(|_| {
+                let mut connection = Connection::open(gateway.addr());
+                connection.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx").as_bytes());
+                connection
+            })
+            .collect();
+        for connection in &mut stalled {
+            let answer = connection.answer(false).unwrap();
+            assert_eq!((answer.status, answer.problem().as_str()), (408, "request_timeout"), "{path}");
+        }
+        assert_eq!(fetch(&gateway).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn a_target_that_got_less_than_its_time_for_a_head_is_not_blamed() {
+    let target = Target::start("t");
+    let sections = "routes:\n  \
+        - {route: \"* /short\", to: u, auth: public, timeout: {total: 100ms}}\n  \
+        - {route: GET /x, to: u, auth: public}\n";
+    let gateway = before(&[&target], "", sections);
+    target.set(Mode::Hang);
+    for _ in 0..5 {
+        for call in [get("/short"), post("/short", &json!("whole"))] {
+            let late = call.send(gateway.addr());
+            assert_eq!((late.status, late.problem().as_str()), (504, "upstream_timeout"));
+        }
+    }
+    target.set(Mode::Healthy);
+    assert_eq!(fetch(&gateway).status, 200);
 }

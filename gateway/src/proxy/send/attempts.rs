@@ -1,12 +1,11 @@
 //! Sends a request, and sends it again to another target where an attempt failed and a retry cannot do anything twice. What
 //! may be retried is decided by [`retry`], which is pure; this file has the effects.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_http::header::{HeaderName, HeaderValue, IF_MATCH, RETRY_AFTER};
 use awc::ClientResponse;
 use chassis::problem::{Code, Problem};
-use tokio::time::timeout;
 
 use super::{super::exchange::Exchange, Sending};
 use crate::{
@@ -19,8 +18,7 @@ use crate::{
             retry::{self, AttemptedRequest, RetryDecision},
         },
         handle::{Attempt, Permit, Unavailable, Upstream},
-        settings::TargetAddress,
-        wire::{client::Client, failure::Failure, tunnel::UpgradeAnswer},
+        wire::tunnel::UpgradeAnswer,
     },
 };
 
@@ -45,7 +43,7 @@ pub(crate) async fn send(sending: &mut Sending<'_>, exchange: &mut Exchange) -> 
     loop {
         let mut attempt = pick(upstream, key, history.tried)?;
         exchange.sends_to(attempt.address().authority.as_str());
-        let failure = match send_within_deadline(sending, client, attempt.address()).await {
+        let failure = match client.send(attempt.address(), &mut sending.outgoing).await {
             Ok(answer) => {
                 attempt.answered(answer.status());
                 sending.permit.hold(attempt);
@@ -67,10 +65,10 @@ pub(crate) async fn send(sending: &mut Sending<'_>, exchange: &mut Exchange) -> 
 }
 
 fn may_retry(sending: &Sending<'_>, kind: FailureKind, history: &mut History) -> bool {
-    if remaining(sending.deadline).is_some_and(|remaining| remaining.is_zero()) {
+    let (upstream, outgoing) = (&sending.route.upstream, &sending.outgoing);
+    if outgoing.deadline.is_some_and(|deadline| deadline <= tokio::time::Instant::now()) {
         return false;
     }
-    let (upstream, outgoing) = (&sending.route.upstream, &sending.outgoing);
     let request = AttemptedRequest {
         method: &outgoing.method,
         has_idempotency_key: outgoing.headers.contains_key(IDEMPOTENCY_KEY),
@@ -130,26 +128,6 @@ fn sticky_key(sending: &Sending<'_>) -> Option<u64> {
             None => balance::hash(sending.client_ip.to_string().as_bytes()),
         }),
     }
-}
-
-/// Sends until the deadline of the whole request. A target that has not answered by then was too slow; but while a body is
-/// still being sent, the client may have been, so that nobody is blamed ([`FailureKind::Deadline`]).
-async fn send_within_deadline(
-    sending: &mut Sending<'_>,
-    client: &Client,
-    target: &TargetAddress,
-) -> Result<ClientResponse, Failure> {
-    let outgoing = &mut sending.outgoing;
-    let Some(remaining) = remaining(sending.deadline) else { return client.send(target, outgoing).await };
-    if outgoing.body.is_none() {
-        outgoing.head_timeout = outgoing.head_timeout.min(remaining);
-        return client.send(target, outgoing).await;
-    }
-    timeout(remaining, client.send(target, outgoing)).await.unwrap_or_else(|_| Err(Failure::deadline_exceeded()))
-}
-
-fn remaining(deadline: Option<Instant>) -> Option<Duration> {
-    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
 fn to_problem(upstream: &Upstream, unavailable: Unavailable) -> Problem {

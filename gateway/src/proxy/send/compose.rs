@@ -46,7 +46,7 @@ pub(crate) fn outgoing(
     let composer = Composer { config: &snapshot.config, identity: &snapshot.identity, via: &snapshot.process.via };
     let Composed { path_and_query, headers } = composer.compose(&route.settings, caller, assertion, incoming)?;
     let method = incoming.request.method().clone();
-    Ok(Outgoing { method, path_and_query, headers, body, head_timeout: route.settings.timeouts.head })
+    Ok(Outgoing { method, path_and_query, headers, body, head_timeout: route.settings.timeouts.head, deadline: None })
 }
 
 /// What of the gateway goes into every request that it composes, whether it is sent or only rehearsed.

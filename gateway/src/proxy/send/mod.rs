@@ -6,7 +6,7 @@ pub(super) mod attempts;
 pub(super) mod compose;
 mod headers;
 
-use std::{net::IpAddr, time::Instant};
+use std::net::IpAddr;
 
 pub(super) use assertion::statement;
 
@@ -24,8 +24,6 @@ pub(super) struct Sending<'a> {
     pub(super) outgoing: Outgoing,
     pub(super) caller: Option<&'a Caller>,
     pub(super) client_ip: IpAddr,
-    /// When the whole answer must have been sent.
-    pub(super) deadline: Option<Instant>,
     /// The capacity that it takes at the upstream, to the last byte of the answer.
     pub(super) permit: Permit,
 }

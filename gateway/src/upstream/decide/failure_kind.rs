@@ -20,7 +20,7 @@ pub(crate) enum FailureKind {
     Invalid,
     /// The body of the request ended early, was too large or too slow: not the fault of the upstream.
     RequestBody,
-    /// The deadline of the whole request passed while its body was still being received.
+    /// The deadline of the whole request passed before the target had the time for its answer that it is granted.
     Deadline,
 }
 

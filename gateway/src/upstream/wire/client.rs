@@ -9,7 +9,7 @@ use actix_http::{
     uri::{Parts, PathAndQuery, Scheme},
 };
 use awc::{ClientResponse, Connector, FrozenClientRequest};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     connect::{self, UpstreamTls},
@@ -39,7 +39,35 @@ pub(crate) struct Outgoing {
     pub(crate) path_and_query: PathAndQuery,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Upload>,
+    /// Maximum time that a target may take for the head of its answer, from the last byte that it was sent.
     pub(crate) head_timeout: Duration,
+    /// When the whole request must have been answered.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// Until when a head is waited for.
+struct HeadLimit {
+    at: Instant,
+    /// It is the deadline of the request, which comes before the end of `head_timeout`.
+    is_deadline: bool,
+}
+
+impl HeadLimit {
+    /// Returns the failure where the target did not answer until then. A target owes its answer within `head_timeout`:
+    /// one that was given less is not to blame.
+    fn failure(&self) -> Failure {
+        if self.is_deadline { Failure::deadline_exceeded() } else { Failure::head_timeout() }
+    }
+}
+
+impl Outgoing {
+    fn limit_from(&self, since: Instant) -> HeadLimit {
+        let head = since + self.head_timeout;
+        match self.deadline {
+            Some(deadline) if deadline < head => HeadLimit { at: deadline, is_deadline: true },
+            Some(_) | None => HeadLimit { at: head, is_deadline: false },
+        }
+    }
 }
 
 impl Client {
@@ -81,8 +109,8 @@ impl Client {
         request.headers_mut().insert(HOST, target.host.clone());
         let request = request.freeze().map_err(|error| Failure::from_awc(&error.into()))?;
         let answered = match &outgoing.body {
-            None => without_body(&request, outgoing.head_timeout).await,
-            Some(upload) => with_body(&request, upload, outgoing.head_timeout).await,
+            None => without_body(&request, outgoing).await,
+            Some(upload) => with_body(&request, upload, outgoing).await,
         };
         if answered.is_err() {
             outgoing.headers = request.headers().clone();
@@ -91,25 +119,34 @@ impl Client {
     }
 }
 
-async fn without_body(request: &FrozenClientRequest, head_timeout: Duration) -> Result<ClientResponse, Failure> {
+async fn without_body(request: &FrozenClientRequest, outgoing: &Outgoing) -> Result<ClientResponse, Failure> {
+    let limit = outgoing.limit_from(Instant::now());
     // `send()` would add `content-length: 0`.
-    let answered = timeout(head_timeout, request.send_body(body::None::new())).await;
-    answered.map_err(|_| Failure::head_timeout())?.map_err(|error| Failure::from_awc(&error))
+    let answered = timeout_at(limit.at, request.send_body(body::None::new())).await;
+    answered.map_err(|_| limit.failure())?.map_err(|error| Failure::from_awc(&error))
 }
 
-/// An upload may take long: the timeout for the head of the answer starts at its last chunk.
+/// Sends a body too. Whoever is waited for has the limit: while that is the client, its own limits (`idle`, `body_rate`)
+/// and the deadline of the request; otherwise the target, from the last chunk on.
 async fn with_body(
     request: &FrozenClientRequest,
     upload: &Upload,
-    head_timeout: Duration,
+    outgoing: &Outgoing,
 ) -> Result<ClientResponse, Failure> {
     let mut sending = request.send_body(upload.clone());
     loop {
-        let deadline = upload.last_progress() + head_timeout;
-        match timeout_at(deadline, &mut sending).await {
-            Ok(answer) => return answer.map_err(|error| Failure::from_awc(&error)),
-            Err(_) if upload.last_progress() + head_timeout > deadline => {}
-            Err(_) => return Err(Failure::head_timeout()),
+        let since = if upload.waits_for_client() { Instant::now() } else { upload.last_progress() };
+        let limit = outgoing.limit_from(since);
+        if let Ok(answer) = timeout_at(limit.at, &mut sending).await {
+            return answer.map_err(|error| Failure::from_awc(&error));
+        }
+        if upload.waits_for_client() {
+            if limit.is_deadline {
+                upload.time_out();
+                return Err(Failure::upload_timeout());
+            }
+        } else if limit.is_deadline || outgoing.limit_from(upload.last_progress()).at <= limit.at {
+            return Err(limit.failure());
         }
     }
 }

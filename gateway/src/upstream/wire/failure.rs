@@ -58,6 +58,11 @@ impl Failure {
         Self { kind: FailureKind::HeadTimeout, cause: "no response head in time".to_owned() }
     }
 
+    /// The deadline of the whole request passed while its body was still awaited from the client.
+    pub(crate) fn upload_timeout() -> Self {
+        Self { kind: FailureKind::RequestBody, cause: "the deadline passed before the body was complete".to_owned() }
+    }
+
     /// The deadline of the whole request has passed.
     pub(crate) fn deadline_exceeded() -> Self {
         Self { kind: FailureKind::Deadline, cause: "the deadline of the request has passed".to_owned() }
