@@ -1,7 +1,8 @@
-//! The rules for headers, as pure functions over header maps: CORS, header edits, `Via`, and hop-by-hop fields. Knows
-//! no requests, no upstreams and no configuration.
+//! The rules for headers, as pure functions over header maps: CORS, header edits, `Via`, hop-by-hop fields, and
+//! the fields in which proxies describe clients. Knows no requests, no upstreams and no configuration.
 
 pub(crate) mod cors;
 pub(crate) mod edits;
 pub(crate) mod fields;
+pub(crate) mod forwarding;
 pub(crate) mod via;

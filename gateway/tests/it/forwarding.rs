@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::testing::{Received, call, exchange, exchange_raw, get, post};
+use chassis::testing::{Call, Received, call, exchange, exchange_raw, get, post};
 use serde_json::json;
 
 use crate::fixture::{Gateway, Upstream, token};
@@ -131,6 +131,69 @@ fn the_request_says_where_it_comes_from() {
     assert_eq!(received.header("host"), [upstream.addr.to_string()]);
     assert!(received.header("traceparent")[0].starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
     assert_eq!(received.header("content-length"), [""; 0], "a GET has no body");
+}
+
+/// Names in which upstreams look for what a proxy says about the client.
+const FORWARDING_FIELDS: [&str; 16] = [
+    "X-Forwarded-Port",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Server",
+    "X-Forwarded-Scheme",
+    "X-Forwarded-Ssl",
+    "X-Forwarded-User",
+    "X-Forwarded-Uri",
+    "X-Forwarded-Client-Cert",
+    "X-Forwarded-Another",
+    "X-Real-Ip",
+    "X-Client-Ip",
+    "True-Client-Ip",
+    "X-Client-Cert",
+    "Client-Cert",
+    "X-Original-Url",
+    "Ssl-Client-Verify",
+];
+
+fn with_forwarding_fields(path: &str) -> Call {
+    let call = FORWARDING_FIELDS.iter().fold(get(path), |call, name| call.header(name, "6.6.6.6"));
+    let misspelt = |call: Call, name: &str| call.header(&name.replace('-', "_"), "6.6.6.6");
+    let call = FORWARDING_FIELDS.iter().fold(call, |call, name| misspelt(call, name));
+    let call = call.header("X-Forwarded_For", "6.6.6.6").header("x.forwarded.proto", "6.6.6.6");
+    call.header("Forwarded", "for=6.6.6.6").header("X-Forwarded-For", "7.7.7.7")
+}
+
+/// The names of the fields with what [`with_forwarding_fields`] sends, in order.
+fn forged(received: &Received) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        received.headers.iter().filter(|(_, value)| value.contains("6.6.6.6")).map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn only_a_trusted_proxy_describes_the_client() {
+    let upstream = Upstream::echo();
+    let stranger = Gateway::before(&upstream, ANY);
+    assert_eq!(with_forwarding_fields("/x").send(stranger.addr()).status, 200);
+    let received = upstream.only();
+    assert_eq!(forged(&received), [""; 0]);
+    assert_eq!(received.header("x-forwarded-for"), ["127.0.0.1"]);
+}
+
+#[test]
+fn what_a_trusted_proxy_says_is_passed_on_but_no_other_spelling_of_it() {
+    let upstream = Upstream::echo();
+    let trusting = Gateway::start(
+        "trusted_proxies: [127.0.0.0/8]\nupstreams: {u: {targets: [\"${U}\"]}}\nroutes:\n  \
+         - {route: \"* /{path...}\", to: u, auth: public}\n",
+        &[("U", format!("http://{}", upstream.addr))],
+    );
+    assert_eq!(with_forwarding_fields("/x").send(trusting.addr()).status, 200);
+    let received = upstream.only();
+    let mut passed_on = FORWARDING_FIELDS.map(str::to_ascii_lowercase);
+    passed_on.sort_unstable();
+    assert_eq!(forged(&received), passed_on);
+    assert_eq!(received.header("x-forwarded-for"), ["7.7.7.7", "127.0.0.1"]);
+    assert_eq!(received.header("forwarded"), [""; 0], "its next hop would be missing");
 }
 
 #[test]

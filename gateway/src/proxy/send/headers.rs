@@ -2,8 +2,8 @@
 //! passed through. Knows no bodies.
 
 use actix_http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS,
-    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
+    AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, X_FORWARDED_FOR,
+    X_FORWARDED_HOST, X_FORWARDED_PROTO,
 };
 use chassis::{
     identity::{ASSERTION, IdentityHeaders},
@@ -14,14 +14,15 @@ use ipnet::IpNet;
 use crate::{
     auth::caller::Caller,
     connection::Peer,
-    rules::{edits::Edits, fields::HopByHop},
+    rules::{
+        edits::Edits,
+        fields::HopByHop,
+        forwarding::{self, ForwardingField},
+    },
 };
 
 /// The fields that the gateway or awc writes itself: the target, the framing, and expectations, which end here.
 const WRITTEN_ANEW: [HeaderName; 3] = [HOST, CONTENT_LENGTH, EXPECT];
-
-/// The fields in which a proxy in front of the gateway describes the client; they are removed unless it is trusted.
-const FORWARDING: [HeaderName; 4] = [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
 
 /// Decrements `Max-Forwards` (RFC 9110, section 7.6.2). What is not a number is passed on unchanged.
 pub(super) fn decrement_max_forwards(headers: &mut HeaderMap) {
@@ -57,7 +58,7 @@ pub(super) fn outgoing(mut headers: HeaderMap, from: &ForwardContext<'_>) -> Hea
         let dropped = hop_by_hop.contains(name)
             || WRITTEN_ANEW.contains(name)
             || (name == AUTHORIZATION && !from.keep_authorization)
-            || (FORWARDING.contains(name) && !trusted)
+            || forwarding::kind(name.as_str()).is_some_and(|kind| !trusted || kind == ForwardingField::Never)
             || from.identity.contains(name.as_str());
         !dropped
     });
