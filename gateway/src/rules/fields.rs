@@ -21,8 +21,9 @@ pub(crate) struct HopByHop(Vec<HeaderName>);
 impl HopByHop {
     /// Returns those of a message.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(CONNECTION).filter_map(|value| value.to_str().ok());
-        Self(values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect())
+        // As bytes: an option that is not text must not hide the others.
+        let options = headers.get_all(CONNECTION).flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        Self(options.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect())
     }
 
     /// Returns whether a field is one of them.
@@ -65,5 +66,12 @@ mod tests {
         headers.retain(|name, _| !hop_by_hop.contains(name));
         let kept: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(kept, [("kept", "a"), ("kept", "b")]);
+    }
+
+    #[test]
+    fn an_option_that_is_not_text_hides_no_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(CONNECTION, HeaderValue::from_bytes(b"\xff, x-drop, , a b").unwrap());
+        assert!(HopByHop::of(&headers).contains(&HeaderName::from_static("x-drop")));
     }
 }
