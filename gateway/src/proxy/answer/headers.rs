@@ -7,15 +7,16 @@ use actix_http::{
 
 use crate::{
     rules::{edits::Edits, fields::HopByHop},
-    upstream::wire::framing::{HIDDEN_CODING, HIDDEN_LENGTH, HIDDEN_UPGRADE},
+    upstream::wire::framing::{HIDDEN_CODING, HIDDEN_FORGERY, HIDDEN_LENGTH, HIDDEN_UPGRADE},
 };
 
 /// The fields that are between an upstream and the gateway.
-const INTERNAL: [HeaderName; 4] = [
+const INTERNAL: [HeaderName; 5] = [
     header::PROXY_AUTHENTICATE,
     HeaderName::from_static(HIDDEN_LENGTH),
     HeaderName::from_static(HIDDEN_CODING),
     HeaderName::from_static(HIDDEN_UPGRADE),
+    HeaderName::from_static(HIDDEN_FORGERY),
 ];
 
 /// Turns the headers of an answer into those that go to the client. actix-http writes the framing; only a 304 has the length

@@ -13,6 +13,9 @@ pub(crate) const HIDDEN_LENGTH: &str = "x-guard-length";
 pub(crate) const HIDDEN_CODING: &str = "x-guard-encodings";
 /// Replaces `Upgrade`, which makes awc ignore the length, whatever the status is.
 pub(crate) const HIDDEN_UPGRADE: &str = "x-guard";
+/// Replaces [`HIDDEN_LENGTH`] where the upstream sent it: it would be taken for the length that the guard hid.
+pub(crate) const HIDDEN_FORGERY: &str = "x-guard-forged";
+const _: () = assert!(HIDDEN_FORGERY.len() == HIDDEN_LENGTH.len(), "the head must keep its size");
 
 /// What some bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,7 @@ struct ParsedHead {
     length_at: Option<usize>,
     coding_at: Option<usize>,
     upgrades_at: Vec<usize>,
+    forged_at: Vec<usize>,
 }
 
 /// Returns the status of the final answer, after any interim ones, if its head is complete.
@@ -112,6 +116,7 @@ fn parse(raw: &[u8]) -> Result<Option<ParsedHead>, Reason> {
         length_at: None,
         coding_at: None,
         upgrades_at: Vec::new(),
+        forged_at: Vec::new(),
     };
     for field in response.headers.iter() {
         let at = field.name.as_ptr() as usize - raw.as_ptr() as usize;
@@ -139,6 +144,8 @@ impl ParsedHead {
             self.upgrades_at.push(at);
         } else if field.name.eq_ignore_ascii_case("connection") {
             self.record_connection(field.value);
+        } else if field.name.eq_ignore_ascii_case(HIDDEN_LENGTH) {
+            self.forged_at.push(at);
         }
         Ok(())
     }
@@ -188,8 +195,9 @@ fn body_kind(head: &ParsedHead, to_head_request: bool) -> BodyKind {
     }
 }
 
-/// Hides from awc what it would misread.
+/// Hides from awc what it would misread, and from the gateway what would look as if the guard had written it.
 fn rewrite_for_awc(raw: &mut [u8], head: &ParsedHead, body: BodyKind) {
+    head.forged_at.iter().for_each(|at| rename(raw, Some(*at), HIDDEN_FORGERY));
     if matches!(head.status, 204 | 304) {
         rename(raw, head.length_at, HIDDEN_LENGTH);
         rename(raw, head.coding_at, HIDDEN_CODING);

@@ -17,6 +17,6 @@ mod head;
 mod machine;
 
 pub(crate) use self::{
-    head::{HIDDEN_CODING, HIDDEN_LENGTH, HIDDEN_UPGRADE},
+    head::{HIDDEN_CODING, HIDDEN_FORGERY, HIDDEN_LENGTH, HIDDEN_UPGRADE},
     machine::{Framing, FramingError, Step},
 };

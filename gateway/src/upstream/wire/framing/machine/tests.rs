@@ -129,6 +129,22 @@ fn what_has_no_body_is_not_waited_for() {
 }
 
 #[test]
+fn the_hidden_length_is_never_that_of_the_upstream() {
+    for (answer, shown) in [
+        (
+            "HTTP/1.1 304 Not Modified\r\nX-Guard-Length: 9\r\n\r\n",
+            "HTTP/1.1 304 Not Modified\r\nx-guard-forged: 9\r\n\r\n",
+        ),
+        (
+            "HTTP/1.1 304 Not Modified\r\nx-guard-length: 9\r\nContent-Length: 5\r\nx-guard-LENGTH : 8\r\n\r\n",
+            "HTTP/1.1 304 Not Modified\r\nx-guard-forged: 9\r\nx-guard-length: 5\r\nx-guard-forged : 8\r\n\r\n",
+        ),
+    ] {
+        assert_eq!(every_way(answer, false, false), outcome(shown, None, false), "{answer}");
+    }
+}
+
+#[test]
 fn what_was_not_asked_for_poisons_the_connection_and_goes_no_further() {
     for (answer, given) in [
         ("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"),
