@@ -135,6 +135,21 @@ fn a_hook_that_panics_or_sets_an_undeclared_header_is_an_internal_error_and_noth
 }
 
 #[test]
+fn an_answer_that_a_hook_reads_is_not_compressed() {
+    let upstream = Upstream::start(|received| {
+        let coding = received.header("accept-encoding").join(", ");
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{coding}", coding.len()).into_bytes()
+    });
+    let gateway = embedded(&upstream);
+    for call in [post("/login", &json!({})), post("/login", &json!({})).header("Accept-Encoding", "gzip, br")] {
+        assert_eq!(call.send(gateway.addr()).status, 200);
+    }
+    let codings: Vec<_> =
+        upstream.received().iter().map(|received| received.header("accept-encoding").join(", ")).collect();
+    assert_eq!(codings, ["identity", "identity"]);
+}
+
+#[test]
 fn an_answer_that_is_too_large_or_cut_short_is_not_post_processed() {
     let huge = Upstream::start(|_| {
         let body = vec![b' '; 2 * 1024 * 1024];

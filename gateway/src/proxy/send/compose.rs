@@ -77,6 +77,7 @@ impl Composer<'_> {
             assertion,
             tls: self.config.tls.is_some(),
             keep_authorization: route.forward_authorization || route.policy.is_public(),
+            is_post_processed: route.hooks.then.is_some(),
             edits: &route.request_edits,
         };
         let path_and_query = target(route, incoming)?;

@@ -2,8 +2,8 @@
 //! passed through. Knows no bodies.
 
 use actix_http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, X_FORWARDED_FOR,
-    X_FORWARDED_HOST, X_FORWARDED_PROTO,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS,
+    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
 };
 use chassis::{
     identity::{ASSERTION, IdentityHeaders},
@@ -43,6 +43,8 @@ pub(super) struct ForwardContext<'a> {
     pub(super) caller: Option<&'a Caller>,
     pub(super) assertion: Option<HeaderValue>,
     pub(super) keep_authorization: bool,
+    /// Whether a hook reads the answer.
+    pub(super) is_post_processed: bool,
     /// Whether the client speaks TLS to the gateway.
     pub(super) tls: bool,
     /// The edits of the route.
@@ -64,6 +66,10 @@ pub(super) fn outgoing(mut headers: HeaderMap, from: &ForwardContext<'_>) -> Hea
     });
     from.edits.apply(&mut headers);
     // After the edits of the route, which must not change these.
+    if from.is_post_processed {
+        // Hooks read answers, and decompress nothing.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     forwarded(&mut headers, from, host);
     identity(&mut headers, from);
     headers.insert(REQUEST_ID, from.context.request_id_header().clone());
