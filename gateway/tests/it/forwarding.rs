@@ -38,6 +38,27 @@ fn the_path_that_is_matched_is_the_path_that_is_sent() {
 }
 
 #[test]
+fn a_rewritten_path_begins_with_one_slash() {
+    let upstream = Upstream::echo();
+    let routes = "  - {route: \"GET /kept/{path...}\", to: u, auth: public, rewrite: \"/{path}\", \
+                  path: {merge_slashes: false}}\n  \
+                  - {route: \"GET /plain/{path...}\", to: u, auth: public, rewrite: \"/{path}/end\"}\n";
+    let gateway = Gateway::before(&upstream, routes);
+    for (sent, line) in [
+        ("/kept//evil.example/x", "GET /evil.example/x HTTP/1.1"),
+        ("/kept////evil.example//x?y=//z", "GET /evil.example//x?y=//z HTTP/1.1"),
+        ("/kept//", "GET / HTTP/1.1"),
+        ("/kept/a//b", "GET /a//b HTTP/1.1"),
+        ("/plain/", "GET /end HTTP/1.1"),
+        ("/plain/a", "GET /a/end HTTP/1.1"),
+    ] {
+        let answer = get(sent).send(gateway.addr());
+        assert_eq!(answer.status, 200, "{sent}: {}", answer.text());
+        assert_eq!(answer.json()["line"], line, "{sent}");
+    }
+}
+
+#[test]
 fn an_alias_is_applied_before_matching() {
     let upstream = Upstream::echo();
     let gateway = Gateway::start(

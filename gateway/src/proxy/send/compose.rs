@@ -107,7 +107,17 @@ fn target(route: &RouteSettings, incoming: &Incoming) -> Result<PathAndQuery, Pr
 fn rewritten<'a>(route: &RouteSettings, path: &'a str) -> Cow<'a, str> {
     let Some(rewrite) = &route.rewrite else { return Cow::Borrowed(path) };
     let captures: Vec<(&str, &str)> = route.pattern.names().zip(route.pattern.captures(path)).collect();
-    Cow::Owned(rewrite.fill(|name| {
+    let filled = rewrite.fill(|name| {
         captures.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()).unwrap_or_default()
-    }))
+    });
+    Cow::Owned(with_one_slash(filled))
+}
+
+/// A target that begins with `//` names a host for many URL parsers. A rewrite gives one where a value is empty, or begins
+/// with a slash that the route keeps.
+fn with_one_slash(path: String) -> String {
+    match path.strip_prefix("//") {
+        Some(rest) => format!("/{}", rest.trim_start_matches('/')),
+        None => path,
+    }
 }
