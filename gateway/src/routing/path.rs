@@ -15,6 +15,8 @@ pub(crate) enum PathError {
     BadEscape,
     /// `%2F`, `%5C` or `\`: upstreams disagree whether these separate segments.
     EncodedSlash,
+    /// `..;x`: upstreams that drop parameters of segments, such as Tomcat and Jetty, read it as `..`.
+    DotParameter,
     /// `%00` or another control character.
     Control,
     /// A character that must be percent-encoded (RFC 3986, section 2).
@@ -28,6 +30,7 @@ impl PathError {
             Self::Relative => "the path must begin with `/`",
             Self::BadEscape => "the path has a `%` that is not followed by two hexadecimal digits",
             Self::EncodedSlash => "the path has an encoded slash or a backslash",
+            Self::DotParameter => "the path has a segment `.` or `..` with parameters",
             Self::Control => "the path has a control character",
             Self::Unencoded => "the path has a character that must be percent-encoded",
         }
@@ -82,7 +85,7 @@ pub(crate) fn normalize(path: &str) -> Result<Cow<'_, str>, PathError> {
 }
 
 /// Returns the normal form for a route with these options. A `%2F` next to `.` or `..` is refused even if it is kept:
-/// an upstream that decodes it would leave the folder.
+/// an upstream that decodes it would leave the folder. So would one that drops the parameters of `..;x`.
 ///
 /// # Errors
 /// See [`PathError`].
@@ -93,7 +96,11 @@ pub(crate) fn normalize_with(path: &str, options: PathOptions) -> Result<Cow<'_,
     if is_normal(path) {
         return Ok(Cow::Borrowed(path));
     }
-    let normal = remove_dot_segments(&decode_unreserved(path, options.encoded_slash)?, options.merge_slashes);
+    let decoded = decode_unreserved(path, options.encoded_slash)?;
+    if decoded.split('/').flat_map(|segment| segment.split("%2F")).any(has_dot_parameter) {
+        return Err(PathError::DotParameter);
+    }
+    let normal = remove_dot_segments(&decoded, options.merge_slashes);
     if normal
         .split('/')
         .any(|segment| segment.contains("%2F") && segment.split("%2F").any(|part| matches!(part, "." | "..")))
@@ -101,6 +108,13 @@ pub(crate) fn normalize_with(path: &str, options: PathOptions) -> Result<Cow<'_,
         return Err(PathError::EncodedSlash);
     }
     Ok(Cow::Owned(normal))
+}
+
+/// Whether a segment is `.` or `..` with parameters, also where their `;` is encoded. The unreserved characters have been
+/// decoded.
+fn has_dot_parameter(segment: &str) -> bool {
+    let rest = segment.strip_prefix("..").or_else(|| segment.strip_prefix('.'));
+    rest.is_some_and(|rest| rest.starts_with(';') || rest.starts_with("%3B"))
 }
 
 /// The common case: there is nothing to do.
@@ -216,7 +230,11 @@ mod tests {
             ("/%252e%252e/a", "/%252e%252e/a"),
             ("/.hidden", "/.hidden"),
             ("/a/...", "/a/..."),
-            ("/..;/a", "/..;/a"),
+            ("/a;..", "/a;.."),
+            ("/a..;/b", "/a..;/b"),
+            ("/...;/a", "/...;/a"),
+            ("/.a;b/c", "/.a;b/c"),
+            ("/;/a", "/;/a"),
         ] {
             assert_eq!(normalize(path).as_deref(), Ok(normal), "{path}");
         }
@@ -230,6 +248,14 @@ mod tests {
             ("/a%2fb", PathError::EncodedSlash),
             ("/a%5Cb", PathError::EncodedSlash),
             ("/a\\b", PathError::EncodedSlash),
+            ("/..;", PathError::DotParameter),
+            ("/a/..;/b", PathError::DotParameter),
+            ("/a/..;x=1/b", PathError::DotParameter),
+            ("/a/.;/b", PathError::DotParameter),
+            ("/a/%2e%2E;/b", PathError::DotParameter),
+            ("/a/.%2e%3b/b", PathError::DotParameter),
+            ("/a/..%3Bx/b", PathError::DotParameter),
+            ("/a/..;/../b", PathError::DotParameter),
             ("/a%00", PathError::Control),
             ("/a%0d%0aX", PathError::Control),
             ("/a%", PathError::BadEscape),
@@ -256,19 +282,28 @@ mod tests {
             ("/a/..%2fb", both, Err(PathError::EncodedSlash)),
             ("/a/%2e%2E%2Fb", both, Err(PathError::EncodedSlash)),
             ("/a/b%2F.", both, Err(PathError::EncodedSlash)),
+            ("/a%2F..;%2Fb", both, Err(PathError::DotParameter)),
+            ("/a%2f%2e;x", encoded, Err(PathError::DotParameter)),
+            ("//..;//b", unmerged, Err(PathError::DotParameter)),
         ] {
             assert_eq!(normalize_with(path, options).map(Cow::into_owned), normal.map(str::to_owned), "{path}");
         }
     }
 
+    /// Whether an upstream that drops the parameters of segments would find a dot segment.
+    fn has_dot_segment(normal: &str) -> bool {
+        let dropped = |segment: &str| matches!(segment.replace("%3B", ";").split(';').next(), Some("." | ".."));
+        normal.split('/').flat_map(|segment| segment.split("%2F")).any(dropped)
+    }
+
     proptest! {
         #[test]
-        fn a_kept_path_stays_as_it_is(path in "/([a-z.%/;~]|%2[fF]|%2e){0,20}", which in 0..3_usize) {
+        fn a_kept_path_stays_as_it_is(path in "/([a-z.%/;~]|%2[fF]|%2e|%3[bB]){0,20}", which in 0..3_usize) {
             let options = PathOptions::LENIENT[which];
             if let Ok(normal) = normalize_with(&path, options) {
                 let again = normalize_with(&normal, options);
                 prop_assert_eq!(again.as_deref(), Ok(&*normal));
-                prop_assert!(!normal.split('/').any(|segment| segment == "." || segment == ".."));
+                prop_assert!(!has_dot_segment(&normal), "{}", normal);
             }
         }
 
@@ -278,7 +313,7 @@ mod tests {
                 let again = normalize(&normal);
                 prop_assert_eq!(again.as_deref(), Ok(&*normal));
                 prop_assert!(!normal.contains("//"));
-                prop_assert!(!normal.split('/').any(|segment| segment == "." || segment == ".."));
+                prop_assert!(!has_dot_segment(&normal), "{}", normal);
             }
         }
 

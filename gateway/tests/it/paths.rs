@@ -32,7 +32,8 @@ fn status(connection: &mut Connection, addr: SocketAddr, path: &str) -> Option<u
 /// Names that matter, in all spellings, and what may stand between them.
 fn paths() -> impl Strategy<Value = String> {
     let separator = proptest::sample::select(vec![
-        "/", "/", "/", "//", "%2F", "%2f", "/./", "/%2e/", "/x/../", "/x/%2E./", "%5C", "\\", ";/", "?", "%", "",
+        "/", "/", "/", "//", "%2F", "%2f", "/./", "/%2e/", "/x/../", "/x/%2E./", "%5C", "\\", ";/", "%3B/", "?", "%",
+        "",
     ]);
     let name = proptest::sample::select(vec![
         "kept",
@@ -55,16 +56,18 @@ fn paths() -> impl Strategy<Value = String> {
     proptest::collection::vec(segment, 0..6).prop_map(|segments| format!("/{}", segments.concat()))
 }
 
-/// How the most careless upstream reads a path: decoded, slashes merged, dots resolved.
+/// How the most careless upstream reads a path: decoded, slashes merged, parameters of dots dropped, dots resolved.
 fn careless(path: &str) -> String {
     let decoded =
         path.replace("%2F", "/").replace("%2f", "/").replace("%5C", "/").replace("%2E", ".").replace("%2e", ".");
+    let decoded = decoded.replace("%3B", ";");
     let mut kept = Vec::new();
     for segment in decoded.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => drop(kept.pop()),
-            other => kept.push(other),
+        match segment.split(';').next() {
+            Some(".") => {}
+            Some("..") => drop(kept.pop()),
+            Some(_) | None if segment.is_empty() => {}
+            Some(_) | None => kept.push(segment),
         }
     }
     format!("/{}", kept.join("/"))
