@@ -8,7 +8,7 @@
 //! authorize   policy × caller                            403
 //! admit       rate limit, body size, capacity            429 413 503
 //! send        compose, pick a target, send, retry        400 408 413 502 503 504
-//! answer      post-process, or stream the body            502
+//! answer      post-process, or stream the body            502 504
 //! ```
 
 use std::rc::Rc;

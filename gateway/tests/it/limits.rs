@@ -1,16 +1,16 @@
 //! Limits of what clients can use: rates, bodies, time, connections.
 
 use std::{
-    io::Read,
+    io::{Read, Write},
     net::TcpListener,
     time::{Duration, Instant},
 };
 
-use chassis::testing::{Connection, PATIENCE, exchange, get, message::first, post, until};
+use chassis::testing::{Connection, PATIENCE, Received, exchange, get, message::first, post, until};
 use serde_json::json;
 
 use crate::{
-    fixture::{Gateway, Upstream, token},
+    fixture::{Gateway, Upstream, token, upstream},
     websocket,
 };
 
@@ -100,6 +100,31 @@ fn an_answer_that_stops_arriving_is_cut_short_and_not_completed() {
     let answer = get("/x").begin(gateway.addr()).answer(false).unwrap();
     assert_eq!((answer.status, answer.header("content-length"), answer.text().as_str()), (200, Some("10"), "abc"));
     assert!(!answer.whole);
+}
+
+#[test]
+fn an_answer_for_a_hook_has_the_same_limits_of_time() {
+    let stalling = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+    // Ends after 5 s, if nobody closes the connection before.
+    let dripping = upstream(|mut reader| {
+        Received::read(&mut reader).unwrap();
+        let mut piece: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
+        for _ in 0..=100 {
+            if reader.get_mut().write_all(piece).is_err() {
+                return;
+            }
+            piece = b" ";
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    for (upstream, timeout) in
+        [(stalling.addr, "{idle: 200ms}"), (stalling.addr, "{total: 300ms}"), (dripping, "{total: 300ms}")]
+    {
+        let route = format!("  - {{route: POST /x, to: u, auth: public, then: issue-token, timeout: {timeout}}}\n");
+        let gateway = Gateway::before_addr(upstream, &route);
+        let answer = post("/x", &json!({})).send(gateway.addr());
+        assert_eq!((answer.status, answer.problem().as_str()), (504, "upstream_timeout"), "{timeout}");
+    }
 }
 
 #[test]

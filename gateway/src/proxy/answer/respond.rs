@@ -23,12 +23,13 @@ use super::{
     headers,
     post_process::post_process,
 };
-use crate::{route::LiveRoute, rules::fields::content_length};
+use crate::rules::fields::content_length;
 
 /// Makes the answer. The permit of the upstream goes with a streamed body, to its last byte.
 ///
 /// # Errors
-/// 502 where an answer that is to be post-processed does not end, and the problem of the hook.
+/// 502 where an answer that is to be post-processed breaks off or is too large, 504 where it does not end in time, and the
+/// problem of the hook.
 pub(crate) async fn respond(
     sending: Sending<'_>,
     incoming: &Incoming,
@@ -37,9 +38,8 @@ pub(crate) async fn respond(
 ) -> Result<Response<BoxBody>, Problem> {
     match hooks.then() {
         Some((hook, request)) if answer.status().is_success() && request.method != Method::HEAD => {
-            let LiveRoute { settings, upstream, .. } = sending.route;
-            let mut response = Box::pin(post_process(hook, request, upstream, answer)).await?;
-            settings.response_edits.apply(response.headers_mut());
+            let mut response = Box::pin(post_process(hook, request, &sending, answer)).await?;
+            sending.route.settings.response_edits.apply(response.headers_mut());
             Ok(response)
         }
         Some(_) | None => Ok(stream(sending, incoming, answer)),
