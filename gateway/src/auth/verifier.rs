@@ -6,11 +6,16 @@
 //! when keys change, the tokens of those that are gone are dropped before the next token is looked up (see
 //! [`token_cache`](super::token_cache)).
 
-use std::{rc::Rc, sync::Arc, time::SystemTime};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use chassis::{identity::unix_seconds, problem::Problem};
-use jsonwebtoken::{Header, errors::ErrorKind};
+use jsonwebtoken::Header;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     bearer,
@@ -99,7 +104,7 @@ impl Verifier {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(bearer::invalid("the token is too long").into());
         }
-        let (caller, key) = self.decode(token)?;
+        let (caller, key) = self.decode(token, now)?;
         let caller = Rc::new(caller);
         self.cache.insert(token, Rc::clone(&caller), key);
         Ok(caller)
@@ -115,7 +120,7 @@ impl Verifier {
         });
     }
 
-    fn decode(&self, token: &str) -> Result<(Caller, TrustedKey), VerifyError> {
+    fn decode(&self, token: &str, now: SystemTime) -> Result<(Caller, TrustedKey), VerifyError> {
         let header = jsonwebtoken::decode_header(token)
             .map_err(|error| bearer::invalid("the token is not a JWT").because(error))?;
         // A `crit` header names extensions that must be understood; there are none here (RFC 7515, section 4.1.11).
@@ -128,9 +133,10 @@ impl Verifier {
             return Err(bearer::invalid("the token is not an access token").into());
         }
         let key = key_of(issuer, &header)?;
-        let data = jsonwebtoken::decode::<Claims>(token, &key.decoding, &key.validation).map_err(to_problem)?;
-        let expires = data.claims.get("exp").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        let caller = Caller::with_expiry(data.claims, expires.saturating_add(LEEWAY.as_secs()));
+        let data = jsonwebtoken::decode::<Claims>(token, &key.decoding, &key.validation)
+            .map_err(|error| bearer::invalid("the token is not valid").because(error))?;
+        let expires_at = check_times(&data.claims, unix_seconds(now))?;
+        let caller = Caller::with_expiry(data.claims, expires_at);
         Ok((caller, TrustedKey { issuer: index, id: Arc::clone(&key.id) }))
     }
 
@@ -185,12 +191,27 @@ impl TypRule {
     }
 }
 
-fn to_problem(error: jsonwebtoken::errors::Error) -> Problem {
-    if matches!(error.kind(), ErrorKind::ExpiredSignature) {
-        bearer::expired().because(error)
-    } else {
-        bearer::invalid("the token is not valid").because(error)
+/// Checks that a token is valid at `now`, and returns until when it is, in seconds since the epoch of Unix, leeway
+/// included.
+fn check_times(claims: &Claims, now: u64) -> Result<u64, Problem> {
+    // A time that is `null` counts as absent.
+    let time = |claim: &str| claims.get(claim).filter(|value| !value.is_null()).map(numeric_date);
+    let expires = time("exp").flatten().ok_or_else(|| bearer::invalid("the token has no valid time of expiry"))?;
+    let expires_at = expires.saturating_add(LEEWAY.as_secs());
+    if expires_at < now {
+        return Err(bearer::expired());
     }
+    match time("nbf") {
+        None => Ok(expires_at),
+        Some(Some(not_before)) if not_before <= now.saturating_add(LEEWAY.as_secs()) => Ok(expires_at),
+        Some(_) => Err(bearer::invalid("the token is not valid yet")),
+    }
+}
+
+/// Returns a time of a token in whole seconds: a `NumericDate` may have a fraction (RFC 7519, section 2), which is cut off.
+/// `None` if it is no such number.
+fn numeric_date(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| Some(Duration::try_from_secs_f64(value.as_f64()?.floor()).ok()?.as_secs()))
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! Tests of the verifier: which tokens it accepts, which it refuses, and what it caches.
 
-use std::time::Duration;
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::{config::Secret, problem::Code};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{super::token_cache::ENTRIES_MAX, *};
 use crate::auth::{
@@ -97,7 +95,11 @@ fn a_token_with_wrong_or_missing_claims_is_refused() {
         ("exp", json!("soon"), Err(Code::TokenInvalid)),
         ("exp", json!(now - 6), Err(Code::TokenExpired)),
         ("exp", json!(now - 1), Ok(())),
+        ("exp", json!(-1), Err(Code::TokenInvalid)),
+        ("exp", json!((now + 60).to_string()), Err(Code::TokenInvalid)),
         ("nbf", json!(now + 60), Err(Code::TokenInvalid)),
+        ("nbf", json!("soon"), Err(Code::TokenInvalid)),
+        ("nbf", json!(now + 4), Ok(())),
     ] {
         let mut claims = fixture.claims();
         if value.is_null() {
@@ -107,6 +109,36 @@ fn a_token_with_wrong_or_missing_claims_is_refused() {
         }
         let token = fixture.token(&fixture.header(), &claims);
         assert_eq!(fixture.verify(&token), expected, "{claim} = {value}");
+    }
+}
+
+#[test]
+fn a_time_with_a_fraction_is_cut_to_whole_seconds_whether_the_token_is_cached_or_not() {
+    let fixture = Fixture::hs256();
+    let now = unix_seconds(fixture.now);
+    let second = |offset: i64, fraction: &str| -> Value {
+        serde_json::from_str(&format!("{}.{fraction}", now.saturating_add_signed(offset))).unwrap()
+    };
+    for (claim, value, expected) in [
+        ("exp", second(60, "25"), Ok(())),
+        ("exp", second(60, "75"), Ok(())),
+        ("exp", second(-5, "75"), Ok(())),
+        ("exp", second(-6, "75"), Err(Code::TokenExpired)),
+        ("exp", json!(9e9), Ok(())),
+        ("exp", json!(1e300), Err(Code::TokenInvalid)),
+        ("nbf", second(5, "75"), Ok(())),
+        ("nbf", second(6, "25"), Err(Code::TokenInvalid)),
+        ("iat", second(-1, "75"), Ok(())),
+    ] {
+        let mut claims = fixture.claims();
+        claims[claim] = value.clone();
+        let token = fixture.token(&fixture.header(), &claims);
+        let mut verifier = fixture.verifier();
+        for attempt in ["verified", "cached", "cached again"] {
+            let verified = verifier.verify(&token, fixture.now);
+            let code = verified.map(|_| ()).map_err(|error| error.into_problem().code());
+            assert_eq!(code, expected, "{claim} = {value}, {attempt}");
+        }
     }
 }
 
