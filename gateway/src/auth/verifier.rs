@@ -160,12 +160,15 @@ struct IssuerClaim {
     iss: String,
 }
 
-/// Returns the key that a token names. If an external issuer has a single key, its tokens need not name it.
+/// Returns the key that a token names. A token that names none is tried with the key that must have signed it: the only
+/// one of its issuer for its algorithm. Its algorithm only selects the key: the signature is verified with that of the key.
 fn key_of<'a>(issuer: &'a IssuerKeys, header: &Header) -> Result<&'a VerifyingKey, VerifyError> {
-    let found = match (&header.kid, issuer.external, issuer.keys.as_slice()) {
-        (Some(kid), _, keys) => keys.iter().find(|key| key.id.kid.as_ref() == Some(kid)),
-        (None, Some(_), [only]) => Some(only),
-        (None, _, _) => None,
+    let found = match &header.kid {
+        Some(kid) => issuer.keys.iter().find(|key| key.id.kid.as_ref() == Some(kid)),
+        None => {
+            let mut keys = issuer.keys.iter().filter(|key| key.validation.algorithms.contains(&header.alg));
+            keys.next().filter(|_| keys.next().is_none())
+        }
     };
     found.ok_or_else(|| match issuer.external {
         Some(external) => VerifyError::UnknownKey { external },

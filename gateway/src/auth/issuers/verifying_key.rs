@@ -15,7 +15,7 @@ pub(crate) struct ExpectedClaims<'a> {
 /// it to another key later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyId {
-    /// The `kid` of its tokens; an external issuer with a single key may give it none.
+    /// The `kid` of its tokens; an external issuer may give it none.
     pub(crate) kid: Option<String>,
     pub(crate) thumbprint: String,
 }

@@ -151,7 +151,7 @@ fn a_token_with_a_wrong_header_is_refused() {
         ("no type", Header { typ: None, ..good.clone() }),
         ("another key", Header { kid: Some("another".to_owned()), ..good.clone() }),
         ("a path as key", Header { kid: Some("../../dev/null".to_owned()), ..good.clone() }),
-        ("no key", Header { kid: None, ..good.clone() }),
+        ("no key, by another algorithm", Header { kid: None, alg: Algorithm::HS384, ..good.clone() }),
         ("an unknown extension", Header { crit: Some(vec!["b64".to_owned()]), ..good.clone() }),
         ("another algorithm", Header { alg: Algorithm::HS384, ..good.clone() }),
     ] {
@@ -160,6 +160,25 @@ fn a_token_with_a_wrong_header_is_refused() {
     }
     let long = Header { typ: Some("application/AT+JWT".to_owned()), ..good };
     assert_eq!(fixture.verify(&fixture.token(&long, &fixture.claims())), Ok(()));
+}
+
+#[test]
+fn a_token_without_a_key_id_is_tried_with_the_only_key_that_can_have_signed_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for fixture in [Fixture::hs256(), Fixture::of(KeySource::Folder(folder.path().to_owned()))] {
+        let header = Header { kid: None, ..fixture.header() };
+        let good = fixture.token(&header, &fixture.claims());
+        assert_eq!(fixture.verify(&good), Ok(()), "{:?}", header.alg);
+        let end = good.len() - 10;
+        let forged =
+            format!("{}{}{}", &good[..end], if good[end..].starts_with('A') { 'B' } else { 'A' }, &good[end + 1..]);
+        assert_eq!(fixture.verify(&forged), Err(Code::TokenInvalid), "{:?}", header.alg);
+    }
+    keys::create_next_signing_key(folder.path(), SystemTime::now()).unwrap();
+    let two_keys = Fixture::of(KeySource::Folder(folder.path().to_owned()));
+    assert_eq!(two_keys.verify(&two_keys.token(&two_keys.header(), &two_keys.claims())), Ok(()));
+    let nameless = two_keys.token(&Header { kid: None, ..two_keys.header() }, &two_keys.claims());
+    assert_eq!(two_keys.verify(&nameless), Err(Code::TokenInvalid), "either key can have signed it");
 }
 
 #[test]
