@@ -1,6 +1,6 @@
 //! Loads a configuration from a file or a text, and renders every mistake. Knows no key.
 
-use std::path::Path;
+use std::{fs, io, path::Path};
 
 use chassis::config::{Lookup, StartError};
 
@@ -27,7 +27,20 @@ pub(crate) fn load(path: &Path, lookup: Lookup<'_>) -> Result<Config, StartError
 /// # Errors
 /// The file cannot be read, or every mistake in it, rendered.
 pub(crate) fn load_with(path: &Path, lookup: Lookup<'_>, hooks: &Hooks) -> Result<Config, StartError> {
-    load_text_with(&path.display().to_string(), &read(path)?, lookup, hooks)
+    load_bytes_with(path, fs::read(path), lookup, hooks)
+}
+
+/// Loads the YAML that was read from the file at `path`, in which routes may name these hooks.
+///
+/// # Errors
+/// The file could not be read, or every mistake in it, rendered.
+pub(crate) fn load_bytes_with(
+    path: &Path,
+    bytes: io::Result<Vec<u8>>,
+    lookup: Lookup<'_>,
+    hooks: &Hooks,
+) -> Result<Config, StartError> {
+    load_text_with(&path.display().to_string(), &text(path, bytes)?, lookup, hooks)
 }
 
 /// Reads the text of the file at `path`.
@@ -35,7 +48,12 @@ pub(crate) fn load_with(path: &Path, lookup: Lookup<'_>, hooks: &Hooks) -> Resul
 /// # Errors
 /// Names the file and the reason.
 pub(crate) fn read(path: &Path) -> Result<String, StartError> {
-    std::fs::read_to_string(path).map_err(|error| {
+    text(path, fs::read(path))
+}
+
+fn text(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, StartError> {
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    text.map_err(|error| {
         StartError::Config(vec![format!("cannot read the configuration {}: {error} (GATEWAY_CONFIG)", path.display())])
     })
 }

@@ -33,7 +33,7 @@ mod keys;
 mod yaml;
 
 pub use keys::{reference, schema};
-pub(crate) use load::{load, load_text_with, load_with, read};
+pub(crate) use load::{load, load_bytes_with, load_text_with, load_with, read};
 pub(crate) use model::Case;
 pub use model::Config;
 pub use yaml::mistake::{Mistake, Place, render};

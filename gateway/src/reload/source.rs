@@ -74,17 +74,19 @@ impl Source {
     /// # }
     /// ```
     pub fn load(&self) -> (Fingerprint, Result<Config, StartError>) {
-        // Hashed before it is read: a change between the two is noticed, because the hash is then that of the old file.
-        let files = Mutex::new(vec![(self.path.clone(), hash_of(&self.path))]);
+        // Read once: the hash is that of the bytes that are decoded, whatever happens to the file meanwhile.
+        let bytes = fs::read(&self.path);
+        let files = Mutex::new(vec![(self.path.clone(), bytes.as_deref().ok().map(hash))]);
         let lookup = |name: &str| {
             let value = (self.environment)(name);
             if let Some(path) = value.as_ref().filter(|_| name.ends_with("_FILE")) {
+                // Hashed before it is read: a change between the two is noticed, because the hash is that of the old file.
                 let file = (PathBuf::from(path), hash_of(Path::new(path)));
                 files.lock().unwrap_or_else(PoisonError::into_inner).push(file);
             }
             value
         };
-        let config = config::load_with(&self.path, &lookup, &self.hooks);
+        let config = config::load_bytes_with(&self.path, bytes, &lookup, &self.hooks);
         (Fingerprint(files.into_inner().unwrap_or_else(PoisonError::into_inner)), config)
     }
 }
@@ -95,6 +97,12 @@ impl Fingerprint {
         Self(self.0.iter().map(|(path, _)| (path.clone(), hash_of(path))).collect())
     }
 
+    /// Returns whether the files that both know have the same hashes. A changed configuration may name other files.
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        let hash_of = |path: &Path| other.0.iter().find(|(known, _)| known == path).map(|(_, hash)| hash);
+        self.0.iter().all(|(path, hash)| hash_of(path).is_none_or(|known| known == hash))
+    }
+
     /// Returns the first digits of the hash over all files, for people and metrics.
     pub(crate) fn short(&self) -> String {
         let all = self.0.iter().fold(Sha256::new(), |all, (_, hash)| all.chain_update(hash.unwrap_or_default()));
@@ -103,11 +111,17 @@ impl Fingerprint {
 }
 
 fn hash_of(path: &Path) -> Hash {
-    fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into())
+    fs::read(path).ok().as_deref().map(hash)
+}
+
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -137,5 +151,41 @@ mod tests {
         assert!(config.is_err());
         assert_eq!(third.now(), third);
         assert_ne!(third.short(), first.short());
+    }
+
+    #[test]
+    fn the_fingerprint_is_that_of_the_configuration_that_was_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let yaml = folder.path().join("g.yaml");
+        let source = Source::new(yaml.clone(), |_| None);
+        let write = |port: u16| {
+            let text =
+                format!("version: 1\nlisten: 127.0.0.1:{port}\nadmin: 127.0.0.1:0\nupstreams: {{}}\nroutes: []\n");
+            let temporary = folder.path().join("new");
+            fs::write(&temporary, text).unwrap();
+            fs::rename(temporary, &yaml).unwrap();
+        };
+        let load = || {
+            let (fingerprint, config) = source.load();
+            (config.unwrap().listen.port(), fingerprint)
+        };
+        let known = [1, 2].map(|port| {
+            write(port);
+            load()
+        });
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // Swaps the file between the two all the time.
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    [1, 2].into_iter().for_each(write);
+                }
+            });
+            let loaded: Vec<_> = (0..2000).map(|_| load()).collect();
+            done.store(true, Ordering::Relaxed);
+            for one in loaded {
+                assert!(known.contains(&one), "{one:?} is none of {known:?}");
+            }
+        });
     }
 }

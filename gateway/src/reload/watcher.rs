@@ -40,7 +40,7 @@ impl ConfigWatcher {
         loop {
             let loaded = self.loaded.clone();
             tokio::select! {
-                () = received(&mut self.hangup) => self.reload("SIGHUP").await,
+                () = received(&mut self.hangup) => self.reload("SIGHUP", None).await,
                 now = poll.next(move || loaded.now()) => if let Some(now) = now { self.check(now).await },
             }
         }
@@ -52,16 +52,21 @@ impl ConfigWatcher {
         if now == self.loaded {
             self.changed = None;
         } else if self.changed.as_ref() == Some(&now) {
-            self.reload("a change of the file").await;
+            self.reload("a change of the file", Some(now)).await;
         } else {
             self.changed = Some(now);
         }
     }
 
-    async fn reload(&mut self, reason: &str) {
+    /// Loads the files and puts them in force. Where they were `settled` but differ by now, they are being written again:
+    /// then the next checks decide.
+    async fn reload(&mut self, reason: &str, settled: Option<Fingerprint>) {
         self.changed = None;
         let source = self.source.clone();
         let Ok((loaded, config)) = tokio::task::spawn_blocking(move || source.load()).await else { return };
+        if settled.is_some_and(|settled| !loaded.agrees_with(&settled)) {
+            return;
+        }
         let hash = loaded.short();
         self.loaded = loaded;
         let status = self.current.get().process.reload.clone();
@@ -89,5 +94,46 @@ async fn received(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::runtime::{process::Process, snapshot::Snapshot};
+
+    fn write(path: &Path, aliases: &str) {
+        let text = "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\nupstreams: {}\nroutes: []\n";
+        fs::write(path, format!("{text}aliases: {aliases}\n")).unwrap();
+    }
+
+    #[actix_rt::test]
+    async fn a_file_that_changes_again_after_two_equal_checks_is_not_loaded_half_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let yaml = folder.path().join("g.yaml");
+        write(&yaml, "{}");
+        let source = Source::new(yaml.clone(), |_| None);
+        let (loaded, config) = source.load();
+        let process = Arc::new(Process::new(&mut Registry::default()));
+        let snapshot = Arc::new(Snapshot::new(config.unwrap(), process, None).unwrap());
+        let current = Arc::new(CurrentSnapshot::new(snapshot));
+        let mut watcher = ConfigWatcher::new(source, Arc::clone(&current), loaded.clone());
+        let in_force = || current.get().config.aliases.len();
+
+        write(&yaml, "{/v1: /a}");
+        let settled = loaded.now();
+        watcher.check(settled.clone()).await;
+        write(&yaml, "{/v1: /a, /v2: /b}");
+        watcher.check(settled).await;
+        assert_eq!(in_force(), 0, "it was another file when it was read");
+
+        for expected in [0, 2] {
+            watcher.check(watcher.loaded.now()).await;
+            assert_eq!(in_force(), expected);
+        }
     }
 }
