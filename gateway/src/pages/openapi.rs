@@ -31,17 +31,12 @@ const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "op
 /// Returns the merged document.
 pub(super) async fn merged(worker: &Worker) -> Value {
     let snapshot = &worker.snapshot;
-    let documents = match snapshot.documents.fresh() {
-        Some(documents) => documents,
-        None => {
-            let mut documents = Vec::new();
-            for (upstream, client) in worker.upstreams() {
-                documents.push(fetch(upstream, client).await);
-            }
-            snapshot.documents.keep(&documents);
-            documents
-        }
-    };
+    let upstreams: Vec<_> = worker.upstreams().collect();
+    let documents = snapshot.documents.get(upstreams.len(), async |index| {
+        let (upstream, client) = upstreams[index];
+        fetch(upstream, client).await
+    });
+    let documents = documents.await;
     merge(&snapshot.config, &documents)
 }
 
@@ -66,7 +61,7 @@ async fn fetch(upstream: &Upstream, client: &Client) -> Option<Value> {
     document.ok()
 }
 
-fn merge(config: &Config, documents: &[Option<Value>]) -> Value {
+fn merge(config: &Config, documents: &[Option<Arc<Value>>]) -> Value {
     let mut paths = Map::new();
     let mut components = Map::new();
     let mut tags = Vec::new();

@@ -61,6 +61,26 @@ fn a_service_that_is_down_is_named_in_the_document() {
 }
 
 #[test]
+fn a_service_that_is_down_does_not_make_the_others_be_asked_each_time() {
+    let (up, down) = (upstream(), Upstream::answering(""));
+    let gateway = Gateway::start(
+        &format!(
+            "builtin: {{openapi: /openapi.json}}\nupstreams: {{u: {{targets: [\"http://{}\"], openapi: /spec.json}}, \
+             v: {{targets: [\"http://{}\"], openapi: /spec.json, breaker: off}}}}\nroutes:\n  \
+             - {{route: \"GET /things/{{id}}\", to: u, auth: public}}\n",
+            up.addr, down.addr
+        ),
+        &[],
+    );
+    for asked in 1..=3 {
+        let document = get("/openapi.json").send(gateway.addr()).json();
+        assert!(document["paths"].get("/things/{key}").is_some(), "{document}");
+        assert!(document["info"]["description"].as_str().unwrap().contains("not shown here: v."), "{document}");
+        assert_eq!((up.received().len(), down.received().len()), (1, asked), "what is there is kept");
+    }
+}
+
+#[test]
 fn the_documentation_page_loads_nothing_from_other_hosts() {
     let upstream = upstream();
     let gateway = gateway(&upstream);
