@@ -5,7 +5,7 @@
 
 use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use actix_http::{Method, StatusCode, body::BoxBody};
+use actix_http::{Method, StatusCode, body::BoxBody, header::HOST};
 use actix_web::{
     HttpMessage, HttpResponse,
     body::MessageBody,
@@ -35,7 +35,12 @@ pub struct ServiceContext {
     pub http_metrics: HttpMetrics,
     /// Verifies that requests came through the gateway; `None` for listeners that are not behind it.
     pub verifier: Option<Arc<AssertionVerifier>>,
+    /// Refuses requests by their `Host`; `None` for listeners that no browser can reach.
+    pub check_host: Option<Arc<HostCheck>>,
 }
+
+/// Decides whether a listener answers requests with this `Host`.
+pub type HostCheck = dyn Fn(&str) -> Result<(), Problem> + Send + Sync;
 
 /// Handles one request.
 ///
@@ -52,7 +57,7 @@ pub(crate) async fn handle(
     let path = request.path().to_owned();
     request.extensions_mut().insert(context.clone());
 
-    let answered = match identify(&service, &request) {
+    let answered = match check_host(&service, &request).and_then(|()| identify(&service, &request)) {
         Err(problem) => Err(problem),
         Ok(()) => match catch_panic(next.call(request)).await {
             Ok(Ok(response)) => Ok(response.map_into_boxed_body()),
@@ -77,6 +82,12 @@ pub(crate) async fn handle(
             Err(problem.for_request(&context, &path).into())
         }
     }
+}
+
+/// A request without `Host` passes: no browser sends one.
+fn check_host(service: &ServiceContext, request: &ServiceRequest) -> Result<(), Problem> {
+    let Some(check) = &service.check_host else { return Ok(()) };
+    request.headers().get_all(HOST).try_for_each(|host| check(host.to_str().unwrap_or_default()))
 }
 
 fn identify(service: &ServiceContext, request: &ServiceRequest) -> Result<(), Problem> {

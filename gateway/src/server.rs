@@ -188,7 +188,13 @@ impl Server {
     /// The operating system refuses a listener.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
         let health = self.current.get().process.health.clone();
-        let context = ServiceContext { health, registry: self.registry, http_metrics: self.admin_http, verifier: None };
+        let context = ServiceContext {
+            health,
+            registry: self.registry,
+            http_metrics: self.admin_http,
+            verifier: None,
+            check_host: Some(admin::host_check(&self.current)),
+        };
         let current = Arc::clone(&self.current);
         let admin =
             chassis::server::serve(self.listeners.admin, 1, context, move |app| admin::endpoints(app, &current))?;

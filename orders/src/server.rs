@@ -54,6 +54,7 @@ impl Server {
             registry: Arc::new(registry),
             http_metrics,
             verifier: Some(Arc::new(verifier)),
+            check_host: None,
         };
         let endpoints = http::Endpoints {
             repo: web::Data::new(repo.clone()),

@@ -69,6 +69,7 @@ impl Server {
             registry: Arc::new(registry),
             http_metrics,
             verifier: Some(Arc::new(verifier)),
+            check_host: None,
         };
         let endpoints = http::Endpoints {
             store: web::Data::new(store.clone()),

@@ -1,11 +1,12 @@
 //! The admin listener: a live page and the JSON behind it. For operators only; knows nothing of how requests are forwarded.
 
+mod hosts;
 mod view;
 
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
-use chassis::middleware::other_methods;
+use chassis::middleware::{HostCheck, other_methods};
 
 use crate::runtime::current::CurrentSnapshot;
 
@@ -17,6 +18,12 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
+
+/// Returns the check of the `Host` of every request, also for `/metrics` and `/health/*`, by the configuration in force.
+pub(crate) fn host_check(current: &Arc<CurrentSnapshot>) -> Arc<HostCheck> {
+    let current = Arc::clone(current);
+    Arc::new(move |host| hosts::check(host, &current.get().config.admin_hosts))
+}
 
 /// Adds the endpoints besides `/metrics` and `/health/*`.
 pub(crate) fn endpoints(app: &mut web::ServiceConfig, current: &Arc<CurrentSnapshot>) {

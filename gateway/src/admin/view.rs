@@ -141,6 +141,7 @@ pub(crate) fn config(current: &CurrentSnapshot) -> Value {
         "reload": reload(current),
         "listen": config.listen.to_string(),
         "admin": config.admin.to_string(),
+        "admin_hosts": config.admin_hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "trusted_proxies": config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "identity": {"headers": headers},
         "tokens": tokens,

@@ -13,7 +13,7 @@ use crate::{
     auth::{policy::Claims, settings::TokenSettings},
     connection::settings::ServerLimits,
     route::{BuiltinPaths, Destination, RouteSettings},
-    routing::table::Table,
+    routing::{condition::HostPattern, table::Table},
     telemetry::settings::ObserveSettings,
     tls::server::TlsSettings,
     upstream::settings::UpstreamSettings,
@@ -42,6 +42,8 @@ use crate::{
 pub struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// Host names under which the admin listener answers, besides addresses and those of the loopback interface.
+    pub(crate) admin_hosts: Vec<HostPattern>,
     /// TLS of the public listener; `None` is plain HTTP.
     pub(crate) tls: Option<TlsSettings>,
     /// Peers whose `X-Forwarded-For` is trusted.

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use chassis::testing::{call, get, until, until_some};
+use chassis::testing::{call, exchange, get, until, until_some};
 use serde_json::Value;
 
 use crate::fixture::{Gateway, SECRET, Upstream, token};
@@ -41,6 +41,31 @@ fn routes_are_shown_with_what_was_counted() {
     assert_eq!(latency, 3);
     until("the refusal is counted", || counted(&gateway, "GET /mine")["statuses"]["401"] == 1);
     assert_eq!(counted(&gateway, "GET /mine")["auth"], "user_type: admin");
+}
+
+#[test]
+fn a_host_name_that_anybody_can_choose_reads_nothing() {
+    let upstream = Upstream::echo();
+    let gateway = Gateway::start(
+        &format!(
+            "admin_hosts: [gateway]\nupstreams: {{u: {{targets: [\"http://{}\"]}}}}\nroutes:\n{ROUTES}",
+            upstream.addr
+        ),
+        &[],
+    );
+    let asked = |path: &str, host: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        exchange(gateway.admin, head.as_bytes())
+    };
+    for path in ["/", "/config", "/status", "/metrics", "/health/ready", "/nothing"] {
+        let answer = asked(path, "rebound.example:9000");
+        assert_eq!((answer.status, answer.problem().as_str()), (421, "misdirected"), "{path}");
+    }
+    for host in ["localhost:9000", "127.0.0.1", "[::1]:9000", "gateway:9000"] {
+        assert_eq!(asked("/config", host).status, 200, "{host}");
+    }
+    let hosts = get("/config").send(gateway.admin).json()["admin_hosts"].clone();
+    assert_eq!(hosts, serde_json::json!(["gateway"]));
 }
 
 #[test]

@@ -99,6 +99,8 @@ fn schema_and_decoder_agree_about_sections() {
         agree(&sections, right);
     }
     for (section, right) in [
+        ("admin_hosts: [gateway, '*.example.com']", true),
+        ("admin_hosts: {a: b}", false),
         ("trusted_proxies: 10.0.0.0/8", true),
         ("trusted_proxies: [10.0.0.0/8, '::1']", true),
         ("trusted_proxies: {a: b}", false),

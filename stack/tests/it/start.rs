@@ -62,7 +62,7 @@ fn wrong_settings_are_all_named() {
         (&[("ORDERS_DATABASE_URL", "postgres://x/y")], &["ORDERS_DATABASE_URL"]),
         (&[("GATEWAY_JWT_SECRET", "short")], &["at least 32 bytes"]),
         (&[("GATEWAY_WORKERS", "none")], &["GATEWAY_WORKERS"]),
-        (&[("ACCESS_TOKEN_TTL", "0s")], &["gateway.yaml:15:", "longer than zero"]),
+        (&[("ACCESS_TOKEN_TTL", "0s")], &["gateway.yaml:16:", "longer than zero"]),
         (&[("LOGIN_LIMIT", "lots")], &["`lots` is not a limit"]),
         (&[("LOG_FORMAT", "xml")], &["LOG_FORMAT"]),
         (&[("INTERNAL_KEY", "short")], &["INTERNAL_KEY", "at least 32 bytes"]),

@@ -20,7 +20,7 @@ use crate::{
     hooks::Hooks,
     route::{BuiltinPaths, Destination},
     routing::{
-        condition::Conditions,
+        condition::{Conditions, HostPattern},
         entry::{Entry, Methods},
         table::Table as RouteTable,
     },
@@ -31,6 +31,7 @@ pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     let top = root.table(&RootKeys::SECTION, mistakes);
     top.get(&RootKeys::VERSION);
     let (listen, admin) = (top.get(&RootKeys::LISTEN), top.get(&RootKeys::ADMIN));
+    let admin_hosts = top.node(&RootKeys::ADMIN_HOSTS).map(|node| hosts(node, mistakes)).unwrap_or_default();
     let tls = top.node(&RootKeys::TLS).and_then(|node| tls::decode(node, mistakes));
     let trusted_proxies = top.node(&RootKeys::TRUSTED_PROXIES).map(|node| networks(node, mistakes)).unwrap_or_default();
     let identity_headers = top.node(&RootKeys::IDENTITY).map(|node| identity(node, mistakes)).unwrap_or_default();
@@ -60,6 +61,7 @@ pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     Some(Config {
         listen: listen?,
         admin: admin?,
+        admin_hosts,
         tls,
         trusted_proxies,
         identity_headers,
@@ -73,6 +75,10 @@ pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
         table,
         tests,
     })
+}
+
+fn hosts(node: &Node, mistakes: &Mistakes) -> Vec<HostPattern> {
+    node.items(mistakes).into_iter().filter_map(|item| item.parse(mistakes, str::parse)).collect()
 }
 
 /// Networks. An item can hold several with commas between them, so that one variable can hold the list.

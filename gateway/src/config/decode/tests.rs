@@ -131,8 +131,10 @@ fn default_yaml(key: &KeyInfo) -> Option<&'static str> {
 
 /// What can be compared of a configuration. Maps in it have no order, but sections of the file do not become maps.
 fn shown(config: &Config) -> String {
-    let Config { tls, trusted_proxies, tokens, builtin, limits, upstreams, routes, observe, .. } = config;
-    format!("{tls:#?}{trusted_proxies:?}{tokens:#?}{builtin:?}{limits:?}{upstreams:#?}{routes:#?}{observe:?}")
+    let Config { admin_hosts, tls, trusted_proxies, tokens, builtin, limits, upstreams, routes, observe, .. } = config;
+    format!(
+        "{admin_hosts:?}{tls:#?}{trusted_proxies:?}{tokens:#?}{builtin:?}{limits:?}{upstreams:#?}{routes:#?}{observe:?}"
+    )
 }
 
 #[test]

@@ -34,6 +34,12 @@ section! { RootKeys ("file", "The configuration of a gateway.") {
         ADDRESS,
         "Address and port of the admin listener, which serves metrics, health and the live page. Must not be public",
     );
+    ADMIN_HOSTS: Subtree = optional(
+        "admin_hosts",
+        "`[]`",
+        subtree(List(&Text, 0)),
+        "Host names under which the admin listener answers, such as `[gateway]`, without a port. It always answers under IP addresses, `localhost` and names below `.localhost`; other requests get 421, so that no web page can read it through a browser (DNS rebinding)",
+    );
     TRUSTED_PROXIES: Subtree = optional(
         "trusted_proxies",
         "`[]`",
