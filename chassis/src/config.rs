@@ -46,7 +46,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Failed(what) => f.write_str(what),
             Self::Config(mistakes) => {
-                write!(f, "the configuration has {} mistake(s):", mistakes.len())?;
+                write!(f, "the configuration has {}:", counted(mistakes.len(), "mistake"))?;
                 mistakes.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
             }
         }
@@ -54,6 +54,11 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+/// A number of things, as people write it: `1 mistake`, `2 mistakes`.
+pub fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
 
 /// Parses the command line into `A`. Help and version end the process with 0, a usage error with [`EXIT_USAGE`].
 pub fn parse_args<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<A, ExitCode> {
@@ -235,6 +240,15 @@ mod tests {
         assert!(lines[0].starts_with("PORT: `eighty` is not valid"), "{lines:?}");
         assert!(lines[1].contains("both KEY and KEY_FILE"), "{lines:?}");
         assert!(lines[2].contains("set OTHER or OTHER_FILE"), "{lines:?}");
+    }
+
+    #[test]
+    fn one_mistake_is_not_several() {
+        let shown = |mistakes: &[&str]| {
+            StartError::Config(mistakes.iter().map(|mistake| (*mistake).to_owned()).collect()).to_string()
+        };
+        assert_eq!(shown(&["a"]), "the configuration has 1 mistake:\n  a");
+        assert_eq!(shown(&["a", "b"]), "the configuration has 2 mistakes:\n  a\n  b");
     }
 
     #[test]

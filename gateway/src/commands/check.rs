@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use chassis::config::{EXIT_USAGE, StartError, environment};
+use chassis::config::{EXIT_USAGE, StartError, counted, environment};
 use serde::Serialize;
 
 use super::output::{Paint, print_json};
@@ -69,7 +69,7 @@ fn mistake_report(mistake: &Mistake) -> MistakeReport<'_> {
 }
 
 fn print_summary(path: &Path, config: &Config) {
-    println!("{}: {} routes, no mistakes", path.display(), config.routes.len());
+    println!("{}: {}, no mistakes", path.display(), counted(config.routes.len(), "route"));
     // A route that is public by mistake is the worst mistake that a valid file can have.
     match public(config).as_slice() {
         [] => println!("no route is public"),
@@ -83,7 +83,7 @@ fn public(config: &Config) -> Vec<&str> {
 
 fn print_mistakes(path: &Path, source: &str, mistakes: &[Mistake]) {
     let paint = Paint::stderr();
-    eprintln!("gateway: the configuration has {} mistake(s):", mistakes.len());
+    eprintln!("gateway: the configuration has {}:", counted(mistakes.len(), "mistake"));
     for mistake in mistakes {
         let rendered = render(mistake, &path.display().to_string(), source);
         let (head, rest) = rendered.split_once('\n').unwrap_or((&rendered, ""));

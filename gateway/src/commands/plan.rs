@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use chassis::config::{StartError, environment};
+use chassis::config::{StartError, counted, environment};
 use serde::Serialize;
 
 use super::{
@@ -64,7 +64,7 @@ fn print(plan: &Plan) {
     let wider = plan.changes.iter().filter(|change| change.wider).count();
     match (plan.changes.len(), wider) {
         (0, _) => println!("nothing changes for anybody"),
-        (all, 0) => println!("{all} change(s); nobody may do more than before"),
-        (all, wider) => println!("{all} change(s), {wider} of which let more pass than before"),
+        (all, 0) => println!("{}; nobody may do more than before", counted(all, "change")),
+        (all, wider) => println!("{}, {wider} of which let more pass than before", counted(all, "change")),
     }
 }

@@ -27,7 +27,7 @@ fn check_lists_the_public_routes_of_a_good_file() {
     let output = gateway(dir.path(), &["check", "g.yaml"], &[("LISTEN", "127.0.0.1:0")]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let shown = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(shown, "g.yaml: 1 routes, no mistakes\npublic routes: GET /x\n");
+    assert_eq!(shown, "g.yaml: 1 route, no mistakes\npublic routes: GET /x\n");
 }
 
 #[test]
@@ -55,9 +55,7 @@ fn check_and_serve_report_every_mistake_and_exit_64() {
         let output = gateway(dir.path(), args, &[("LISTEN", "127.0.0.1:0")]);
         let shown = stderr(&output);
         assert_eq!(output.status.code(), Some(64), "{args:?}: {shown}");
-        for part in
-            ["3 mistake(s)", "g.yaml:5:", "did you mean `auth`?", "there is no upstream `v`", "`auth` is missing"]
-        {
+        for part in ["has 2 mistakes:", "g.yaml:5:", "did you mean `auth`?", "there is no upstream `v`"] {
             assert!(shown.contains(part), "{args:?}: {part}: {shown}");
         }
     }

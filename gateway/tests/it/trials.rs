@@ -314,7 +314,7 @@ fn plan_compares_what_happens_to_requests_not_texts() {
         plan(two, &opened),
         (
             2,
-            "WIDER GET /a/open becomes public (was signed-in)\n1 change(s), 1 of which let more pass than before\n"
+            "WIDER GET /a/open becomes public (was signed-in)\n1 change, 1 of which let more pass than before\n"
                 .to_owned()
         )
     );
@@ -322,8 +322,7 @@ fn plan_compares_what_happens_to_requests_not_texts() {
         plan(&opened, two),
         (
             0,
-            "      GET /a/open now needs signed-in (was public)\n1 change(s); nobody may do more than before\n"
-                .to_owned()
+            "      GET /a/open now needs signed-in (was public)\n1 change; nobody may do more than before\n".to_owned()
         )
     );
     let by_header = format!("{two}  - {{route: POST /b, when: {{headers: {{v: '2'}}}}, to: orders, auth: public}}\n");

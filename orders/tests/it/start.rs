@@ -20,7 +20,7 @@ fn every_mistake_of_the_configuration_is_reported_at_once() {
         .env("DRAIN_DELAY", "soon");
     let (code, log) = refused(&mut command);
     assert_eq!(code, Some(64), "{log}");
-    for name in ["4 mistake(s)", "ORDERS_LISTEN: ", "INTERNAL_KEY: missing", "DRAIN_DELAY: ", "ORDERS_DATABASE_URL: "] {
+    for name in ["4 mistakes", "ORDERS_LISTEN: ", "INTERNAL_KEY: missing", "DRAIN_DELAY: ", "ORDERS_DATABASE_URL: "] {
         assert!(log.contains(name), "{name} is not in: {log}");
     }
     assert!(log.contains("SQLite only") && !log.contains("hunter2"), "{log}");

@@ -28,6 +28,9 @@ pub(crate) fn decode(
     mistakes: &Mistakes,
 ) -> (Option<Policy>, Option<Authorizer>) {
     let Some(auth) = table.find(&RouteKeys::AUTH) else {
+        if table.is_misspelled(&RouteKeys::AUTH) {
+            return (None, None);
+        }
         let message = "`auth` is missing: every route says who may use it";
         node.report_with_help(mistakes, message, HELP.to_owned());
         return (None, None);
@@ -44,6 +47,7 @@ fn keyword(node: &Node, mistakes: &Mistakes) -> Option<Policy> {
     let (message, help) = match &node.value {
         Value::Scalar(text) if text == "public" => return Some(Policy::Public),
         Value::Scalar(text) if text == "signed-in" => return Some(Policy::SignedIn),
+        Value::Unreadable => return None,
         Value::Scalar(text) => (format!("`{text}` is no policy"), did_you_mean(text, ["public", "signed-in"])),
         Value::Sequence(_) | Value::Mapping(_) | Value::Null => ("this is no policy".to_owned(), None),
     };
@@ -54,7 +58,7 @@ fn keyword(node: &Node, mistakes: &Mistakes) -> Option<Policy> {
 /// Claims by name, each with the values that are accepted.
 pub(crate) fn claims(node: &Node, mistakes: &Mistakes) -> Vec<(String, Vec<String>)> {
     let entries = node.entries(mistakes);
-    if entries.is_empty() {
+    if entries.is_empty() && !node.is_unreadable() {
         node.report(mistakes, "no claim is named; for any signed-in caller write `signed-in`");
     }
     let mut claims = Vec::new();

@@ -24,11 +24,11 @@ use crate::{
     upstream::settings::UpstreamSettings,
 };
 
-pub(crate) fn decode(node: &Node, upstreams: &[UpstreamSettings], mistakes: &Mistakes) -> Vec<Case> {
+pub(crate) fn decode(node: &Node, upstreams: Option<&[UpstreamSettings]>, mistakes: &Mistakes) -> Vec<Case> {
     node.items(mistakes).into_iter().filter_map(|item| case(item, upstreams, mistakes)).collect()
 }
 
-fn case(node: &Node, upstreams: &[UpstreamSettings], mistakes: &Mistakes) -> Option<Case> {
+fn case(node: &Node, upstreams: Option<&[UpstreamSettings]>, mistakes: &Mistakes) -> Option<Case> {
     let table = node.table(&TestKeys::SECTION, mistakes);
     let request = table.node(&TestKeys::REQUEST).and_then(|node| node.parse(mistakes, request));
     let caller = table.node(&TestKeys::AS).map(|node| claims(node, mistakes));
@@ -70,7 +70,7 @@ fn headers(node: &Node, mistakes: &Mistakes) -> Vec<(HeaderName, HeaderValue)> {
     headers
 }
 
-fn expected(node: &Node, upstreams: &[UpstreamSettings], mistakes: &Mistakes) -> Expected {
+fn expected(node: &Node, upstreams: Option<&[UpstreamSettings]>, mistakes: &Mistakes) -> Expected {
     if matches!(node.value, Value::Scalar(_)) {
         return Expected { status: node.parse(mistakes, STATUS.parse), ..Expected::default() };
     }
@@ -83,7 +83,7 @@ fn expected(node: &Node, upstreams: &[UpstreamSettings], mistakes: &Mistakes) ->
     }
     Expected {
         status: table.get(&ExpectKeys::STATUS),
-        to: to.and_then(|node| Some(upstreams[scope::upstream(node, upstreams, mistakes)?].name.clone())),
+        to: to.and_then(|node| Some(upstreams?[scope::upstream(node, upstreams, mistakes)?].name.clone())),
         path: table.get(&ExpectKeys::PATH),
         headers: table.node(&ExpectKeys::HEADERS).map(|node| expected_headers(node, mistakes)).unwrap_or_default(),
     }
@@ -95,7 +95,9 @@ fn expected_headers(node: &Node, mistakes: &Mistakes) -> Vec<(HeaderName, Option
         let Some(header) = ok_or_report(keys::header_name(&name.text), name, value, mistakes) else { continue };
         let text = match value.value {
             Value::Null => None,
-            Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => value.scalar(mistakes).map(str::to_owned),
+            Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) | Value::Unreadable => {
+                value.scalar(mistakes).map(str::to_owned)
+            }
         };
         headers.push((header, text));
     }

@@ -36,6 +36,7 @@ pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     let trusted_proxies = top.node(&RootKeys::TRUSTED_PROXIES).map(|node| networks(node, mistakes)).unwrap_or_default();
     let identity_headers = top.node(&RootKeys::IDENTITY).map(|node| identity(node, mistakes)).unwrap_or_default();
     let tokens_node = top.node(&RootKeys::TOKENS);
+    let has_tokens = tokens_node.is_some() || top.is_misspelled(&RootKeys::TOKENS);
     let tokens = tokens_node.and_then(|node| tokens::decode(node, lookup, mistakes));
     let aliases = top.node(&RootKeys::ALIASES).map(|node| aliases(node, mistakes)).unwrap_or_default();
     let builtin = top.node(&RootKeys::BUILTIN).map(|node| builtin(node, mistakes)).unwrap_or_default();
@@ -44,19 +45,20 @@ pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     let defaults = defaults::decode(top.node(&RootKeys::DEFAULTS), &reserved, mistakes);
     let limits = resilience::server_limits(top.node(&RootKeys::LIMITS), mistakes);
     let upstreams = top.node(&RootKeys::UPSTREAMS).map(|node| upstreams::decode(node, &defaults, lookup, mistakes));
-    let upstreams = upstreams.unwrap_or_default();
+    let upstreams = upstreams.or_else(|| (!top.is_misspelled(&RootKeys::UPSTREAMS)).then(Vec::new));
     let scope = Scope {
-        upstreams: &upstreams,
+        upstreams: upstreams.as_deref(),
         aliases: &aliases,
-        has_tokens: tokens_node.is_some(),
         // A section that could not be decoded has been reported, and is not to be reported by every route as well.
-        issues_tokens: tokens_node.is_some() && tokens.as_ref().is_none_or(|tokens| tokens.own.is_some()),
+        has_tokens,
+        issues_tokens: has_tokens && tokens.as_ref().is_none_or(|tokens| tokens.own.is_some()),
         hooks,
         reserved,
     };
     let mut table = builtin_table(&builtin);
     let routes = top.node(&RootKeys::ROUTES).map(|node| routes::decode(node, &defaults, &scope, &mut table, mistakes));
-    let tests = top.node(&RootKeys::TESTS).map(|node| cases::decode(node, &upstreams, mistakes)).unwrap_or_default();
+    let tests =
+        top.node(&RootKeys::TESTS).map(|node| cases::decode(node, upstreams.as_deref(), mistakes)).unwrap_or_default();
     let observe = observe::decode(top, mistakes);
     Some(Config {
         listen: listen?,
@@ -69,7 +71,7 @@ pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
         aliases,
         builtin,
         limits,
-        upstreams,
+        upstreams: upstreams.unwrap_or_default(),
         routes: routes.unwrap_or_default().into_iter().map(Arc::new).collect(),
         observe,
         table,

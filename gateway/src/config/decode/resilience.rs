@@ -9,11 +9,11 @@ use crate::{
         keys::{
             self,
             file::LimitsKeys,
-            upstreams::{BalanceKeys, BreakerKeys, HealthKeys, RetryKeys},
+            upstreams::{BALANCES, BalanceKeys, BreakerKeys, HealthKeys, RetryKeys},
             values::PAGE,
         },
         yaml::{
-            mistake::Mistakes,
+            mistake::{Mistakes, did_you_mean},
             tree::{Node, Value},
         },
     },
@@ -30,13 +30,24 @@ use crate::{
 
 /// `round_robin`, `least_in_flight`, `p2c`, `{hash: a-header}` or `{hash: caller}`.
 pub(crate) fn balance(node: &Node, mistakes: &Mistakes) -> Option<Balance> {
-    let Value::Mapping(_) = &node.value else { return node.parse(mistakes, str::parse) };
+    let Value::Mapping(_) = &node.value else { return balance_word(node, mistakes) };
     let key =
         node.table(&BalanceKeys::SECTION, mistakes).node(&BalanceKeys::HASH)?.parse(mistakes, |text| match text {
             "caller" => Ok(HashKey::Caller),
             name => keys::header_name(name).map(HashKey::Header),
         });
     key.map(Balance::Hash)
+}
+
+fn balance_word(node: &Node, mistakes: &Mistakes) -> Option<Balance> {
+    let text = node.scalar(mistakes)?;
+    match text.parse() {
+        Ok(balance) => Some(balance),
+        Err(message) => {
+            node.report_with_optional_help(mistakes, message, did_you_mean(text, BALANCES));
+            None
+        }
+    }
 }
 
 /// `/health/ready`, or `{path: /health/ready, interval: 2s, timeout: 1s, healthy: 1, unhealthy: 3}`; `off` is `None`.

@@ -148,10 +148,8 @@ fn name(text: String, conditions: &Conditions) -> String {
 
 fn matcher(node: &Node, scope: &Scope<'_>, mistakes: &Mistakes) -> Option<Matcher> {
     let matcher = node.parse(mistakes, |text| {
-        let (methods, path) = text
-            .split_once(' ')
-            .ok_or_else(|| format!("`{text}` must be methods and a path, like `GET,POST /api/users`"))?;
-        let (methods, pattern) = (keys::methods(methods)?, path.trim().parse::<Pattern>()?);
+        let (methods, path) = methods_and_path(text)?;
+        let (methods, pattern) = (keys::methods(methods)?, path.parse::<Pattern>()?);
         Ok::<_, String>(Matcher { text: text.to_owned(), methods, pattern })
     })?;
     let hidden = scope.aliases.iter().find(|(prefix, _)| is_below(matcher.pattern.as_str(), prefix));
@@ -162,6 +160,22 @@ fn matcher(node: &Node, scope: &Scope<'_>, mistakes: &Mistakes) -> Option<Matche
         );
     }
     Some(matcher)
+}
+
+/// The two halves of `GET,POST /api/users`.
+fn methods_and_path(text: &str) -> Result<(&str, &str), String> {
+    let error = || format!("`{text}` must be methods and a path, like `GET,POST /api/users`");
+    let (methods, path) = match text.find(" /") {
+        Some(at) => text.split_at(at),
+        None => text.split_once(' ').ok_or_else(error)?,
+    };
+    let (methods, path) = (methods.trim(), path.trim());
+    if methods.contains([' ', '\t']) && path.starts_with('/') {
+        let apart: Vec<&str> = methods.split([' ', '\t', ',']).filter(|method| !method.is_empty()).collect();
+        let joined = apart.join(",");
+        return Err(format!("methods are separated by commas without spaces; did you mean `{joined} {path}`?"));
+    }
+    Ok((methods, path))
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {

@@ -12,7 +12,8 @@ use crate::{
 
 /// The parts of the file, and the registered hooks, that a route may refer to.
 pub(crate) struct Scope<'a> {
-    pub(crate) upstreams: &'a [UpstreamSettings],
+    /// `None` where the key of the section is misspelled, which has been reported.
+    pub(crate) upstreams: Option<&'a [UpstreamSettings]>,
     pub(crate) aliases: &'a [(String, String)],
     /// Whether tokens are verified at all.
     pub(crate) has_tokens: bool,
@@ -23,8 +24,8 @@ pub(crate) struct Scope<'a> {
 }
 
 /// Returns the index of the upstream that this node names.
-pub(crate) fn upstream(node: &Node, upstreams: &[UpstreamSettings], mistakes: &Mistakes) -> Option<usize> {
-    let name = node.scalar(mistakes)?;
+pub(crate) fn upstream(node: &Node, upstreams: Option<&[UpstreamSettings]>, mistakes: &Mistakes) -> Option<usize> {
+    let (name, upstreams) = (node.scalar(mistakes)?, upstreams?);
     let found = upstreams.iter().position(|upstream| upstream.name == name);
     if found.is_none() {
         let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();

@@ -54,6 +54,9 @@ fn own(node: &Node, table: Table<'_>, lookup: Lookup<'_>, mistakes: &Mistakes) -
     let (issuer, audience) = (table.get(&ISSUER), table.get(&AUDIENCE));
     let ttl = table.get(&OwnTokensKeys::TTL).unwrap_or(TTL_DEFAULT);
     let publish_for = table.get(&OwnTokensKeys::PUBLISH_FOR).unwrap_or(PUBLISH_FOR_DEFAULT);
+    if table.find(&OwnTokensKeys::KEYS).is_some_and(Node::is_unreadable) {
+        return None;
+    }
     // An empty text counts as absent: `keys: ${GATEWAY_KEY_DIR:-}`.
     let folder = table.get(&OwnTokensKeys::KEYS).filter(|folder| !folder.is_empty());
     let keys = secret("GATEWAY_JWT_SECRET", lookup)

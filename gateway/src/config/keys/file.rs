@@ -28,7 +28,8 @@ const HEAD_SIZE: Kind<Scalar<usize>> = Kind { shape: SIZE.shape, parse: head_byt
 section! { RootKeys ("file", "The configuration of a gateway.") {
     VERSION: Scalar<()> = required("version", VERSION_1, "Version of the format: `1`");
     LISTEN: Scalar<SocketAddr> =
-        required("listen", ADDRESS, "Address and port of the public listener, such as `127.0.0.1:8001`");
+        required("listen", ADDRESS, "Address and port of the public listener, such as `127.0.0.1:8001`")
+            .elsewhere(&["port", "bind", "address"]);
     ADMIN: Scalar<SocketAddr> = required(
         "admin",
         ADDRESS,
@@ -78,7 +79,8 @@ section! { RootKeys ("file", "The configuration of a gateway.") {
         "upstreams",
         subtree(Map(&Table(&UpstreamKeys::SECTION), 0)),
         "The services behind the gateway, by name",
-    );
+    )
+    .elsewhere(&["services", "backends", "clusters"]);
     ACCESS_LOG: Subtree = optional(
         "access_log",
         "`off`",

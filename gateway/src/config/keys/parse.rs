@@ -25,7 +25,18 @@ pub(crate) fn file_name(text: &str) -> Result<PathBuf, String> {
 
 /// `127.0.0.1:8001`.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("`{text}` is not an address and a port; write it like 127.0.0.1:8001"))
+    text.parse().map_err(|_| {
+        let error = format!("`{text}` is not an address and a port");
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        match (host, port.parse::<u16>()) {
+            ("", Ok(port)) => format!(
+                "{error}; did you mean `127.0.0.1:{port}` (for this machine only) or `0.0.0.0:{port}` (for every network)?"
+            ),
+            ("localhost", Ok(port)) => format!("{error}; did you mean `127.0.0.1:{port}`?"),
+            ("*", Ok(port)) => format!("{error}; did you mean `0.0.0.0:{port}`?"),
+            (_, Ok(_) | Err(_)) => format!("{error}; write it like 127.0.0.1:8001"),
+        }
+    })
 }
 
 /// The name of a header.
@@ -135,7 +146,12 @@ pub(crate) fn methods(text: &str) -> Result<Methods, String> {
     let mut methods: Vec<String> = Vec::new();
     for method in text.split(',') {
         // CONNECT would open a tunnel; TRACE would send the headers that the gateway adds back to the client.
-        if !matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE") {
+        let is_routable = |method: &str| matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE");
+        let in_capitals = method.to_ascii_uppercase();
+        if !is_routable(method) && is_routable(&in_capitals) {
+            return Err(format!("`{method}` is not a method; did you mean `{in_capitals}`?"));
+        }
+        if !is_routable(method) {
             return Err(format!(
                 "`{method}` is not a method that can be routed; use GET, HEAD, POST, PUT, PATCH, DELETE or `*`"
             ));
@@ -151,6 +167,9 @@ pub(crate) fn methods(text: &str) -> Result<Methods, String> {
 /// `http://host:port` or `https://host:port`. The port may be left out where it is the default of the scheme.
 pub(crate) fn target(text: &str) -> Result<TargetAddress, String> {
     let error = |why: &str| format!("`{text}` is not a target: {why}; write it like http://users:8002");
+    if let Some(url) = with_scheme(text) {
+        return Err(format!("`{text}` is not a target: it must begin with http:// or https://; did you mean `{url}`?"));
+    }
     let uri: actix_http::Uri = text.parse().map_err(|_| error("it is not a URL"))?;
     let tls = match uri.scheme_str() {
         Some("http") => false,
@@ -169,6 +188,15 @@ pub(crate) fn target(text: &str) -> Result<TargetAddress, String> {
     let port = if tls && authority.port().is_none() { HTTPS_PORT } else { "" };
     let authority = format!("{authority}{port}").parse().map_err(|_| error("its host is not valid"))?;
     TargetAddress::new(authority, tls)
+}
+
+/// The URL that a host and a port without `http://` stand for: `users:8002`, `:8002`.
+fn with_scheme(text: &str) -> Option<String> {
+    let (host, port) = text.rsplit_once(':')?;
+    port.parse::<u16>().ok()?;
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    let is_host = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    is_host.then(|| format!("http://{host}:{port}"))
 }
 
 /// An HTTP status.

@@ -71,18 +71,20 @@ section! { RouteKeys ("route", "Where requests go, and who may send them.") {
         subtree(Table(&WhenKeys::SECTION)),
         "A host and headers that the request must have",
     );
-    TO: Subtree = required("to", subtree(Text), "The name of an upstream");
+    TO: Subtree = required("to", subtree(Text), "The name of an upstream").elsewhere(&["upstream", "service", "backend", "cluster", "proxy_pass"]);
     AUTH: Subtree = required(
         "auth",
         subtree(Either(&[Words(&["public", "signed-in"]), CLAIMS])),
         "Who may send requests: `public`, `signed-in`, or claims that must all hold: `{user_type: admin}`, `{group: [a, b]}`. `{hook: NAME}`, alone or with claims, lets a hook decide too",
-    );
+    )
+    .elsewhere(&["policy", "roles", "require", "jwt"]);
     LIMIT: Subtree = optional(
         "limit",
         "none",
         subtree(List(&RATE_LIMIT.shape, 0)),
         "A rate limit: `600/min per ip`, `20/s per user` or `1000/day per header x-api-key`; or a list of up to four, each of which must allow the request. The methods of a route share it. Responses carry `RateLimit` and `RateLimit-Policy`; refusals (429) also `Retry-After`",
-    );
+    )
+    .elsewhere(&["rate_limit"]);
     THEN: Subtree = optional(
         "then",
         "none",
@@ -102,7 +104,8 @@ section! { RouteKeys ("route", "Where requests go, and who may send them.") {
         "the path",
         REWRITE_PATH,
         "The path that the upstream receives, with parameters of the route: `\"/store/{path}\"`",
-    );
+    )
+    .elsewhere(&["strip_prefix", "strip_path", "prefix_rewrite", "path_rewrite"]);
     BODY_LIMIT;
     BODY_RATE;
     TIMEOUT: Subtree = inherited(

@@ -18,6 +18,8 @@ pub(crate) struct KeyInfo {
     pub(crate) name: &'static str,
     /// The name that the key had in an earlier version. It is refused, with a message that names the current one.
     pub(crate) former_name: Option<&'static str>,
+    /// What the key is called in other gateways. It is refused, with a message that suggests this key.
+    pub(crate) synonyms: &'static [&'static str],
     pub(crate) need: Need,
     pub(crate) shape: Shape,
     /// What the key means, in Markdown.
@@ -118,13 +120,18 @@ pub(crate) const fn inherited<P: Copy>(
 }
 
 const fn key<P: Copy>(name: &'static str, need: Need, kind: Kind<P>, about: &'static str) -> Key<P> {
-    Key { info: KeyInfo { name, former_name: None, need, shape: kind.shape, about }, parse: kind.parse }
+    Key { info: KeyInfo { name, former_name: None, synonyms: &[], need, shape: kind.shape, about }, parse: kind.parse }
 }
 
 impl<P: Copy> Key<P> {
     /// The same key, which had this name in an earlier version.
     pub(crate) const fn formerly(self, name: &'static str) -> Self {
         Self { info: KeyInfo { former_name: Some(name), ..self.info }, parse: self.parse }
+    }
+
+    /// The same key, which has these names in other gateways.
+    pub(crate) const fn elsewhere(self, names: &'static [&'static str]) -> Self {
+        Self { info: KeyInfo { synonyms: names, ..self.info }, parse: self.parse }
     }
 }
 

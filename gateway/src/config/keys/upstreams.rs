@@ -19,6 +19,9 @@ const WEIGHT_MAX: u32 = 1000;
 /// Each attempt may take `timeout.head`: more attempts only keep the client waiting.
 const ATTEMPTS_MAX: u32 = 5;
 
+/// The kinds of balancing that are a word.
+pub(crate) const BALANCES: [&str; 3] = ["round_robin", "least_in_flight", "p2c"];
+
 const WEIGHT_VALUE: Kind<Scalar<u32>> = Kind { shape: Whole(1, WEIGHT_MAX as u64), parse: weight };
 const ATTEMPTS_VALUE: Kind<Scalar<u32>> = Kind { shape: Whole(1, ATTEMPTS_MAX as u64), parse: attempts };
 const FAILURE_SHARE: Kind<Scalar<u8>> = Kind { shape: SHARE.shape, parse: failure_share };
@@ -28,7 +31,8 @@ section! { UpstreamKeys ("upstream", "A service behind the gateway.") {
         "targets",
         subtree(List(&Either(&[TARGET_URL.shape, Table(&TargetKeys::SECTION)]), 1)),
         "The addresses that requests are balanced over, at most 64: `[http://host:port, {url: http://host:port, weight: 3}]`. All are `http://`, or all are `https://`",
-    );
+    )
+    .elsewhere(&["url", "servers", "hosts", "nodes", "endpoints", "address"]);
     TLS: Subtree = optional(
         "tls",
         "`{}`",
@@ -38,7 +42,7 @@ section! { UpstreamKeys ("upstream", "A service behind the gateway.") {
     BALANCE: Subtree = optional(
         "balance",
         "`round_robin`",
-        subtree(Either(&[Words(&["round_robin", "least_in_flight", "p2c"]), Table(&BalanceKeys::SECTION)])),
+        subtree(Either(&[Words(&BALANCES), Table(&BalanceKeys::SECTION)])),
         "How a target is chosen: `round_robin`, `least_in_flight`, `p2c` (the less busy of two that are drawn by weight), or a table for hashing",
     );
     HEALTH: Subtree = optional(

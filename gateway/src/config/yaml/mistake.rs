@@ -122,8 +122,13 @@ pub fn render(mistake: &Mistake, file: &str, source: &str) -> String {
     text
 }
 
-/// The known word that `word` resembles most.
+/// A question for the known word that `word` resembles most.
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    most_similar(word, known).map(|candidate| format!("did you mean `{candidate}`?"))
+}
+
+/// The known word that `word` resembles most.
+pub(crate) fn most_similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Less similar words confuse more than they help; cargo and clap use a similar limit.
     const SIMILARITY_MIN: f64 = 0.75;
     known
@@ -131,7 +136,7 @@ pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
         .filter(|(similarity, _)| *similarity > SIMILARITY_MIN)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+        .map(|(_, candidate)| candidate)
 }
 
 /// What to write instead of `word`: the known word that it resembles, or else all of them after `list_title`.

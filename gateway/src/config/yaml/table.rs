@@ -2,7 +2,7 @@
 //! no section in particular.
 
 use super::{
-    mistake::{Mistakes, suggest},
+    mistake::{Mistakes, most_similar},
     tree::{Name, Node, Value},
 };
 use crate::config::keys::shape::{Key, KeyInfo, Need, Scalar, Section};
@@ -45,8 +45,9 @@ impl<'a> Table<'a> {
     /// The node of a key. `None` where it is absent; where it is required, that is reported.
     pub(crate) fn node<P>(&self, key: &Key<P>) -> Option<&'a Node> {
         let found = self.find(key);
-        // A node that is not even a mapping has been reported already.
-        if found.is_none() && key.info.need == Need::Required && matches!(self.node.value, Value::Mapping(_)) {
+        // A node that is not even a mapping has been reported already, and so has a key that was written differently.
+        let is_wanted = key.info.need == Need::Required && matches!(self.node.value, Value::Mapping(_));
+        if found.is_none() && is_wanted && !self.is_misspelled(key) {
             self.node.report(self.mistakes, format_args!("`{}` is missing", key.info.name));
         }
         found
@@ -58,23 +59,48 @@ impl<'a> Table<'a> {
         value_of(self.entries, key.info.name)
     }
 
+    /// Whether an unknown key stands in the place of this one. That has been reported, with this key as the suggestion.
+    pub(crate) fn is_misspelled<P>(&self, key: &Key<P>) -> bool {
+        let mut intended = self.unknown().filter_map(|(name, _)| intended(&name.text, self.section.keys));
+        intended.any(|other| other.name == key.info.name)
+    }
+
+    fn unknown(&self) -> impl Iterator<Item = &'a (Name, Node)> {
+        let section = self.section;
+        self.entries.iter().filter(move |(name, _)| !section.has(&name.text))
+    }
+
     fn refuse_unknown_keys(&self) {
-        let keys = self.section.keys;
-        for (name, node) in self.entries.iter().filter(|(name, _)| !self.section.has(&name.text)) {
-            let renamed = keys.iter().find(|key| key.former_name == Some(name.text.as_str()));
-            let (message, help) = renamed.map_or_else(|| unknown(&name.text, keys), |key| former(&name.text, key));
+        for (name, node) in self.unknown() {
+            let (message, help) = refusal(&name.text, self.section.keys);
             self.mistakes.report_with_help(name.place, &node.path, message, Some(help));
         }
     }
 }
 
-fn unknown(name: &str, keys: &[KeyInfo]) -> (String, String) {
-    let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
-    (format!("there is no key `{name}`"), suggest(name, &known, "known here"))
+/// The message about an unknown key, and what to do about it.
+fn refusal(name: &str, keys: &[KeyInfo]) -> (String, String) {
+    let unknown = format!("there is no key `{name}`");
+    match intended(name, keys) {
+        Some(key) if key.former_name == Some(name) => {
+            (format!("the key `{name}` has been renamed to `{}`", key.name), format!("write `{}`", key.name))
+        }
+        Some(key) => (unknown, format!("did you mean `{}`?", key.name)),
+        None => {
+            let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
+            (unknown, format!("known here: {}", known.join(", ")))
+        }
+    }
 }
 
-fn former(name: &str, key: &KeyInfo) -> (String, String) {
-    (format!("the key `{name}` has been renamed to `{}`", key.name), format!("write `{}`", key.name))
+/// The key that was probably meant by an unknown one: its former name, its name in other gateways, or one that is
+/// similar.
+fn intended<'k>(name: &str, keys: &'k [KeyInfo]) -> Option<&'k KeyInfo> {
+    let by_other_name = keys.iter().find(|key| key.former_name == Some(name) || key.synonyms.contains(&name));
+    by_other_name.or_else(|| {
+        let similar = most_similar(name, keys.iter().map(|key| key.name))?;
+        keys.iter().find(|key| key.name == similar)
+    })
 }
 
 #[cfg(test)]
@@ -88,7 +114,7 @@ mod tests {
         yaml::tree::parse,
     };
 
-    const LISTEN: Key<Scalar<String>> = required("listen", TEXT, "");
+    const LISTEN: Key<Scalar<String>> = required("listen", TEXT, "").elsewhere(&["bind"]);
     const PEERS: Key<Subtree> = optional("peers", "none", subtree(Shape::Text), "").formerly("others");
     const SECTION: Section = Section { name: "s", about: "", keys: &[LISTEN.info, PEERS.info] };
 
@@ -103,6 +129,17 @@ mod tests {
         let helps: Vec<_> = found.iter().map(|mistake| mistake.help.as_deref().unwrap()).collect();
         assert_eq!(helps, ["did you mean `listen`?", "known here: listen, peers", "write `peers`"]);
         assert_eq!(found[2].message, "the key `others` has been renamed to `peers`");
+    }
+
+    #[test]
+    fn a_misspelled_key_is_not_missing_as_well() {
+        for name in ["lissen", "bind"] {
+            let mistakes = Mistakes::default();
+            let node = parse(&format!("{name}: x\n"), &|_| None, &mistakes).unwrap();
+            assert_eq!(node.table(&SECTION, &mistakes).get(&LISTEN), None, "{name}");
+            let messages: Vec<_> = mistakes.into_sorted("").into_iter().map(|mistake| mistake.message).collect();
+            assert_eq!(messages, [format!("there is no key `{name}`")]);
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub(crate) enum Value {
     Scalar(String),
     Sequence(Vec<Node>),
     Mapping(Vec<(Name, Node)>),
+    /// A value that could not be read, such as a variable that is not set. That has been reported, and nothing else is
+    /// to be said about the value.
+    Unreadable,
 }
 
 /// A key of a mapping, as it stands in the file.
@@ -76,7 +79,7 @@ impl Builder<'_> {
         let place = place_of(yaml.span);
         let value = match &yaml.data {
             YamlData::Representation(text, ScalarStyle::Plain, _) if is_null(text) => Value::Null,
-            YamlData::Representation(text, _, _) => Value::Scalar(self.substitute(text, place, &path)),
+            YamlData::Representation(text, _, _) => self.substitute(text, place, &path),
             YamlData::Sequence(items) => Value::Sequence(
                 items.iter().enumerate().map(|(index, item)| self.node(item, format!("{path}[{index}]"))).collect(),
             ),
@@ -86,7 +89,7 @@ impl Builder<'_> {
             YamlData::Tagged(_, inner) => return self.node(inner, path),
             YamlData::Value(_) | YamlData::Alias(_) | YamlData::BadValue => {
                 self.mistakes.report(place, &path, "this value cannot be read");
-                Value::Null
+                Value::Unreadable
             }
         };
         Node { place, path, value }
@@ -110,12 +113,12 @@ impl Builder<'_> {
         (Name { place, text }, self.node(value, below))
     }
 
-    fn substitute(&self, text: &str, place: Place, path: &str) -> String {
+    fn substitute(&self, text: &str, place: Place, path: &str) -> Value {
         match substituted(text, self.lookup) {
-            Ok(text) => text.into_owned(),
+            Ok(text) => Value::Scalar(text.into_owned()),
             Err(message) => {
                 self.mistakes.report(place, path, message);
-                text.to_owned()
+                Value::Unreadable
             }
         }
     }
@@ -161,13 +164,19 @@ impl Node {
 
     /// Reports a mistake in this value, and what to do about it.
     pub(crate) fn report_with_help(&self, mistakes: &Mistakes, message: impl Display, help: String) {
-        mistakes.report_with_help(self.place, &self.path, message, Some(help));
+        self.report_with_optional_help(mistakes, message, Some(help));
+    }
+
+    /// Reports a mistake in this value, and what to do about it, where there is a suggestion.
+    pub(crate) fn report_with_optional_help(&self, mistakes: &Mistakes, message: impl Display, help: Option<String>) {
+        mistakes.report_with_help(self.place, &self.path, message, help);
     }
 
     /// The text of a scalar.
     pub(crate) fn scalar(&self, mistakes: &Mistakes) -> Option<&str> {
         match &self.value {
             Value::Scalar(text) => Some(text),
+            Value::Unreadable => None,
             Value::Null | Value::Sequence(_) | Value::Mapping(_) => {
                 self.report(mistakes, format_args!("a single value is wanted here, not {}", self.kind()));
                 None
@@ -194,7 +203,7 @@ impl Node {
     pub(crate) fn items(&self, mistakes: &Mistakes) -> Vec<&Self> {
         match &self.value {
             Value::Sequence(items) => items.iter().collect(),
-            Value::Scalar(_) => vec![self],
+            Value::Scalar(_) | Value::Unreadable => vec![self],
             Value::Null | Value::Mapping(_) => {
                 self.report(mistakes, format_args!("a list is wanted here, not {}", self.kind()));
                 Vec::new()
@@ -206,11 +215,17 @@ impl Node {
     pub(crate) fn entries(&self, mistakes: &Mistakes) -> &[(Name, Self)] {
         match &self.value {
             Value::Mapping(entries) => entries,
+            Value::Unreadable => &[],
             Value::Null | Value::Scalar(_) | Value::Sequence(_) => {
                 self.report(mistakes, format_args!("`key: value` pairs are wanted here, not {}", self.kind()));
                 &[]
             }
         }
+    }
+
+    /// Whether the value could not be read, which has been reported.
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        matches!(self.value, Value::Unreadable)
     }
 
     /// Whether this is the word `off`.
@@ -229,6 +244,7 @@ impl Node {
             Value::Scalar(_) => "a single value",
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",
+            Value::Unreadable => "a value that cannot be read",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod any_text;
 mod hooks;
 mod limits;
+mod messages;
 mod resilience;
 mod routes;
 mod tls;
