@@ -24,7 +24,7 @@ use chassis::{
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The YAML file.
-    #[arg(long, env = "GATEWAY_CONFIG", default_value = "gateway/gateway.yaml")]
+    #[arg(long, global = true, env = "GATEWAY_CONFIG", default_value = "gateway/gateway.yaml")]
     pub config: PathBuf,
     /// Threads that serve [default: the number of cores]
     #[arg(long, env = "GATEWAY_WORKERS")]

@@ -5,7 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 use chassis::config::{self, StartError};
 use clap::{Parser, Subcommand};
 
-use super::{args::ConfigFile, check, explain, health, keys, plan, routes, schema, serve, test, token};
+use super::{
+    args::{PositionalConfigFile, one_file},
+    check, explain, health, keys, plan, routes, schema, serve, test, token,
+};
 use crate::settings::Args;
 
 const EXIT_CODES: &str = "Exit codes: 0 success; 1 a start, a test or a health check failed; 2 (plan) the new file allows \
@@ -30,12 +33,16 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the routes of the configuration (the default)
-    Serve(Args),
+    Serve {
+        /// The YAML file; the same as --config FILE
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        args: Args,
+    },
     /// Report every mistake in a configuration, or list its public routes
     Check {
-        /// The YAML file
-        #[arg(env = "GATEWAY_CONFIG", default_value = "gateway/gateway.yaml")]
-        config: PathBuf,
+        #[command(flatten)]
+        file: PositionalConfigFile,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -43,7 +50,7 @@ enum Command {
     /// List the routes
     Routes {
         #[command(flatten)]
-        file: ConfigFile,
+        file: PositionalConfigFile,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -88,9 +95,12 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, StartError> {
     match cli.command {
         None => serve::run(&cli.serve),
-        Some(Command::Serve(args)) => serve::run(&args),
-        Some(Command::Check { config, json }) => check::run(&config, json),
-        Some(Command::Routes { file, json }) => routes::run(&file.config, json),
+        Some(Command::Serve { file, args }) => {
+            let config = one_file(file.as_deref(), &args.config)?.to_path_buf();
+            serve::run(&Args { config, ..args })
+        }
+        Some(Command::Check { file, json }) => check::run(file.path()?, json),
+        Some(Command::Routes { file, json }) => routes::run(file.path()?, json),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Test(args)) => test::run(&args),
         Some(Command::Plan(args)) => plan::run(&args),

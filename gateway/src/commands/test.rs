@@ -4,26 +4,27 @@ use std::{path::PathBuf, process::ExitCode};
 
 use chassis::config::{EXIT_FAILED, StartError, environment};
 
-use super::{args::ConfigFile, junit, output::Paint, test_case, test_result::TestResult};
+use super::{args::PositionalConfigFile, junit, output::Paint, test_case, test_result::TestResult};
 use crate::config::{self, Case};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    file: ConfigFile,
+    file: PositionalConfigFile,
     /// Also write the results to this file, as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
-    let config = config::load(&args.file.config, &environment)?;
+    let path = args.file.path()?;
+    let config = config::load(path, &environment)?;
     let results: Vec<TestResult> = config
         .tests
         .iter()
         .map(|case| TestResult { name: name(case), line: case.place.line, differences: test_case::run(&config, case) })
         .collect();
-    let file = args.file.config.display().to_string();
+    let file = path.display().to_string();
     if let Some(junit) = &args.junit {
         let written = std::fs::write(junit, junit::xml(&file, &results));
         written.map_err(|error| StartError::failed(format!("cannot write {}: {error}", junit.display())))?;

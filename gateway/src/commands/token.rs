@@ -4,13 +4,13 @@ use std::{process::ExitCode, time::SystemTime};
 
 use chassis::config::{StartError, environment};
 
-use super::{args::ConfigFile, claims};
+use super::{args::PositionalConfigFile, claims};
 use crate::{auth::token_issuers::TokenIssuers, config};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    file: ConfigFile,
+    file: PositionalConfigFile,
     /// The claims of the caller, such as user_type=admin,sub=1
     #[arg(long = "as", value_name = "CLAIMS")]
     claims: String,
@@ -18,7 +18,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let claims = claims::parse(&args.claims).map_err(|message| StartError::Config(vec![format!("--as: {message}")]))?;
-    let config = config::load(&args.file.config, &environment)?;
+    let config = config::load(args.file.path()?, &environment)?;
     let tokens = config.tokens.ok_or_else(|| {
         StartError::Config(vec![
             "the configuration has no `tokens` section, so that there is nothing to sign with".to_owned(),

@@ -51,7 +51,13 @@ fn check_and_serve_report_every_mistake_and_exit_64() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("g.yaml"), YAML.replace("auth: public", "atuh: public").replace("to: u,", "to: v,"))
         .unwrap();
-    for args in [&["check", "g.yaml"][..], &["serve", "--config", "g.yaml"], &["--config", "g.yaml"]] {
+    for args in [
+        &["check", "g.yaml"][..],
+        &["serve", "--config", "g.yaml"],
+        &["serve", "g.yaml"],
+        &["--config", "g.yaml", "serve"],
+        &["--config", "g.yaml"],
+    ] {
         let output = gateway(dir.path(), args, &[("LISTEN", "127.0.0.1:0")]);
         let shown = stderr(&output);
         assert_eq!(output.status.code(), Some(64), "{args:?}: {shown}");
@@ -75,6 +81,55 @@ fn a_wrong_command_line_exits_64_and_help_exits_0() {
     ] {
         let output = gateway(dir.path(), args, environment);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn every_command_takes_the_file_before_it_and_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("g.yaml"), YAML.replace("GET /x", "GET /mine")).unwrap();
+    fs::write(dir.path().join("wrong.yaml"), "version: 7").unwrap();
+    let config = ["--config", "g.yaml"];
+    let shows = |args: &[&str], environment: &[(&str, &str)]| {
+        let environment = [environment, &[("LISTEN", "127.0.0.1:0")]].concat();
+        let output = gateway(dir.path(), args, &environment);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for (command, shown) in [
+        (&["check"][..], "public routes: GET /mine"),
+        (&["routes"], "GET      /mine"),
+        (&["test"], "0 passed"),
+        (&["explain", "GET", "/mine"], "goes to u"),
+    ] {
+        for args in [[&config[..], command].concat(), [command, &config].concat()] {
+            // What the command line says takes precedence over the variable.
+            for environment in [&[][..], &[("GATEWAY_CONFIG", "wrong.yaml")]] {
+                let output = shows(&args, environment);
+                assert!(output.contains(shown), "{args:?}: {output}");
+            }
+        }
+        let output = shows(command, &[("GATEWAY_CONFIG", "g.yaml")]);
+        assert!(output.contains(shown), "{command:?}: {output}");
+    }
+    for command in ["check", "routes", "test"] {
+        shows(&[command, "g.yaml"], &[("GATEWAY_CONFIG", "wrong.yaml")]);
+    }
+}
+
+#[test]
+fn a_command_line_that_names_two_files_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("g.yaml"), YAML).unwrap();
+    for args in [
+        &["check", "--config", "other.yaml", "g.yaml"][..],
+        &["--config", "other.yaml", "check", "g.yaml"],
+        &["--config", "other.yaml", "test", "g.yaml"],
+        &["--config", "other.yaml", "serve", "g.yaml"],
+    ] {
+        let output = gateway(dir.path(), args, &[("LISTEN", "127.0.0.1:0")]);
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("both g.yaml and --config other.yaml are given"), "{}", stderr(&output));
     }
 }
 
