@@ -2,6 +2,7 @@
 //! that all workers share. Knows no tokens but those that it issues.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +22,7 @@ use super::{
     },
     keys::{folder::holds_no_key, key::Key, ring::KeyRing, set::KeySet},
     policy::Claims,
-    settings::{KeySource, OwnTokens, TokenSettings, TypRule},
+    settings::{ExternalIssuerSettings, KeySource, OwnTokens, TokenSettings, TypRule},
 };
 
 /// A handle to the issuers. Clones share them.
@@ -139,6 +140,19 @@ impl TokenIssuers {
             Some(issuer) => issuer.refetch().await,
             None => false,
         }
+    }
+
+    /// Replaces the keys of an external issuer by those of the JWKS in this file, instead of fetching them.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no usable key.
+    pub(crate) fn read_external(&self, external: usize, file: &Path) -> Result<(), String> {
+        self.0.external.get(external).map_or(Ok(()), |issuer| issuer.read_keys(file))
+    }
+
+    /// Returns the settings of an external issuer.
+    pub(crate) fn external_settings(&self, external: usize) -> Option<&ExternalIssuerSettings> {
+        self.0.external.get(external).map(ExternalIssuer::settings)
     }
 
     /// Returns our public keys.

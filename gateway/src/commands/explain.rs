@@ -1,6 +1,12 @@
 //! `gateway explain METHOD PATH`: which route a request takes and why, and what would be forwarded. Sends nothing.
 
-use std::{process::ExitCode, rc::Rc, time::SystemTime};
+use std::{
+    cell::OnceCell,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    rc::Rc,
+    time::SystemTime,
+};
 
 use actix_http::{
     Method, Uri,
@@ -23,6 +29,7 @@ use crate::{
         bearer,
         caller::Caller,
         policy::{Claims, Policy, PolicyDecision},
+        settings::JwksSource,
         token_issuers::TokenIssuers,
         verifier::{Verifier, VerifyError},
     },
@@ -50,6 +57,9 @@ pub(crate) struct Args {
     /// The token of the caller, which is verified
     #[arg(long, conflicts_with = "claims")]
     token: Option<String>,
+    /// A file with the JWKS of the external issuer of the token, which is not fetched
+    #[arg(long, value_name = "FILE", requires = "token")]
+    jwks: Option<PathBuf>,
     /// The claims of an assumed caller, such as user_type=admin,sub=1
     #[arg(long = "as", value_name = "CLAIMS")]
     claims: Option<String>,
@@ -65,7 +75,11 @@ enum Credentials {
     None,
     /// The claims of an assumed caller; nothing is verified.
     Claims(Claims),
-    Token(String),
+    Token {
+        token: String,
+        /// The public keys of an external issuer.
+        jwks: Option<PathBuf>,
+    },
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
@@ -90,7 +104,7 @@ fn parse(args: &Args) -> Result<(Rehearsal, Credentials), StartError> {
     let headers: Vec<_> =
         args.headers.iter().cloned().chain(host).filter_map(|text| mistakes.take("-H", header(&text))).collect();
     let credentials = match (&args.token, &args.claims) {
-        (Some(token), _) => Some(Credentials::Token(token.clone())),
+        (Some(token), _) => Some(Credentials::Token { token: token.clone(), jwks: args.jwks.clone() }),
         (None, Some(text)) => mistakes.take("--as", claims::parse(text)).map(Credentials::Claims),
         (None, None) => Some(Credentials::None),
     };
@@ -115,22 +129,59 @@ fn explain(config: &Config, mut rehearsal: Rehearsal, credentials: &Credentials)
             rehearsal.headers.push(rehearse::assumed_token());
             rehearse::rehearse(config, &rehearsal, &|_| Ok(Rc::clone(&caller)))
         }
-        Credentials::Token(token) => {
-            let verify = verifier(config)?;
+        Credentials::Token { token, jwks } => {
+            let keys_missing = OnceCell::new();
+            let verify = verifier(config, jwks.as_deref(), &keys_missing)?;
             rehearsal.headers.push(rehearse::token(token).map_err(StartError::failed)?);
-            rehearse::rehearse(config, &rehearsal, &verify)
+            let rehearsed = rehearse::rehearse(config, &rehearsal, &verify);
+            if let Some(why) = keys_missing.get() {
+                return Err(StartError::failed(format_args!("the token cannot be verified: {why}")));
+            }
+            rehearsed
         }
     };
     Ok(explanation(config, &rehearsal, &rehearsed))
 }
 
 /// Verifies with the keys of the configuration. They must exist: a key that were created now could not have signed the token.
-fn verifier(config: &Config) -> Result<impl Fn(&str) -> Result<Rc<Caller>, Problem>, StartError> {
+/// Those of an external issuer are read from the file `jwks`, or from the file that the configuration names. They are
+/// never fetched; where that would be needed, `keys_missing` receives the reason, since nothing is known about the token.
+fn verifier(
+    config: &Config,
+    jwks: Option<&Path>,
+    keys_missing: &OnceCell<String>,
+) -> Result<impl Fn(&str) -> Result<Rc<Caller>, Problem>, StartError> {
     let settings = config.tokens.as_ref().ok_or_else(|| StartError::failed("the file has no `tokens` section"))?;
     let issuers = TokenIssuers::load_existing(settings, SystemTime::now()).map_err(StartError::failed)?;
     Ok(move |token: &str| {
-        Verifier::new(issuers.clone()).verify(token, SystemTime::now()).map_err(VerifyError::into_problem)
+        let verify = || Verifier::new(issuers.clone()).verify(token, SystemTime::now());
+        let result = match verify() {
+            Err(VerifyError::UnknownKey { external }) => match read_keys(&issuers, external, jwks) {
+                Ok(()) => verify(),
+                Err(why) => {
+                    // Called once for a request: nothing is there yet.
+                    let _ = keys_missing.set(why);
+                    Err(VerifyError::UnknownKey { external })
+                }
+            },
+            result => result,
+        };
+        result.map_err(VerifyError::into_problem)
     })
+}
+
+/// Reads the keys of an external issuer from a file.
+fn read_keys(issuers: &TokenIssuers, external: usize, jwks: Option<&Path>) -> Result<(), String> {
+    let settings = issuers.external_settings(external);
+    match (jwks, settings.map(|settings| (&settings.issuer, &settings.jwks))) {
+        (Some(file), _) => issuers.read_external(external, file),
+        (None, Some((_, JwksSource::File(file)))) => issuers.read_external(external, file),
+        (None, Some((issuer, JwksSource::Url(url)))) => Err(format!(
+            "the keys of the issuer `{issuer}` are at {url}, which `explain` does not fetch; download them, and name the \
+             file with `--jwks FILE`"
+        )),
+        (None, None) => Ok(()),
+    }
 }
 
 fn explanation(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Explanation {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     commands::{gateway, stderr},
+    external_issuers::Pair,
     fixture::{Gateway, SECRET, Upstream},
 };
 
@@ -101,6 +102,42 @@ fn explain_verifies_a_token_that_this_gateway_signed() {
     let human = on("", &["explain", "GET", "/api/users", "--as", "user_type=default"]);
     assert!(stdout(&human).contains("403 insufficient_scope"), "{}", stdout(&human));
     assert!(!stdout(&human).contains('\u{1b}'), "colours are for terminals");
+}
+
+#[test]
+fn explain_fetches_no_keys_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let pair = Pair::ec("e");
+    let keys = serde_json::json!({"keys": [pair.jwk()]}).to_string();
+    fs::write(dir.path().join("keys.json"), keys).unwrap();
+    fs::write(dir.path().join("others.json"), serde_json::json!({"keys": [Pair::ec("o").jwk()]}).to_string()).unwrap();
+    let file = |jwks: &str| {
+        let issuer = format!("{{issuer: 'https://idp.example', audience: api, jwks: '{jwks}'}}");
+        let head = HEAD.replace("audience: a}", &format!("audience: a, other_issuers: [{issuer}]}}"));
+        fs::write(dir.path().join("g.yaml"), format!("{head}{ROUTES}")).unwrap();
+    };
+    let token = pair.token(Some("at+jwt"), &serde_json::json!({"user_type": "admin"}));
+    let explain = |args: &[&str]| {
+        let args = [&["explain", "GET", "/api/users", "--config", "g.yaml", "--token", &token], args].concat();
+        gateway(dir.path(), &args, ENVIRONMENT)
+    };
+    file("http://127.0.0.1:1/jwks.json");
+    let output = explain(&[]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert_eq!(
+        stderr(&output),
+        "gateway: the token cannot be verified: the keys of the issuer `https://idp.example` are at \
+         http://127.0.0.1:1/jwks.json, which `explain` does not fetch; download them, and name the file with `--jwks FILE`\n"
+    );
+    let output = explain(&["--jwks", "keys.json"]);
+    assert!(stdout(&output).contains("goes to users"), "{}{}", stdout(&output), stderr(&output));
+    let output = explain(&["--jwks", "others.json"]);
+    assert!(stdout(&output).contains("401 token_invalid: the key that signed the token is unknown"), "{output:?}");
+    let output = explain(&["--jwks", "absent.json"]);
+    assert!(stderr(&output).contains("cannot read absent.json"), "{output:?}");
+    file("keys.json");
+    let output = explain(&[]);
+    assert!(stdout(&output).contains("goes to users"), "{}{}", stdout(&output), stderr(&output));
 }
 
 #[test]
@@ -386,6 +423,7 @@ fn a_wrong_command_line_of_any_command_exits_64() {
         &["explain", "GET", "/x", "--as", "admin"],
         &["explain", "GET", "/x", "--as", "a=b", "--token", "t"],
         &["explain", "GET", "/x", "-H", "x"],
+        &["explain", "GET", "/x", "--jwks", "keys.json"],
         &["explain", "G T", "/x"],
         &["plan", "g.yaml"],
         &["plan", "g.yaml", "absent.yaml"],

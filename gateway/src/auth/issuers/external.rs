@@ -6,7 +6,7 @@
 //! Keys that were fetched stay in use for as long as the issuer cannot be reached.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -101,6 +101,15 @@ impl ExternalIssuer {
         }
         self.0.refetch.notify_one();
         timeout(FETCH_TIMEOUT, fetches.changed()).await.is_ok_and(|changed| changed.is_ok())
+    }
+
+    /// Replaces its keys by those of the JWKS in this file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no usable key.
+    pub(crate) fn read_keys(&self, file: &Path) -> Result<(), String> {
+        let document = read_bounded(file, JWKS_BYTES_MAX as u64, "a JWKS")?;
+        self.0.replace_keys(document).map_err(|error| format!("{}: {error}", file.display())).map(drop)
     }
 
     /// Fetches the keys regularly, for as long as a handle exists. Needs the runtime of actix.
