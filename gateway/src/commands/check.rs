@@ -1,12 +1,16 @@
 //! `gateway check`: reports every mistake in a file, or lists its public routes.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use chassis::config::{EXIT_USAGE, StartError, counted, environment};
 use serde::Serialize;
 
 use super::output::{Paint, print_json};
-use crate::config::{self, Config, Mistake, render};
+use crate::{
+    config::{self, Config, Mistake, render},
+    route::RouteSettings,
+    routing::pattern::{Pattern, Segment},
+};
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -15,6 +19,7 @@ struct Report<'a> {
     routes: usize,
     tests: usize,
     public: Vec<&'a str>,
+    hints: Vec<String>,
     mistakes: Vec<MistakeReport<'a>>,
 }
 
@@ -53,6 +58,7 @@ fn report<'a>(path: &Path, config: Option<&'a Config>, mistakes: &'a [Mistake]) 
         routes: config.map_or(0, |config| config.routes.len()),
         tests: config.map_or(0, |config| config.tests.len()),
         public: config.map(public).unwrap_or_default(),
+        hints: config.map(hints).unwrap_or_default(),
         mistakes: mistakes.iter().map(mistake_report).collect(),
     }
 }
@@ -75,6 +81,19 @@ fn print_summary(path: &Path, config: &Config) {
         [] => println!("no route is public"),
         public => println!("public routes: {}", public.join(", ")),
     }
+    hints(config).iter().for_each(|hint| println!("hint: {hint}"));
+}
+
+/// What is valid, but easily overlooked: `/api/{path...}` does not match `/api`.
+fn hints(config: &Config) -> Vec<String> {
+    let hint = |route: &Arc<RouteSettings>| {
+        let Some(Segment::CatchAll(_)) = route.pattern.segments().last() else { return None };
+        let (above, _) = route.pattern.as_str().rsplit_once('/')?;
+        let sample = above.parse::<Pattern>().ok()?.fill(|_| "x".to_owned());
+        let is_free = config.table.at(&sample).is_empty();
+        is_free.then(|| format!("`{}` does not match `{above}`, and no other route does", route.name))
+    };
+    config.routes.iter().filter_map(hint).collect()
 }
 
 fn public(config: &Config) -> Vec<&str> {

@@ -31,6 +31,24 @@ fn check_lists_the_public_routes_of_a_good_file() {
 }
 
 #[test]
+fn check_hints_at_the_path_above_all_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let yaml = YAML.replace("GET /x", "'* /api/{p...}'");
+    fs::write(dir.path().join("g.yaml"), &yaml).unwrap();
+    let run = |args: &[&str]| {
+        let output = gateway(dir.path(), args, &[("LISTEN", "127.0.0.1:0"), ("GATEWAY_CONFIG", "g.yaml")]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let shown = run(&["check"]);
+    assert!(shown.ends_with("hint: `* /api/{p...}` does not match `/api`, and no other route does\n"), "{shown}");
+    for (path, found) in [("/api", "404"), ("/api/", "goes to u"), ("/api/x/y", "goes to u")] {
+        assert!(run(&["explain", "GET", path]).contains(found), "{path}");
+    }
+    fs::write(dir.path().join("g.yaml"), yaml + "  - {route: GET /api, to: u, auth: public}\n").unwrap();
+    assert!(!run(&["check"]).contains("hint"));
+}
+
+#[test]
 fn only_login_is_public_among_the_routes_of_this_stack() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("g.yaml"), gateway::STACK_YAML).unwrap();

@@ -1,6 +1,6 @@
 //! Decodes `auth` of a route: who may send requests.
 
-use super::{hooks, scope::Scope};
+use super::{headers::ok_or_report, hooks, lookalikes, scope::Scope};
 use crate::{
     auth::policy::Policy,
     config::{
@@ -38,7 +38,7 @@ pub(crate) fn decode(
     let Value::Mapping(entries) = &auth.value else { return (keyword(auth, mistakes), None) };
     let hook = entries.iter().find(|(name, _)| name.text == HOOK);
     let authorizer = hook.and_then(|(_, node)| hooks::authorizer(node, scope, mistakes));
-    let claims = claims(auth, mistakes);
+    let claims = policy_claims(auth, mistakes);
     let policy = if claims.is_empty() && hook.is_some() { Policy::SignedIn } else { Policy::Claims(claims) };
     (Some(policy), authorizer)
 }
@@ -55,8 +55,24 @@ fn keyword(node: &Node, mistakes: &Mistakes) -> Option<Policy> {
     None
 }
 
-/// Claims by name, each with the values that are accepted.
+/// Claims that a caller must have, each with the values that are accepted.
+pub(crate) fn policy_claims(node: &Node, mistakes: &Mistakes) -> Vec<(String, Vec<String>)> {
+    for (name, value) in node.entries(mistakes) {
+        ok_or_report(lookalikes::claim(&name.text), name, value, mistakes);
+    }
+    claims_of(node, |text| lookalikes::claim_value(text).map(|()| text.to_owned()), mistakes)
+}
+
+/// Claims of a caller, each with its values.
 pub(crate) fn claims(node: &Node, mistakes: &Mistakes) -> Vec<(String, Vec<String>)> {
+    claims_of(node, |text| Ok(text.to_owned()), mistakes)
+}
+
+fn claims_of(
+    node: &Node,
+    value_of: fn(&str) -> Result<String, String>,
+    mistakes: &Mistakes,
+) -> Vec<(String, Vec<String>)> {
     let entries = node.entries(mistakes);
     if entries.is_empty() && !node.is_unreadable() {
         node.report(mistakes, "no claim is named; for any signed-in caller write `signed-in`");
@@ -64,7 +80,7 @@ pub(crate) fn claims(node: &Node, mistakes: &Mistakes) -> Vec<(String, Vec<Strin
     let mut claims = Vec::new();
     for (name, value) in entries.iter().filter(|(name, _)| name.text != HOOK) {
         let items = value.items(mistakes).into_iter();
-        let values = items.filter_map(|item| item.scalar(mistakes).map(str::to_owned)).collect();
+        let values = items.filter_map(|item| item.parse(mistakes, value_of)).collect();
         if value.is_empty_list() {
             value.report(mistakes, "no value is allowed here, so that nobody could pass");
         }

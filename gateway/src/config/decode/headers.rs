@@ -8,6 +8,7 @@ use chassis::{
     trace::{REQUEST_ID, TRACEPARENT},
 };
 
+use super::lookalikes;
 use crate::{
     config::{
         keys::{self, routes::HeaderEditsKeys},
@@ -73,7 +74,9 @@ pub(crate) fn decode(node: Option<&Node>, defaults: &Edits, reserved: &Reserved<
 
 fn field(key: &Name, value: &Node, reserved: &Reserved<'_>, mistakes: &Mistakes) -> Option<(HeaderName, HeaderValue)> {
     let text = value.parse(mistakes, |text| {
-        HeaderValue::from_str(text.trim()).map_err(|_| "a header has neither line breaks nor control characters")
+        lookalikes::header_value(&key.text, text)?;
+        let value = HeaderValue::from_str(text.trim());
+        value.map_err(|_| "a header has neither line breaks nor control characters".to_owned())
     });
     ok_or_report(name(&key.text, reserved), key, value, mistakes).zip(text)
 }

@@ -16,6 +16,7 @@ mod defaults;
 pub(crate) mod file;
 mod headers;
 mod hooks;
+mod lookalikes;
 mod observe;
 mod resilience;
 mod routes;

@@ -3,7 +3,7 @@
 use super::{
     auth, conditions, cors,
     defaults::{self, Defaults},
-    headers, hooks, resilience,
+    headers, hooks, lookalikes, resilience,
     scope::{self, Scope},
 };
 use crate::{
@@ -149,7 +149,9 @@ fn name(text: String, conditions: &Conditions) -> String {
 fn matcher(node: &Node, scope: &Scope<'_>, mistakes: &Mistakes) -> Option<Matcher> {
     let matcher = node.parse(mistakes, |text| {
         let (methods, path) = methods_and_path(text)?;
-        let (methods, pattern) = (keys::methods(methods)?, path.parse::<Pattern>()?);
+        let methods = keys::methods(methods)?;
+        lookalikes::path(path)?;
+        let pattern = path.parse::<Pattern>()?;
         Ok::<_, String>(Matcher { text: text.to_owned(), methods, pattern })
     })?;
     let hidden = scope.aliases.iter().find(|(prefix, _)| is_below(matcher.pattern.as_str(), prefix));
@@ -201,8 +203,9 @@ fn limit(node: &Node, policy: Option<&Policy>, mistakes: &Mistakes) -> Option<Ra
 
 /// The path for the upstream. It can use the parameters of the route, and no others.
 fn rewrite(table: Table<'_>, matcher: Option<&Matcher>, mistakes: &Mistakes) -> Option<Pattern> {
-    let rewrite = table.get(&RouteKeys::REWRITE)?;
-    let (node, pattern) = (table.find(&RouteKeys::REWRITE)?, &matcher?.pattern);
+    let node = table.find(&RouteKeys::REWRITE)?;
+    node.parse(mistakes, lookalikes::path)?;
+    let (rewrite, pattern) = (table.get(&RouteKeys::REWRITE)?, &matcher?.pattern);
     for name in rewrite.names().filter(|name| !pattern.names().any(|known| known == *name)) {
         let help = did_you_mean(name, pattern.names());
         let message = format!("the path `{pattern}` has no part `{{{name}}}`");

@@ -44,8 +44,12 @@ pub(crate) fn header_name(text: &str) -> Result<HeaderName, String> {
     HeaderName::try_from(text).map_err(|_| format!("`{text}` is no header name"))
 }
 
-/// A duration longer than zero.
+/// A duration longer than zero. It has a unit: `30` is read as seconds by some programs, and as milliseconds by others.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let number = text.trim();
+    if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("`{number}` has no unit; did you mean `{number}s`?"));
+    }
     match parse_duration(text)? {
         Duration::ZERO => Err(format!("`{text}` must be longer than zero")),
         duration => Ok(duration),

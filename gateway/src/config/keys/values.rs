@@ -22,7 +22,7 @@ pub(crate) const COUNT_U32: Kind<Scalar<u32>> = Kind { shape: COUNT.shape, parse
 pub(crate) const STATUS: Kind<Scalar<u16>> =
     Kind { shape: Either(&[Form("^[1-5][0-9][0-9]$"), Whole(100, 599)]), parse: parse::status };
 pub(crate) const DURATION: Kind<Scalar<Duration>> =
-    Kind { shape: Either(&[Form(r"^\s*0*[1-9][0-9]*(ms|s|m|h|d)?\s*$"), Whole(1, u64::MAX)]), parse: parse::duration };
+    Kind { shape: Form(r"^\s*0*[1-9][0-9]*(ms|s|m|h|d)\s*$"), parse: parse::duration };
 /// The minimum rate of a body; `None` is no minimum.
 pub(crate) const BODY_RATE_VALUE: Kind<Scalar<Option<u64>>> = Kind {
     shape: Either(&[Words(&["off"]), Form(r"^0*[1-9][0-9]*\s*(B|kB|KB|KiB|MB|MiB|GB|GiB)?/s$")]),

@@ -337,6 +337,60 @@ routes: [{route: GET /a, to: u, auth: signed-in}]"#,
             "tests[1].expect: `ok` is not a status like 403; for more than that, write `{to: …}`",
         ],
     ),
+    case(
+        "routes: [{route: GET /a/*, to: u, auth: public}]",
+        &[
+            "routes[0].route: `*` is no parameter here: `{name}` is one segment, and `{name...}` at the end is all the rest; did you mean `/a/{rest...}`?",
+        ],
+    ),
+    case(
+        r#"routes: [{route: "GET /a/:id", to: u, auth: public}]"#,
+        &[
+            "routes[0].route: `:id` is no parameter here: `{name}` is one segment, and `{name...}` at the end is all the rest; did you mean `/a/{id}`?",
+        ],
+    ),
+    case(
+        r#"routes: [{route: "GET /a/{id:[0-9]+}", to: u, auth: public}]"#,
+        &[
+            "routes[0].route: `{id:[0-9]+}` is no parameter here: `{name}` is one segment, and `{name...}` at the end is all the rest; did you mean `/a/{id}`?",
+        ],
+    ),
+    case(
+        r#"routes: [{route: "GET /a/{id}", to: u, auth: public, rewrite: "/b/:id"}]"#,
+        &[
+            "routes[0].rewrite: `:id` is no parameter here: `{name}` is one segment, and `{name...}` at the end is all the rest; did you mean `/b/{id}`?",
+        ],
+    ),
+    case(
+        r#"routes: [{route: "GET /a/{id}", to: u, auth: public, request_headers: {set: {x-id: "{id}"}}}]"#,
+        &[
+            "routes[0].request_headers.set.x-id: `{id}` would be sent as it is: values of headers have no parameters. Only `rewrite` can use parts of the path; claims of the caller are sent by `identity`",
+        ],
+    ),
+    case(
+        r#"routes: [{route: GET /a, to: u, auth: {role: "!admin"}}]"#,
+        &[
+            "routes[0].auth.role: `!admin` would be compared as it is; there is no negation: name the values that are accepted",
+        ],
+    ),
+    case(
+        r#"routes: [{route: GET /a, to: u, auth: {role: "*"}}]"#,
+        &[
+            "routes[0].auth.role: `*` would be compared as it is; there is no wildcard: name the values that are accepted, or write `auth: signed-in`",
+        ],
+    ),
+    case(
+        r#"routes: [{route: GET /a, to: u, auth: {url: "http://auth:1"}}]"#,
+        &[
+            "routes[0].auth.url: `url` would be the name of a claim; for a decision by a program of your own, write `{hook: NAME}`",
+        ],
+    ),
+    case(
+        "routes: [{route: GET /a, to: u, auth: public, timeout: {head: 30}}]",
+        &[
+            "routes[0].timeout.head: `30` has no unit; did you mean `30s`?",
+        ],
+    ),
 ];
 
 fn told(case: &Case) -> Vec<String> {
