@@ -43,7 +43,7 @@ async fn whole_body(answer: &mut ClientResponse, sending: &Sending<'_>) -> Resul
     let mut body = BytesMut::new();
     loop {
         let idle = Instant::now() + sending.route.settings.timeouts.idle;
-        let until = sending.deadline.map_or(idle, |deadline| idle.min(deadline.into()));
+        let until = sending.outgoing.deadline.map_or(idle, |deadline| idle.min(deadline));
         let chunk = match timeout_at(until, poll_fn(|cx| Pin::new(&mut *answer).poll_next(cx))).await {
             Ok(None) => return Ok(body.freeze()),
             Ok(Some(chunk)) => {
