@@ -11,13 +11,14 @@ use serde_json::Value;
 
 use crate::{
     fields::Fields,
+    page::refuse_unknown_parameters,
     problem::{Code, Problem},
 };
 
 /// Maximum size of a JSON body. A body with every field at its maximum has a few KiB.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// A JSON body, read field by field.
+/// A JSON body, read field by field. A request with a body has no query parameters.
 #[derive(Debug)]
 pub struct JsonBody(pub Fields);
 
@@ -26,10 +27,10 @@ impl FromRequest for JsonBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
-        let media_type = check_media_type(request);
+        let checked = check_media_type(request).and_then(|()| refuse_unknown_parameters(request.query_string(), &[]));
         let body = web::Payload::from_request(request, payload);
         Box::pin(async move {
-            media_type?;
+            checked?;
             let body = body.await.map_err(|error| Problem::internal(error.to_string()))?;
             read_json(body).await
         })

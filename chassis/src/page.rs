@@ -1,5 +1,7 @@
 //! Pagination: `limit` and an opaque, signed `cursor` in the query, the next page in `Link` (RFC 8288).
 
+use std::collections::BTreeSet;
+
 use actix_http::header::HeaderValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
@@ -16,6 +18,8 @@ pub const LIMIT_MAX: usize = 500;
 const MAC_BYTES: usize = 16;
 /// Maximum length of a cursor that is decoded at all; valid ones are far shorter.
 const CURSOR_BYTES_MAX: usize = 512;
+/// Maximum number of unknown parameters that a problem names, so that it stays short whatever the query is.
+const UNKNOWN_NAMED_MAX: usize = 5;
 
 /// Signs and verifies cursors, so that an invented or altered one is detected.
 #[derive(Clone)]
@@ -80,11 +84,12 @@ pub struct PageQuery {
 }
 
 impl PageQuery {
-    /// Reads `limit` and `cursor`; other parameters belong to the endpoint.
+    /// Reads `limit` and `cursor`. Beside them there may be the parameters `others`, which the endpoint reads.
     ///
     /// # Errors
-    /// 400 where `limit` is not a number from 1 to [`LIMIT_MAX`], or a parameter is repeated.
-    pub fn parse(query: &str, limit_default: usize) -> Result<Self, Problem> {
+    /// 400 where `limit` is not a number from 1 to [`LIMIT_MAX`], or a parameter is unknown or repeated.
+    pub fn parse(query: &str, limit_default: usize, others: &[&str]) -> Result<Self, Problem> {
+        refuse_unknown_parameters(query, &[&["limit", "cursor"], others].concat())?;
         let limit = match parameter(query, "limit")? {
             None => limit_default,
             Some(text) => text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
@@ -119,6 +124,25 @@ pub fn parameter(query: &str, name: &str) -> Result<Option<String>, Problem> {
     }
 }
 
+/// Refuses a query that has other parameters than the `known` ones. A filter that was misspelled, or that does not exist,
+/// would otherwise be answered with everything.
+///
+/// # Errors
+/// 400 that names the unknown parameters.
+pub fn refuse_unknown_parameters(query: &str, known: &[&str]) -> Result<(), Problem> {
+    let names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let unknown: BTreeSet<_> = names.filter(|name| !known.contains(&name.as_ref())).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let listed: Vec<String> = unknown.iter().take(UNKNOWN_NAMED_MAX).map(|name| format!("`{name:.64}`")).collect();
+    let known = match known {
+        [] => "there are none here".to_owned(),
+        known => format!("there are `{}`", known.join("`, `")),
+    };
+    Err(Problem::new(Code::BadRequest, format!("unknown query parameter: {}; {known}", listed.join(", "))))
+}
+
 fn name_of(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(name, _)| name)
 }
@@ -135,16 +159,36 @@ mod tests {
 
     #[test]
     fn a_limit_is_a_number_from_1_to_500() {
-        assert_eq!(PageQuery::parse("", 100).unwrap().limit, 100);
-        assert_eq!(PageQuery::parse("limit=500&x=1", 100).unwrap().limit, 500);
+        assert_eq!(PageQuery::parse("", 100, &[]).unwrap().limit, 100);
+        assert_eq!(PageQuery::parse("limit=500&x=1", 100, &["x"]).unwrap().limit, 500);
         for bad in ["limit=0", "limit=501", "limit=", "limit=ten", "limit=-1", "limit=1&limit=2"] {
-            assert_eq!(PageQuery::parse(bad, 100).unwrap_err().code(), Code::BadRequest, "{bad}");
+            assert_eq!(PageQuery::parse(bad, 100, &[]).unwrap_err().code(), Code::BadRequest, "{bad}");
         }
     }
 
     #[test]
+    fn unknown_parameters_are_named() {
+        for (query, named) in [
+            ("", None),
+            ("&", None),
+            ("limit=2&cursor=a", None),
+            ("q=a", Some("`q`")),
+            ("limit=2&status=a&q=b&q=c", Some("`q`, `status`")),
+            ("Limit=2", Some("`Limit`")),
+            ("%71=a", Some("`q`")),
+            ("=a", Some("``")),
+        ] {
+            let expected = named.map(|named| format!("unknown query parameter: {named}; there are `limit`, `cursor`"));
+            let refused = refuse_unknown_parameters(query, &["limit", "cursor"]).err();
+            assert_eq!(refused.map(|problem| problem.detail().to_owned()), expected, "{query}");
+        }
+        let many: String = (0..5000).map(|n| format!("{n}{}=&", "a".repeat(100))).collect();
+        assert!(refuse_unknown_parameters(&many, &[]).unwrap_err().detail().len() < 500);
+    }
+
+    #[test]
     fn the_link_keeps_the_other_parameters() {
-        let page = PageQuery::parse("limit=2&cursor=old&status=a", 100).unwrap();
+        let page = PageQuery::parse("limit=2&cursor=old&status=a", 100, &["status"]).unwrap();
         let link = page.next_link("/api/orders", "limit=2&cursor=old&status=a", "new").unwrap();
         assert_eq!(link, "</api/orders?limit=2&status=a&cursor=new>; rel=\"next\"");
     }
@@ -169,7 +213,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_the_parsers_panic(text in "\\PC*") {
-            let _ = PageQuery::parse(&text, 100);
+            let _ = PageQuery::parse(&text, 100, &[]);
             let _ = key().verify("s", &text);
         }
     }

@@ -6,7 +6,7 @@ use chassis::{
     conditional::{ETag, is_not_modified},
     extract::{JsonBody, PathId},
     identity::Caller,
-    page::CursorKey,
+    page::{CursorKey, refuse_unknown_parameters},
     problem::Problem,
 };
 
@@ -86,6 +86,7 @@ pub(super) async fn read(
     request: HttpRequest,
     repo: Data<OrdersRepo>,
 ) -> Result<HttpResponse, Problem> {
+    refuse_unknown_parameters(request.query_string(), &[])?;
     let order = repo.get(OrderId(id.0)).await?;
     if !order.is_visible_to(&caller) {
         return Err(Problem::not_found());

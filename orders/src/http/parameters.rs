@@ -25,12 +25,12 @@ impl ListQuery {
     /// Reads the query.
     ///
     /// # Errors
-    /// 400 where a parameter is wrong; 403 where anybody but an admin asks for the orders of another user.
+    /// 400 where a parameter is wrong or unknown; 403 where anybody but an admin asks for the orders of another user.
     pub(super) fn parse(query: &str, caller: &Caller, cursors: &CursorKey) -> Result<Self, Problem> {
+        let page = PageQuery::parse(query, LIMIT_DEFAULT, &["user_id"])?;
         let owner = owner(query, caller)?;
-        let query = PageQuery::parse(query, LIMIT_DEFAULT)?;
-        let after = query.cursor.as_deref().map(|cursor| verify(cursors, owner, cursor)).transpose()?;
-        Ok(Self { owner, page: PageRequest { after, limit: query.limit }, query })
+        let after = page.cursor.as_deref().map(|cursor| verify(cursors, owner, cursor)).transpose()?;
+        Ok(Self { owner, page: PageRequest { after, limit: page.limit }, query: page })
     }
 
     /// The `Link` to the page after the order at `last`.
@@ -103,17 +103,17 @@ chassis::problem_responses! {
         Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: read the current state first";
     }
     PageProblems {
-        BadQuery = 400, "`bad_request`: `limit`, `cursor` or `user_id` is not valid";
+        BadQuery = 400, "`bad_request`: `limit`, `cursor` or `user_id` is not valid, or another parameter was given";
         Forbidden = 403, "`insufficient_scope`: the orders of another user are for admins only";
     }
     BodyProblems {
-        Malformed = 400, "`malformed_json`";
+        Malformed = 400, "`malformed_json`, or `bad_request` for a query parameter";
         TooLarge = 413, "`payload_too_large`";
         MediaType = 415, "`unsupported_media_type`: send JSON";
         Invalid = 422, "`validation_failed`: `errors` names the fields";
     }
     MalformedProblems {
-        Malformed = 400, "`bad_request`: the condition is not a list of entity tags";
+        Malformed = 400, "`bad_request`: the condition is not a list of entity tags, or a query parameter was given";
     }
     UnknownProblems {
         Unknown = 404, "`not_found`: there is no such order, or it belongs to another user";

@@ -6,6 +6,7 @@ use std::{
     thread,
 };
 
+use chassis::testing::post;
 use serde_json::json;
 
 use crate::fixture::{ADMIN, ANN, BOB, Folder, ids, in_folder, in_memory, next_page};
@@ -74,6 +75,25 @@ fn a_wrong_parameter_is_a_bad_request() {
         let answer = ADMIN.gets(service.addr(), &format!("/api/orders?{query}"));
         assert_eq!((answer.status, answer.problem().as_str()), (400, "bad_request"), "{query}");
     }
+}
+
+#[test]
+fn an_unknown_parameter_is_refused_and_named() {
+    let service = in_memory();
+    ANN.orders(service.addr(), "a book");
+    for (target, named) in [
+        ("/api/orders?status=shipped", "`status`; there are `limit`, `cursor`, `user_id`"),
+        ("/api/orders?limit=2&q=book&Limit=3", "`Limit`, `q`; there are"),
+        ("/api/orders/1?fields=id", "`fields`; there are none here"),
+    ] {
+        let refused = ANN.gets(service.addr(), target);
+        assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "{target}");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(named), "{detail}");
+    }
+    let body = json!({"address": "1 Main Street", "item": "a pen"});
+    assert_eq!(ANN.sends(service.addr(), post("/api/orders?dry_run=true", &body)).problem(), "bad_request");
+    assert_eq!(ANN.lists_all(service.addr(), 100).len(), 1, "nothing was made");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use chassis::{
     conditional::{ETag, IfMatch, is_not_modified},
     extract::{JsonBody, PathId},
     identity::{Admin, UserId},
-    page::CursorKey,
+    page::{CursorKey, refuse_unknown_parameters},
     problem::{Code, Problem},
 };
 
@@ -155,6 +155,7 @@ pub(super) async fn read(
     request: HttpRequest,
     store: Data<UsersStore>,
 ) -> Result<HttpResponse, Problem> {
+    refuse_unknown_parameters(request.query_string(), &[])?;
     let user = store.get(UserId(id.0)).await?;
     if is_not_modified(request.headers(), user.version)? {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag(&user))).finish());
@@ -228,6 +229,7 @@ pub(super) async fn delete(
     request: HttpRequest,
     store: Data<UsersStore>,
 ) -> Result<HttpResponse, Problem> {
+    refuse_unknown_parameters(request.query_string(), &[])?;
     store.delete(UserId(id.0), IfMatch::from_headers(request.headers())?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

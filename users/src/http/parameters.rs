@@ -27,9 +27,9 @@ impl ListQuery {
     /// Reads the query.
     ///
     /// # Errors
-    /// 400 where a parameter is wrong.
+    /// 400 where a parameter is wrong or unknown.
     pub(super) fn parse(query: &str, cursors: &CursorKey) -> Result<Self, Problem> {
-        let query = PageQuery::parse(query, LIMIT_MAX)?;
+        let query = PageQuery::parse(query, LIMIT_MAX, &[])?;
         let after = query.cursor.as_deref().map(|cursor| verify(cursors, cursor)).transpose()?;
         Ok(Self { after, limit: query.limit, query })
     }
@@ -83,7 +83,7 @@ pub(super) struct IfNoneMatchIn {
 
 chassis::problem_responses! {
     LoginProblems {
-        Malformed = 400, "`malformed_json`";
+        Malformed = 400, "`malformed_json`, or `bad_request` for a query parameter";
         Wrong = 401, "`invalid_credentials`: the username or the password is wrong";
         TooLarge = 413, "`payload_too_large`";
         MediaType = 415, "`unsupported_media_type`: send JSON";
@@ -96,16 +96,16 @@ chassis::problem_responses! {
         Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: read the current state first";
     }
     PageProblems {
-        BadQuery = 400, "`bad_request`: `limit` or `cursor` is not valid";
+        BadQuery = 400, "`bad_request`: `limit` or `cursor` is not valid, or another parameter was given";
     }
     BodyProblems {
-        Malformed = 400, "`malformed_json`, or `bad_request` for a malformed condition";
+        Malformed = 400, "`malformed_json`, or `bad_request` for a malformed condition or a query parameter";
         TooLarge = 413, "`payload_too_large`";
         MediaType = 415, "`unsupported_media_type`: send JSON";
         Invalid = 422, "`validation_failed`: `errors` names the fields";
     }
     MalformedProblems {
-        Malformed = 400, "`bad_request`: the condition is not a list of entity tags";
+        Malformed = 400, "`bad_request`: the condition is not a list of entity tags, or a query parameter was given";
     }
     UnknownProblems {
         Unknown = 404, "`not_found`";

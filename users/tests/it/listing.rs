@@ -1,9 +1,9 @@
 //! The list of users, page by page.
 
-use chassis::testing::{Answer, get};
+use chassis::testing::{Answer, call, get, post};
 use serde_json::json;
 
-use crate::fixture::{Users, demo};
+use crate::fixture::{Users, demo, new_user};
 
 fn ids(answer: &Answer) -> Vec<i64> {
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -78,6 +78,30 @@ fn a_bad_limit_is_refused() {
         assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "{bad}");
     }
     assert_eq!(users.admin(get("/api/users?limit=500")).status, 200);
+}
+
+#[test]
+fn an_unknown_parameter_is_refused_and_named() {
+    let users = Users::demo();
+    for (query, named) in [("q=ann", "`q`"), ("limit=2&status=a&sort=id", "`sort`, `status`"), ("user_id=1", "`user_id`")]
+    {
+        let refused = users.admin(get(&format!("/api/users?{query}")));
+        assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "{query}");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(named) && detail.contains("there are `limit`, `cursor`"), "{detail}");
+    }
+    let calls = [
+        get("/api/users/1?q=1"),
+        call("DELETE", "/api/users/3?force=true"),
+        call("PATCH", "/api/users/3?dry_run=true").json(&json!({"full_name": "Tess"})),
+        post("/api/users?notify=false", &new_user("ann", "default")),
+        post("/api/login?next=%2F", &json!({"username": "admin", "password": "a"})),
+    ];
+    for call in calls {
+        let refused = users.admin(call);
+        assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "{}", refused.text());
+    }
+    assert_eq!(users.get(3).json()["full_name"], serde_json::Value::Null, "nothing was changed");
 }
 
 #[test]
