@@ -5,12 +5,11 @@ use std::{
     pin::Pin,
 };
 
-use actix_http::header;
+use actix_http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, dev, web};
-use serde_json::Value;
 
 use crate::{
-    fields::Fields,
+    fields::{self, Fields},
     page::refuse_unknown_parameters,
     problem::{Code, Problem},
 };
@@ -40,9 +39,14 @@ impl FromRequest for JsonBody {
 async fn read_json(body: web::Payload) -> Result<JsonBody, Problem> {
     let bytes = body.to_bytes_limited(BODY_BYTES_MAX).await.map_err(|_| too_large(BODY_BYTES_MAX))?;
     let bytes = bytes.map_err(|error| Problem::new(Code::BadRequest, format!("the body cannot be read: {error}")))?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
-        let hint =
-            if bytes.is_empty() { "the body is empty; send a JSON object".to_owned() } else { error.to_string() };
+    let value = fields::parse_json(&bytes).map_err(|error| {
+        let hint = if bytes.is_empty() {
+            "the body is empty; send a JSON object".to_owned()
+        } else if bytes.starts_with(fields::BYTE_ORDER_MARK) {
+            "the body begins with a byte order mark; send UTF-8 without one".to_owned()
+        } else {
+            error.to_string()
+        };
         Problem::new(Code::MalformedJson, hint)
     })?;
     Fields::from_json(value).map(JsonBody).map_err(Problem::validation)
@@ -53,13 +57,29 @@ pub fn too_large(bytes_max: usize) -> Problem {
     Problem::new(Code::PayloadTooLarge, format!("the body may have at most {bytes_max} bytes"))
 }
 
+/// Accepts JSON in UTF-8, the only encoding of it (RFC 8259, section 8.1). A merge patch says how a resource changes, and
+/// so is for PATCH only; other patch formats (RFC 6902) are not known here.
 fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
     let declared = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = declared.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+    let declared = declared.to_ascii_lowercase();
+    let mut parts = declared.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or("");
+    let is_json = match essence {
+        "application/json" => true,
+        "application/merge-patch+json" => request.method() == Method::PATCH,
+        "application/json-patch+json" => false,
+        other => other.starts_with("application/") && other.ends_with("+json"),
+    };
+    let charset = parts.find_map(|parameter| parameter.strip_prefix("charset=")).map(|value| value.trim_matches('"'));
+    let is_utf8 = charset.is_none_or(|charset| matches!(charset, "utf-8" | "utf8"));
+    if is_json && is_utf8 {
         return Ok(());
     }
-    let sent = if essence.is_empty() { "no Content-Type".to_owned() } else { format!("`{essence}`") };
+    let sent = match (essence, charset) {
+        ("", _) => "no Content-Type".to_owned(),
+        (_, Some(charset)) if is_json => format!("the charset `{charset:.64}`"),
+        _ => format!("`{essence:.64}`"),
+    };
     Err(Problem::new(
         Code::UnsupportedMediaType,
         format!("send `Content-Type: application/json`, not {sent} (with curl: -H 'Content-Type: application/json')"),

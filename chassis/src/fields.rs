@@ -1,10 +1,60 @@
 //! Reads the JSON object of a request body field by field, so that every wrong field is reported at once. Knows no HTTP.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use crate::problem::FieldError;
+
+/// U+FEFF in UTF-8, which some editors write at the beginning of a file. It is no part of JSON (RFC 8259, section 8.1).
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Parses JSON. Of an object with a repeated key nobody can know which value is meant (RFC 8259, section 4), so that it is
+/// an error; objects within it are not checked, because no field of a body is one.
+///
+/// # Errors
+/// What is wrong, with line and column.
+pub(crate) fn parse_json(bytes: &[u8]) -> serde_json::Result<Value> {
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        serde_json::from_slice(bytes).map(|UniqueKeys(object)| Value::Object(object))
+    } else {
+        serde_json::from_slice(bytes)
+    }
+}
+
+/// An object, of which every key is given once.
+struct UniqueKeys(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = UniqueKeys;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<UniqueKeys, A::Error> {
+                let mut object = Map::new();
+                while let Some(key) = members.next_key::<String>()? {
+                    if object.contains_key(&key) {
+                        return Err(A::Error::custom(format!("the key `{key:.64}` is given more than once")));
+                    }
+                    object.insert(key, members.next_value()?);
+                }
+                Ok(UniqueKeys(object))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
 
 /// What a body says about an optional field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,6 +183,21 @@ mod tests {
 
     fn short(text: &str) -> Result<String, &'static str> {
         if text.len() <= 3 { Ok(text.to_owned()) } else { Err("is too long") }
+    }
+
+    #[test]
+    fn a_key_that_is_repeated_is_an_error_that_names_it() {
+        for (text, expected) in [
+            (r#"{"a": 1, "b": 2, "a": 1}"#, Err("the key `a` is given more than once at line 1 column 20")),
+            (" \n{\"a\": 1, \"\\u0061\": 2}", Err("the key `a` is given more than once at line 2 column 17")),
+            (r#"{"a": 1, "A": 2}"#, Ok(json!({"a": 1, "A": 2}))),
+            ("[1]", Ok(json!([1]))),
+            ("{} {}", Err("trailing characters at line 1 column 4")),
+            ("{", Err("EOF while parsing an object at line 1 column 1")),
+        ] {
+            let parsed = parse_json(text.as_bytes()).map_err(|error| error.to_string());
+            assert_eq!(parsed, expected.map_err(str::to_owned), "{text}");
+        }
     }
 
     #[test]

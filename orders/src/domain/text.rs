@@ -10,12 +10,13 @@ const ITEM_CHARS_MAX: usize = 200;
 pub(crate) struct Address(String);
 
 impl Address {
-    /// Parses an address, without the whitespace around it.
+    /// Parses an address, without the whitespace around it. Its lines end with LF: a CRLF, which the `textarea` of a form
+    /// sends, becomes one.
     ///
     /// # Errors
     /// Says what an address must be.
     pub(crate) fn parse(raw: &str) -> Result<Self, TextError> {
-        parse_text(raw, ADDRESS_CHARS_MAX, |c| c == '\n').map(Self)
+        parse_text(&raw.replace("\r\n", "\n"), ADDRESS_CHARS_MAX, |c| c == '\n').map(Self)
     }
 
     /// An address that no request could have, for tests of what the database does with one.
@@ -97,6 +98,9 @@ mod tests {
     #[test]
     fn an_address_may_have_several_lines() {
         assert_eq!(Address::parse(" Main St 1\nSpringfield ").unwrap().as_str(), "Main St 1\nSpringfield");
+        assert_eq!(Address::parse("Main St 1\r\nSpringfield\r\n").unwrap().as_str(), "Main St 1\nSpringfield");
+        assert_eq!(Address::parse("a\rb"), Err(TextError::Control));
+        assert!(Address::parse(&"a\r\n".repeat(ADDRESS_CHARS_MAX / 2)).is_ok());
         assert_eq!(Address::parse("a\tb"), Err(TextError::Control));
         assert!(Address::parse(&"é".repeat(ADDRESS_CHARS_MAX)).is_ok());
         assert_eq!(Address::parse(&"é".repeat(ADDRESS_CHARS_MAX + 1)), Err(TextError::TooLong(ADDRESS_CHARS_MAX)));

@@ -28,6 +28,17 @@ fn an_order_is_answered_with_its_address_and_state() {
 }
 
 #[test]
+fn the_lines_of_an_address_end_the_same_way_whoever_sends_it() {
+    let service = in_memory();
+    let body = json!({"address": "1 Main Street\r\nSpringfield", "item": "a book"});
+    let answer = ANN.sends(service.addr(), post("/api/orders", &body));
+    assert_eq!((answer.status, &answer.json()["address"]), (201, &json!("1 Main Street\nSpringfield")));
+    let body = json!({"address": "1 Main Street\rSpringfield", "item": "a\r\nbook"});
+    let answer = ANN.sends(service.addr(), post("/api/orders", &body));
+    assert_eq!(answer.json()["errors"].as_array().unwrap().len(), 2, "{}", answer.text());
+}
+
+#[test]
 fn every_order_has_a_number_of_its_own() {
     let service = in_memory();
     let ids: Vec<i64> = (0..5).map(|_| ANN.orders(service.addr(), "a book")["id"].as_i64().unwrap()).collect();

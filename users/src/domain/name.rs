@@ -133,7 +133,7 @@ fn at_most(text: &str, chars_max: usize) -> Result<(), String> {
 }
 
 fn all_visible(text: &str) -> Result<(), String> {
-    if text.chars().any(|c| c.is_control() || is_ignorable(c)) {
+    if text.chars().any(|c| c.is_control() || is_ignorable(c) || is_blank(c)) {
         return Err("must not contain control or invisible characters".to_owned());
     }
     Ok(())
@@ -147,6 +147,18 @@ const fn is_ignorable(c: char) -> bool {
         | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Whether a character shows nothing, or ends a line, without being ignorable: the separators of lines and paragraphs
+/// (general categories `Zl` and `Zp`), the format characters (`Cf`) that [`is_ignorable`] has not, and three that are
+/// letters or symbols and yet blank (Braille pattern, Khitan filler, musical null notehead). From `UnicodeData.txt` of
+/// Unicode 16.
+const fn is_blank(c: char) -> bool {
+    matches!(c,
+        '\u{2028}'..='\u{2029}'
+        | '\u{600}'..='\u{605}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+        | '\u{2800}' | '\u{16fe4}' | '\u{1d159}')
 }
 
 #[cfg(test)]
@@ -189,6 +201,13 @@ mod tests {
             ("nul\0", false),
             ("ad\u{200b}min", false),
             ("\u{202e}nimda", false),
+            ("ad\u{2028}min", false),
+            ("ad\u{2029}min", false),
+            ("\u{2800}", false),
+            ("ad\u{2800}min", false),
+            ("\u{fff9}admin", false),
+            ("\u{16fe4}", false),
+            ("two\u{3000}words", true),
         ] {
             assert_eq!(UserName::parse(text).is_ok(), valid, "{text:?}");
         }

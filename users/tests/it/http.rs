@@ -72,6 +72,19 @@ fn a_body_is_json_of_a_limited_size() {
         let form = send("application/x-www-form-urlencoded", b"username=admin&password=a");
         assert_eq!((form.status, form.problem().as_str()), (415, "unsupported_media_type"), "{path}");
         assert!(form.json()["detail"].as_str().unwrap().contains("-H 'Content-Type: application/json'"));
+        for sent in [
+            "application/json; charset=utf-16",
+            "application/json;charset=\"ISO-8859-1\"",
+            "application/json-patch+json",
+        ] {
+            assert_eq!(send(sent, b"{}").problem(), "unsupported_media_type", "{path} {sent}");
+        }
+        let merge_patch = send("application/merge-patch+json", b"{");
+        let expected = if method == "PATCH" { "malformed_json" } else { "unsupported_media_type" };
+        assert_eq!(merge_patch.problem(), expected, "{method} {path}");
+        let repeated = send("application/json", br#"{"username": "ann", "password": "a", "username": "bob"}"#);
+        assert_eq!((repeated.status, repeated.problem().as_str()), (400, "malformed_json"), "{path}");
+        assert!(repeated.text().contains("the key `username` is given more than once"), "{}", repeated.text());
         for broken in [&b"{"[..], b"nonsense", b"{\"a\": \xff}", b"{}{}"] {
             let answer = send("application/json", broken);
             assert_eq!((answer.status, answer.problem().as_str()), (400, "malformed_json"), "{path} {broken:?}");
@@ -81,8 +94,10 @@ fn a_body_is_json_of_a_limited_size() {
         assert_eq!((large.status, large.problem().as_str()), (413, "payload_too_large"), "{path}");
         assert_eq!(send("application/json", b"[]").problem(), "validation_failed", "{path}");
     }
-    let charset = call("PATCH", "/api/users/3").body("application/json; charset=utf-8", b"{\"full_name\": \"T\"}");
-    assert_eq!(users.admin(charset).status, 200);
+    for sent in ["application/json; charset=utf-8", "application/json; charset=\"UTF-8\"", "Application/Hal+JSON"] {
+        let charset = call("PATCH", "/api/users/3").body(sent, b"{\"full_name\": \"T\"}");
+        assert_eq!(users.admin(charset).status, 200, "{sent}");
+    }
 }
 
 #[test]

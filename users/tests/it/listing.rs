@@ -83,7 +83,8 @@ fn a_bad_limit_is_refused() {
 #[test]
 fn an_unknown_parameter_is_refused_and_named() {
     let users = Users::demo();
-    for (query, named) in [("q=ann", "`q`"), ("limit=2&status=a&sort=id", "`sort`, `status`"), ("user_id=1", "`user_id`")]
+    for (query, named) in
+        [("q=ann", "`q`"), ("limit=2&status=a&sort=id", "`sort`, `status`"), ("user_id=1", "`user_id`")]
     {
         let refused = users.admin(get(&format!("/api/users?{query}")));
         assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "{query}");

@@ -27,6 +27,16 @@ fn two_spellings_of_one_name_are_one_name() {
 }
 
 #[test]
+fn a_username_shows_what_it_is() {
+    let users = Users::demo();
+    for name in ["ad\u{2028}min", "\u{2800}", "admin\u{2800}", "\u{200b}admin"] {
+        let refused = users.admin(post("/api/users", &new_user(name, "default")));
+        assert_eq!((refused.status, refused.problem().as_str()), (422, "validation_failed"), "{name:?}");
+        assert!(refused.text().contains("invisible characters"), "{}", refused.text());
+    }
+}
+
+#[test]
 fn two_users_may_lack_an_address_but_not_share_one() {
     let users = Users::demo();
     let (ann, bob) = (users.create("ann"), users.create("bob"));

@@ -152,13 +152,17 @@ fn a_file_that_cannot_be_used_is_refused_with_every_reason_and_left_as_it_is() {
 
 #[test]
 fn a_broken_file_is_refused_with_the_place_and_left_as_it_is() {
+    // No user could have this id, nor the one after it.
+    const MAX_NEXT_ID: &str = r#"{"format": 1, "next_id": 9223372036854775807}"#;
     let whole = python_file();
     let truncated = &whole[..whole.len() / 2];
+    let with_mark = format!("\u{feff}{whole}");
     for (broken, place) in [
         (truncated, "at line 1"),
         ("", "at line 1 column 0"),
         ("{}", "an array of users"),
         ("[1,", "at line 1 column 3"),
+        (with_mark.as_str(), "a byte order mark (BOM); save it as UTF-8 without one"),
     ] {
         let folder = Folder::with_users(broken);
         fs::write(folder.data().join("users.json.tmp"), "left over").unwrap();
@@ -168,12 +172,12 @@ fn a_broken_file_is_refused_with_the_place_and_left_as_it_is() {
         assert_eq!(folder.read("users.json"), broken);
         assert_eq!(folder.read("users.json.tmp"), "left over");
     }
-    for meta in ["", "{", r#"{"format": 2, "next_id": 9}"#] {
+    for meta in ["", "{", r#"{"format": 2, "next_id": 9}"#, MAX_NEXT_ID, r#"{"format": 1, "next_id": -1}"#] {
         let folder = Folder::with_users(&whole);
         fs::write(folder.data().join("users.meta.json"), meta).unwrap();
         let (code, said) = refused(&mut command(&folder.data()));
         assert_eq!(code, 1, "{said}");
-        assert!(said.contains("users.meta.json"), "{said}");
+        assert!(said.contains("users.meta.json: "), "{said}");
         assert_eq!((folder.read("users.meta.json").as_str(), folder.read("users.json")), (meta, whole.clone()));
     }
 }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use chassis::{identity::UserId, timestamp::Timestamp};
+use chassis::{fields::BYTE_ORDER_MARK, identity::UserId, timestamp::Timestamp};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor},
@@ -19,6 +19,9 @@ use crate::domain::{Email, FullName, ID_MAX, UnknownFields, User, UserName};
 
 /// The only format of `users.meta.json` so far.
 const META_FORMAT: u32 = 1;
+
+/// The highest next id: after it, every id has been used.
+const NEXT_ID_MAX: i64 = ID_MAX + 1;
 
 /// The content of `users.meta.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,9 +37,12 @@ impl Meta {
 
     /// Reads the file.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let meta: Self = serde_json::from_slice(bytes).map_err(|error| format!("is broken: {error}"))?;
+        let meta: Self = serde_json::from_slice(bytes).map_err(|error| broken(bytes, &error))?;
         if meta.format != META_FORMAT {
             return Err(format!("has the format {}, which this version does not know", meta.format));
+        }
+        if !(0..=NEXT_ID_MAX).contains(&meta.next_id) {
+            return Err(format!("has the next_id {}; it must be a whole number from 0 to {NEXT_ID_MAX}", meta.next_id));
         }
         Ok(meta)
     }
@@ -64,7 +70,16 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = deserializer.deserialize_seq(Records);
     let parsed = parsed.and_then(|parsed| deserializer.end().map(|()| parsed));
-    parsed.unwrap_or_else(|error| Parsed { users: Vec::new(), mistakes: vec![format!("is broken: {error}")] })
+    parsed.unwrap_or_else(|error| Parsed { users: Vec::new(), mistakes: vec![broken(bytes, &error)] })
+}
+
+/// What is wrong with a file that is not JSON, or not the JSON that it should be.
+fn broken(bytes: &[u8], error: &serde_json::Error) -> String {
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        "is broken: it begins with a byte order mark (BOM); save it as UTF-8 without one".to_owned()
+    } else {
+        format!("is broken: {error}")
+    }
 }
 
 /// Writes the array of users, one on each line.
