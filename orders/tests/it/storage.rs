@@ -2,10 +2,16 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, thread};
 
-use chassis::{config::StartError, testing::get};
+use chassis::{
+    config::StartError,
+    testing::{Process, get},
+};
 use orders::DatabaseLocation;
 
-use crate::fixture::{ANN, BOB, Folder, in_folder, start};
+use crate::{
+    fixture::{ANN, BOB, Folder, in_folder, new_order, start},
+    process,
+};
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
@@ -89,6 +95,34 @@ fn a_place_where_no_database_can_be_is_named() {
         assert!(why.contains("cannot use") && why.contains("ORDERS_DATABASE_URL"), "{why}");
         assert_eq!(why.lines().count(), 1, "{why}");
     }
+}
+
+/// A program whose database was removed or replaced is not ready, and acknowledges nothing more.
+fn assert_fails_stop(program: Process) {
+    let ready = get("/health/ready").send(program.addr());
+    assert_eq!((ready.status, ready.problem().as_str()), (503, "not_ready"));
+    assert!(ready.text().contains("the file of the database was re"), "{}", ready.text());
+    let answer = ANN.sends(program.addr(), new_order("nowhere"));
+    assert_eq!((answer.status, answer.problem().as_str()), (503, "outcome_unknown"), "{}", answer.text());
+    let (status, log) = program.ended();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("the file of the database was re"), "{log}");
+}
+
+#[test]
+fn nothing_is_acknowledged_into_a_database_that_was_removed_or_replaced() {
+    let folder = Folder::new();
+    let (database, moved) = (folder.database(), folder.path().join("moved.db"));
+    let program = process::start(&folder);
+    ANN.orders(program.addr(), "before");
+    assert_eq!(get("/health/ready").send(program.addr()).status, 200);
+    fs::rename(&database, &moved).unwrap();
+    assert_fails_stop(program);
+
+    let program = process::start(&folder);
+    ANN.orders(program.addr(), "another database");
+    fs::rename(&moved, &database).unwrap();
+    assert_fails_stop(program);
 }
 
 #[test]

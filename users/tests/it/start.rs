@@ -268,6 +268,27 @@ fn a_port_in_use_is_reported_before_anything_is_written() {
 }
 
 #[test]
+fn a_folder_that_was_removed_or_replaced_is_not_written_to() {
+    let users = Users::demo();
+    let (data, moved) = (users.folder.data(), users.folder.data().with_extension("moved"));
+    let assert_unusable = || {
+        let ready = users.send(&get("/health/ready"));
+        assert_eq!((ready.status, ready.problem().as_str()), (503, "not_ready"));
+        assert_eq!(users.patch(3, &json!({"full_name": "lost"})).problem(), "internal");
+        assert_eq!(users.get(3).json()["full_name"], Value::Null, "it was undone");
+    };
+    fs::rename(&data, &moved).unwrap();
+    assert_unusable();
+    fs::create_dir(&data).unwrap();
+    assert_unusable();
+    assert!(users.folder.names().is_empty(), "{:?}", users.folder.names());
+    fs::remove_dir(&data).unwrap();
+    fs::rename(&moved, &data).unwrap();
+    assert_eq!(users.send(&get("/health/ready")).status, 200);
+    assert_eq!(users.patch(3, &json!({"full_name": "Tess"})).status, 200);
+}
+
+#[test]
 fn a_stopped_service_releases_its_folder() {
     let folder = Users::demo().stop();
     let running = serve(demo(&folder.data())).unwrap();

@@ -4,13 +4,16 @@ use std::{
     fmt,
     fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use chassis::config::StartError;
+use chassis::{
+    config::StartError,
+    store::{StoreFault, fault::Cause},
+};
 
 use crate::store::location::DatabaseLocation;
 
@@ -18,7 +21,21 @@ use crate::store::location::DatabaseLocation;
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     url: String,
-    is_file: bool,
+    /// `None` for a database in memory.
+    file: Option<FileId>,
+}
+
+/// What tells a file from every other, whatever its path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn at(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|metadata| Self { device: metadata.dev(), inode: metadata.ino() })
+    }
 }
 
 impl Target {
@@ -31,10 +48,11 @@ impl Target {
             DatabaseLocation::Memory => Ok(Self::memory()),
             DatabaseLocation::File(path) => {
                 create_file(path).map_err(|(what, error)| cannot_use(&what, &error))?;
+                let file = FileId::at(path).map_err(|error| cannot_use(path, &error))?;
                 // SQLite takes a name that begins with `file:` for a URI; one with a slash in front never does.
                 let path = if path.is_absolute() { path.clone() } else { Path::new(".").join(path) };
                 let url = path.to_str().ok_or_else(|| StartError::failed("the path of the database is not UTF-8"))?;
-                Ok(Self { url: url.to_owned(), is_file: true })
+                Ok(Self { url: url.to_owned(), file: Some(file) })
             }
         }
     }
@@ -45,7 +63,7 @@ impl Target {
     fn memory() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self { url: format!("file:/orders-{}-{count}?vfs=memdb", process::id()), is_file: false }
+        Self { url: format!("file:/orders-{}-{count}?vfs=memdb", process::id()), file: None }
     }
 
     /// The name that SQLite opens.
@@ -55,13 +73,29 @@ impl Target {
 
     /// Whether it is a file, which outlives this process.
     pub(super) const fn is_file(&self) -> bool {
-        self.is_file
+        self.file.is_some()
+    }
+
+    /// Checks that the file which was prepared is still at its path. What is written into a file that was removed or
+    /// replaced is lost when the last connection closes.
+    ///
+    /// # Errors
+    /// [`StoreFault::OutcomeUnknown`]: it is not.
+    pub(super) fn check_in_place(&self) -> Result<(), StoreFault> {
+        let Some(file) = self.file else { return Ok(()) };
+        match FileId::at(Path::new(&self.url)) {
+            Ok(found) if found == file => Ok(()),
+            Ok(_) => Err(StoreFault::OutcomeUnknown(Cause::new("the file of the database was replaced"))),
+            Err(error) => {
+                Err(StoreFault::OutcomeUnknown(Cause::new(format!("the file of the database was removed: {error}"))))
+            }
+        }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_file { &self.url } else { ":memory:" })
+        f.write_str(if self.is_file() { &self.url } else { ":memory:" })
     }
 }
 

@@ -155,7 +155,8 @@ impl Handler<Admitted<Ping>> for Writer {
     type Result = Result<(), StoreFault>;
 
     fn handle(&mut self, _: Admitted<Ping>, _: &mut Context<Self>) -> Self::Result {
-        self.check_open()
+        self.check_open()?;
+        self.committer.check_in_place()
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) struct StoreActor {
     /// The batch that is being written; empty while there is none.
     writing: Vec<Staged>,
     state: State,
-    files: Arc<Files>,
+    pub(super) files: Arc<Files>,
     metrics: StoreMetrics,
     _abort_on_panic: AbortOnPanic,
 }

@@ -106,11 +106,20 @@ impl Files {
     /// # Errors
     /// Says whether the previous state is still there or the outcome is unknown.
     pub(super) fn save(&self, next_id: Option<i64>, users: &Users) -> Result<(), WriteError> {
+        self.folder.check_in_place().map_err(WriteError::Failed)?;
         if let Some(next_id) = next_id {
             let meta = Meta::new(next_id);
             self.folder.replace(META_FILE, |out| serde_json::to_writer(out, &meta).map_err(Into::into))?;
         }
         self.folder.replace(USERS_FILE, |out| record::write(users, out))
+    }
+
+    /// Checks that the folder is still at its path.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(super) fn check_in_place(&self) -> Result<(), StoreFault> {
+        self.folder.check_in_place().map_err(|error| StoreFault::failed("find the data folder", error))
     }
 
     /// Unlocks the folder for other processes.

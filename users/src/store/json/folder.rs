@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, BufWriter, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -127,6 +127,19 @@ impl Folder {
             }
         }
         self.sync(&self.directory).map_err(failed)
+    }
+
+    /// Checks that the folder which was opened and locked is still at its path. In another one, this process would write
+    /// beside whoever has locked that one, and make the wrong folder durable.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(super) fn check_in_place(&self) -> io::Result<()> {
+        let (opened, found) = (self.directory.metadata()?, fs::metadata(&self.path)?);
+        if (opened.dev(), opened.ino()) == (found.dev(), found.ino()) {
+            return Ok(());
+        }
+        Err(io::Error::other("the data folder was replaced by another one"))
     }
 
     /// Replaces a file atomically: a reader sees the old content or the new, at any moment and after any crash.

@@ -9,6 +9,8 @@ use chassis::{
     store::{Admitted, Ping, Shutdown, StoreFault},
 };
 
+use tokio::task::spawn_blocking;
+
 use super::actor::StoreActor;
 use crate::{
     domain::{Email, Folded, User, UserName},
@@ -76,10 +78,18 @@ impl Handler<Admitted<CheckAvailable>> for StoreActor {
 }
 
 impl Handler<Admitted<Ping>> for StoreActor {
-    type Result = Result<(), StoreFault>;
+    type Result = ResponseFuture<Result<(), StoreFault>>;
 
-    fn handle(&mut self, _: Admitted<Ping>, _: &mut Context<Self>) -> Self::Result {
-        self.check_open()
+    fn handle(&mut self, Admitted { permit, .. }: Admitted<Ping>, _: &mut Context<Self>) -> Self::Result {
+        let is_open = self.check_open();
+        let files = Arc::clone(&self.files);
+        Box::pin(async move {
+            is_open?;
+            // Not here, because the actor never waits for the disk.
+            let checked = spawn_blocking(move || files.check_in_place()).await;
+            drop(permit);
+            checked.unwrap_or(Err(StoreFault::Stopping))
+        })
     }
 }
 
