@@ -17,6 +17,7 @@
 pub mod batch;
 pub mod fail_stop;
 pub mod fault;
+pub mod folder;
 pub mod lifecycle;
 pub mod metrics;
 pub mod queue;

@@ -16,6 +16,21 @@ fn start(disk: &FaultyDisk, folder: &Folder) -> Process {
 }
 
 #[test]
+fn a_new_database_is_durable_in_the_folders_above_it() {
+    let (folder, control) = (Folder::new(), Folder::new());
+    let disk = FaultyDisk::new(folder.path(), control.path());
+    let mut program = None;
+    let durable = disk.traced(|| program = Some(start(&disk, &folder)));
+    let top = folder.path().file_name().unwrap().to_str().unwrap();
+    assert_eq!(
+        durable[..3],
+        [format!("fsync {top}"), "fsync orders.db".to_owned(), "fsync data".to_owned()],
+        "{durable:?}"
+    );
+    program.unwrap().terminate();
+}
+
+#[test]
 fn a_full_disk_refuses_orders_and_works_again_when_there_is_space() {
     let folder = Folder::new();
     let disk = disk(&folder);

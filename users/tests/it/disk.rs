@@ -51,6 +51,22 @@ fn a_change_is_answered_after_file_name_and_folder_are_durable_and_a_new_id_befo
 }
 
 #[test]
+fn a_new_data_folder_is_durable_in_the_folders_above_it_before_anything_in_it() {
+    let (parent, control) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let faults = FaultyDisk::new(parent.path(), control.path());
+    let data = parent.path().join("state").join("users");
+    let mut process = None;
+    let durable = faults.traced(|| process = Some(Process::serve(faults.attach_to(&mut command(&data)))));
+    let top = parent.path().file_name().unwrap().to_str().unwrap();
+    assert_eq!(
+        durable[..3],
+        [format!("fsync {top}"), "fsync state".to_owned(), "fsync users".to_owned()],
+        "{durable:?}"
+    );
+    process.unwrap().terminate();
+}
+
+#[test]
 fn a_full_disk_refuses_changes_loses_nothing_and_is_over_when_there_is_room() {
     let disk = Disk::new();
     let process = disk.start();

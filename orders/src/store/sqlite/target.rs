@@ -2,9 +2,9 @@
 
 use std::{
     fmt,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
@@ -12,7 +12,7 @@ use std::{
 
 use chassis::{
     config::StartError,
-    store::{StoreFault, fault::Cause},
+    store::{StoreFault, fault::Cause, folder},
 };
 
 use crate::store::location::DatabaseLocation;
@@ -104,13 +104,8 @@ fn cannot_use(path: &Path, error: &dyn fmt::Display) -> StartError {
 }
 
 fn create_file(path: &Path) -> Result<(), (PathBuf, io::Error)> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
-    if !folder.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))?;
-    }
+    let folder = folder::parent(path);
+    folder::create(folder, 0o700).map_err(at(folder))?;
     // An existing file is not opened here: closing it would drop the locks that this process may hold on it
     // (https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {

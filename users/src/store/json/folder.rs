@@ -1,16 +1,16 @@
 //! The data folder: its lock, and files that are replaced whole or not at all. Knows nothing of what is in them.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io::{self, BufWriter, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use chassis::{
     config::StartError,
-    store::{StoreFault, fault::Cause},
+    store::{StoreFault, fault::Cause, folder},
 };
 use prometheus_client::metrics::histogram::Histogram;
 
@@ -72,7 +72,7 @@ impl Folder {
         let failed = |what: &str, error: io::Error| {
             StartError::failed(format!("cannot {what} the data folder {}: {error}", path.display()))
         };
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(|error| failed("create", error))?;
+        folder::create(path, FOLDER_MODE).map_err(|error| failed("create", error))?;
         let directory = File::open(path).map_err(|error| failed("open", error))?;
         let lock = OpenOptions::new()
             .read(true)
