@@ -64,9 +64,19 @@ pub(super) fn read_create(JsonBody(mut fields): JsonBody, caller: &Caller) -> Re
 #[expect(dead_code, reason = "describes a body in the OpenAPI document")]
 pub(super) struct CreateIn {
     /// Where the goods are sent; one line or several.
-    #[schema(min_length = 1, max_length = 500, example = "1 Main Street, Springfield")]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        example = "1 Main Street, Springfield",
+        pattern = "^(?=[\\s\\S]*\\S)[^\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f]*$"
+    )]
     address: String,
     /// What is ordered.
-    #[schema(min_length = 1, max_length = 200, example = "a book")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        example = "a book",
+        pattern = "^(?=.*\\S)[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+    )]
     item: String,
 }

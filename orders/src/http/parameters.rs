@@ -80,12 +80,14 @@ pub(super) struct IdIn {
 #[expect(dead_code, reason = "describes parameters in the OpenAPI document")]
 pub(super) struct PageIn {
     /// Maximum number of orders.
-    #[param(minimum = 1, maximum = 500, default = 100)]
-    limit: Option<u16>,
+    #[param(required = false, minimum = 1, maximum = 500, default = 100)]
+    limit: u16,
     /// Taken from the `Link` of the previous page.
-    cursor: Option<String>,
+    #[param(required = false, min_length = 1, pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: String,
     /// For admins: whose orders. Without it, those of the caller.
-    user_id: Option<i64>,
+    #[param(required = false)]
+    user_id: i64,
 }
 
 #[derive(IntoParams)]
@@ -93,8 +95,13 @@ pub(super) struct PageIn {
 #[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
 pub(super) struct IfNoneMatchIn {
     /// Answer 304 if the order still has one of these versions.
-    #[param(rename = "If-None-Match", example = "\"v1\"")]
-    if_none_match: Option<String>,
+    #[param(
+        rename = "If-None-Match",
+        required = false,
+        example = "\"v1\"",
+        pattern = "^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$"
+    )]
+    if_none_match: String,
 }
 
 chassis::problem_responses! {

@@ -1,7 +1,7 @@
 //! `/openapi.json` describes what there is.
 
-use chassis::testing::{call, get};
-use serde_json::Value;
+use chassis::testing::{call, get, post};
+use serde_json::{Value, json};
 
 use crate::fixture::{ANN, in_memory};
 
@@ -55,6 +55,38 @@ fn an_order_has_the_fields_that_are_described() {
     assert_eq!(fields, described.keys().collect::<Vec<_>>());
     let new_order = document["components"]["schemas"]["NewOrder"]["properties"].as_object().unwrap();
     assert_eq!(new_order.keys().collect::<Vec<_>>(), ["address", "item"]);
+}
+
+#[test]
+fn a_body_is_refused_exactly_where_the_description_forbids_it() {
+    let service = in_memory();
+    let document = get("/openapi.json").send(service.addr()).json();
+    let schema = json!({"$ref": "#/components/schemas/NewOrder", "components": document["components"]});
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    for (address, item, valid) in [
+        (json!("1 Main Street\nSpringfield"), json!("書"), true),
+        (json!(" \n "), json!("a book"), false),
+        (json!("a\tb"), json!("a book"), false),
+        (json!("a".repeat(501)), json!("a book"), false),
+        (Value::Null, json!("a book"), false),
+        (json!("1 Main Street"), json!(" "), false),
+        (json!("1 Main Street"), json!("a\nbook"), false),
+        (json!("1 Main Street"), json!(7), false),
+    ] {
+        let body = json!({"address": address, "item": item});
+        let status = ANN.sends(service.addr(), post("/api/orders", &body)).status;
+        assert_eq!((schema.is_valid(&body), status == 201), (valid, valid), "{body}");
+    }
+    let list = document["paths"]["/api/orders"]["get"]["parameters"].as_array().unwrap();
+    for parameter in list {
+        assert_eq!(
+            (&parameter["required"], parameter["schema"]["type"].is_string()),
+            (&json!(false), true),
+            "{parameter}"
+        );
+    }
+    let cursor = list.iter().find(|parameter| parameter["name"] == "cursor").unwrap();
+    assert!(!jsonschema::validator_for(&cursor["schema"]).unwrap().is_valid(&json!("")), "{cursor}");
 }
 
 fn collect_references(value: &Value, found: &mut Vec<String>) {

@@ -179,36 +179,63 @@ pub(super) struct TokenOut {
     expires_in: u64,
 }
 
+/// The name to sign in with. Unique, ignoring case and surrounding spaces; without control and invisible characters.
+// The pattern has the Basic Multilingual Plane only: validators disagree about how a pattern has other characters.
+#[derive(ToSchema)]
+#[schema(
+    as = Username, min_length = 1, max_length = 64, example = "ann",
+    pattern = "^(?=.*\\S)[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb]*$",
+)]
+#[expect(dead_code, reason = "describes a field in the OpenAPI document")]
+pub(super) struct UsernameIn(String);
+
+/// An e-mail address. Unique, ignoring case. Those with other characters than ASCII (RFC 6531) are accepted too, up to 254
+/// bytes.
+#[derive(ToSchema)]
+#[schema(as = Email, max_length = 254, pattern = "^[!-?A-~]+@[!-?A-~]+$", example = "ann@example.com")]
+#[expect(dead_code, reason = "describes a field in the OpenAPI document")]
+pub(super) struct EmailIn(String);
+
+/// A name to show, without control characters.
+#[derive(ToSchema)]
+#[schema(as = FullName, max_length = 200, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", example = "Ann Example")]
+#[expect(dead_code, reason = "describes a field in the OpenAPI document")]
+pub(super) struct FullNameIn(String);
+
 /// A user to be created.
 #[derive(ToSchema)]
 #[schema(as = NewUser)]
 #[expect(dead_code, reason = "describes a body in the OpenAPI document")]
 pub(super) struct CreateIn {
-    /// Unique, ignoring case.
-    #[schema(min_length = 1, max_length = 64, example = "ann")]
-    username: String,
+    username: UsernameIn,
     /// At most 71 bytes; not a common password, and not containing the username.
     #[schema(format = Password, example = "a long sentence is easy")]
     password: String,
-    #[schema(max_length = 254, example = "ann@example.com")]
-    email: Option<String>,
-    #[schema(max_length = 200, example = "Ann Example")]
-    full_name: Option<String>,
-    #[schema(value_type = UserTypeOut)]
-    user_type: String,
+    email: Option<EmailIn>,
+    full_name: Option<FullNameIn>,
+    user_type: UserTypeOut,
 }
 
-/// The fields of a user that are to change.
+/// The fields of a user that are to change; null ones stay as they are.
 #[derive(ToSchema)]
 #[schema(as = UserEdit)]
 #[expect(dead_code, reason = "describes a body in the OpenAPI document")]
 pub(super) struct EditIn {
-    #[schema(min_length = 1, max_length = 64, example = "ann")]
-    username: Option<String>,
-    #[schema(max_length = 254, example = "ann@example.com")]
-    email: Option<String>,
-    #[schema(max_length = 200, example = "Ann Example")]
-    full_name: Option<String>,
-    #[schema(value_type = Option<UserTypeOut>)]
-    user_type: Option<String>,
+    username: Option<UsernameIn>,
+    email: Option<EmailIn>,
+    full_name: Option<FullNameIn>,
+    user_type: Option<UserTypeOut>,
+}
+
+/// The fields of a user that are to change; null clears a field that may be absent.
+#[derive(ToSchema)]
+#[schema(as = UserPatch)]
+#[expect(dead_code, reason = "describes a body in the OpenAPI document")]
+pub(super) struct PatchIn {
+    #[schema(required = false)]
+    username: UsernameIn,
+    email: Option<EmailIn>,
+    full_name: Option<FullNameIn>,
+    #[schema(required = false)]
+    user_type: UserTypeOut,
 }

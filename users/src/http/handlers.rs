@@ -13,7 +13,7 @@ use chassis::{
 };
 
 use super::{
-    contract::{self, CreateIn, EditIn, Login, LoginIn, TokenOut, UserOut},
+    contract::{self, CreateIn, EditIn, Login, LoginIn, PatchIn, TokenOut, UserOut},
     parameters::{
         AdminProblems, BodyProblems, ConditionProblems, IdIn, IfMatchIn, IfNoneMatchIn, ListQuery, LoginProblems,
         MalformedProblems, PageIn, PageProblems, TakenProblems, UnknownProblems, WriteProblems,
@@ -186,7 +186,7 @@ pub(super) async fn put(
 /// Change a user by a JSON merge patch (RFC 7396): null clears.
 #[utoipa::path(
     patch, path = "/api/users/{user_id}", tag = "users", operation_id = "patch_user", params(IdIn, IfMatchIn),
-    request_body(content((EditIn = "application/merge-patch+json"), (EditIn = "application/json"))),
+    request_body(content((PatchIn = "application/merge-patch+json"), (PatchIn = "application/json"))),
     responses(
         (status = 200, description = "Changed", body = UserOut, headers(("ETag" = String, description = "Its version"))),
         UnknownProblems, TakenProblems, BodyProblems, ConditionProblems, AdminProblems, WriteProblems,

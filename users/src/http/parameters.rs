@@ -57,10 +57,11 @@ pub(super) struct IdIn {
 #[expect(dead_code, reason = "describes parameters in the OpenAPI document")]
 pub(super) struct PageIn {
     /// Maximum number of users.
-    #[param(minimum = 1, maximum = 500, default = 500)]
-    limit: Option<u16>,
+    #[param(required = false, minimum = 1, maximum = 500, default = 500)]
+    limit: u16,
     /// Taken from the `Link` of the previous page.
-    cursor: Option<String>,
+    #[param(required = false, min_length = 1, pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: String,
 }
 
 #[derive(IntoParams)]
@@ -68,8 +69,13 @@ pub(super) struct PageIn {
 #[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
 pub(super) struct IfMatchIn {
     /// Proceed only if the user still has one of these versions.
-    #[param(rename = "If-Match", example = "\"v1\"")]
-    if_match: Option<String>,
+    #[param(
+        rename = "If-Match",
+        required = false,
+        example = "\"v1\"",
+        pattern = "^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$"
+    )]
+    if_match: String,
 }
 
 #[derive(IntoParams)]
@@ -77,8 +83,13 @@ pub(super) struct IfMatchIn {
 #[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
 pub(super) struct IfNoneMatchIn {
     /// Answer 304 if the user still has one of these versions.
-    #[param(rename = "If-None-Match", example = "\"v1\"")]
-    if_none_match: Option<String>,
+    #[param(
+        rename = "If-None-Match",
+        required = false,
+        example = "\"v1\"",
+        pattern = "^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$"
+    )]
+    if_none_match: String,
 }
 
 chassis::problem_responses! {

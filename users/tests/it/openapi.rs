@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chassis::testing::get;
+use chassis::testing::{call, get, post};
 use serde_json::{Value, json};
 
-use crate::fixture::{USER_FIELDS, Users, members};
+use crate::fixture::{PASSWORD, USER_FIELDS, Users, members};
 
 const PROBLEM: &str = "#/components/schemas/Problem";
 
@@ -65,5 +65,102 @@ fn every_schema_that_is_named_exists_and_a_user_has_its_fields() {
     for reference in text.split("#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();
         assert!(!schemas[name].is_null(), "{name} is not described");
+    }
+}
+
+/// Whether a value is valid by a schema of the document.
+fn is_valid(document: &Value, schema: &Value, value: &Value) -> bool {
+    let mut schema = schema.clone();
+    schema["components"] = document["components"].clone();
+    jsonschema::validator_for(&schema).unwrap().is_valid(value)
+}
+
+#[test]
+fn a_body_is_refused_exactly_where_the_description_forbids_it() {
+    let users = Users::demo();
+    let document = users.send(&get("/openapi.json")).json();
+    let fields = [
+        ("username", json!("Jörg 書"), true),
+        ("username", json!(" "), false),
+        ("username", json!("a\u{2028}b"), false),
+        ("username", json!("\u{2800}"), false),
+        ("username", json!("a\u{200b}"), false),
+        ("username", json!("a\tb"), false),
+        ("username", json!("a".repeat(65)), false),
+        ("email", json!("ann@example.com"), true),
+        ("email", Value::Null, true),
+        ("email", json!("ann"), false),
+        ("email", json!("a@b@c"), false),
+        ("email", json!("a b@c"), false),
+        ("email", json!("@"), false),
+        ("full_name", json!(""), true),
+        ("full_name", Value::Null, true),
+        ("full_name", json!("a\nb"), false),
+        ("user_type", json!("default"), true),
+        ("user_type", json!("root"), false),
+    ];
+    for (field, value, valid) in &fields {
+        let mut new = json!({"username": "ann", "password": PASSWORD, "user_type": "default"});
+        new[*field] = value.clone();
+        let edit = json!({*field: value});
+        let answered = users.admin(post("/api/users", &new));
+        assert_eq!(answered.status == 201, *valid, "{new}: {}", answered.text());
+        if *valid {
+            users.delete(answered.json()["id"].as_i64().unwrap());
+        }
+        for (schema, body) in [("NewUser", &new), ("UserEdit", &edit), ("UserPatch", &edit)] {
+            let reference = json!({"$ref": format!("#/components/schemas/{schema}")});
+            assert_eq!(is_valid(&document, &reference, body), *valid, "{schema} {body}");
+        }
+        assert_eq!(users.put(3, &edit).status == 200, *valid, "{edit}");
+        assert_eq!(users.patch(3, &edit).status == 200, *valid, "{edit}");
+    }
+    for field in ["username", "user_type"] {
+        let edit = json!({field: null});
+        for (schema, valid, answered) in
+            [("UserEdit", true, users.put(3, &edit)), ("UserPatch", false, users.patch(3, &edit))]
+        {
+            let reference = json!({"$ref": format!("#/components/schemas/{schema}")});
+            assert_eq!(
+                (is_valid(&document, &reference, &edit), answered.status == 200),
+                (valid, valid),
+                "{schema} {edit}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_parameter_that_the_description_forbids_is_refused() {
+    let users = Users::demo();
+    let document = users.send(&get("/openapi.json")).json();
+    let described = |path: &str, method: &str, name: &str| {
+        let parameters = document["paths"][path][method]["parameters"].as_array().unwrap();
+        parameters.iter().find(|parameter| parameter["name"] == name).unwrap().clone()
+    };
+    for (name, query, valid) in
+        [("cursor", "", false), ("limit", "0", false), ("limit", "null", false), ("limit", "1", true)]
+    {
+        let parameter = described("/api/users", "get", name);
+        assert_eq!(parameter["required"], false, "{name}");
+        let value = query.parse().map_or(json!(query), |number: u16| json!(number));
+        let status = users.admin(get(&format!("/api/users?{name}={query}"))).status;
+        assert_eq!(
+            (is_valid(&document, &parameter["schema"], &value), status == 200),
+            (valid, valid),
+            "{name}={query}"
+        );
+    }
+    let if_match = described("/api/users/{user_id}", "put", "If-Match");
+    for (value, valid) in [
+        ("*", true),
+        ("\"v9\"", true),
+        ("W/\"v1\", \"v9\"", true),
+        ("v1", false),
+        ("\"v1", false),
+        ("\"v1\" \"v2\"", false),
+    ] {
+        let status = users.admin(call("PUT", "/api/users/3").header("If-Match", value).json(&json!({}))).status;
+        assert_eq!((is_valid(&document, &if_match["schema"], &json!(value)), status != 400), (valid, valid), "{value}");
     }
 }
