@@ -1,4 +1,4 @@
-//! The two messages that every store actor answers, and the orderly end of a store.
+//! Messages of the lifecycle of a store, and its orderly end.
 //!
 //! Why a store is not ended by `Context::stop` or by stopping its arbiter: both drop the messages that are still queued.
 //! [`Shutdown`] comes through the mailbox, behind everything that was sent before it.

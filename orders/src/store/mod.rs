@@ -20,7 +20,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use chassis::{
     config::StartError,
     identity::UserId,
-    store::{Ping, Queue, StoreFault, lifecycle, metrics::store_registry},
+    store::{Queue, StoreFault, lifecycle, metrics::store_registry},
 };
 use prometheus_client::registry::Registry;
 use tokio::sync::{oneshot, watch};
@@ -31,6 +31,7 @@ use self::{
     metrics::StoreMetrics,
     sqlite::{
         connection, migrations,
+        probe::Probe,
         readers::{self, Get, List, Reader},
         target::Target,
         writer::{Create, Writer},
@@ -53,6 +54,7 @@ pub(crate) struct OrdersRepo {
     readers: Addr<Reader>,
     reads: Queue,
     writes: Queue,
+    probe: Probe,
     failed: watch::Receiver<bool>,
 }
 
@@ -70,6 +72,7 @@ impl OrdersRepo {
         let target = Target::prepare(location)?;
         let connection = migrations::open(&target)?;
         let pool = connection::reader_pool(&target, readers)?;
+        let probe = Probe::open(&target).map_err(|fault| StartError::failed(fault.chain()))?;
         let registry = store_registry("orders", registry);
         let metrics = StoreMetrics::register(registry);
         let (failed_sender, failed) = watch::channel(false);
@@ -77,13 +80,13 @@ impl OrdersRepo {
         let readers = readers::start(&pool, readers, &metrics);
         let writer = Writer::start_in_arbiter(&arbiter, move |context| {
             // Permits bound what is sent: the mailbox has room for all of it, and for the shutdown.
-            context.set_mailbox_capacity(WRITES_MAX + READS_MAX + 1);
+            context.set_mailbox_capacity(WRITES_MAX + 1);
             Writer::new(target, connection, failed_sender, metrics)
         });
         let reads = Queue::register("reads", READS_MAX, registry);
         let writes = Queue::register("writes", WRITES_MAX, registry);
         log::info!(database:% = location; "the database is open");
-        Ok(Self { writer, arbiter, readers, reads, writes, failed })
+        Ok(Self { writer, arbiter, readers, reads, writes, probe, failed })
     }
 
     /// Creates an order. Resolves once it is durable on disk.
@@ -110,13 +113,16 @@ impl OrdersRepo {
         self.reads.send(&self.readers, Get { id }).await
     }
 
-    /// Whether reads and writes are answered.
+    /// Whether the store serves: reads can be answered, and the writer has neither failed nor ended. It says nothing about
+    /// how long either takes: callers who have to wait too long are answered [`StoreFault::Busy`].
     ///
     /// # Errors
     /// Why not.
     pub(crate) async fn ping(&self) -> Result<(), StoreFault> {
-        self.reads.send(&self.readers, Ping).await?;
-        self.reads.send(&self.writer, Ping).await
+        if self.has_failed() || !self.writer.connected() {
+            return Err(StoreFault::Stopping);
+        }
+        self.probe.check().await
     }
 
     /// Resolves when a write had an unknown outcome, after which nothing is written any more; otherwise never.
@@ -138,6 +144,7 @@ impl OrdersRepo {
     /// # Errors
     /// The store did not end in time, or not in order.
     pub(crate) async fn shutdown(&self) -> Result<(), StartError> {
+        self.probe.close().await;
         lifecycle::shut_down(&self.writer, &self.arbiter).await
     }
 }

@@ -130,6 +130,26 @@ fn a_write_that_another_process_keeps_out_for_too_long_is_refused_and_leaves_not
 }
 
 #[test]
+fn a_store_is_ready_while_another_process_holds_the_lock_and_while_its_queues_are_full() {
+    run(async |store| {
+        let lock = store.lock();
+        let names: Vec<String> = (0..WRITES_MAX).map(|n| n.to_string()).collect();
+        let waiting = join_all(names.iter().map(|name| store.repo.create(order(name))));
+        let reads: Vec<_> = (0..READS_MAX).map(|_| store.repo.reads.admit(()).unwrap()).collect();
+        let meanwhile = async {
+            while store.repo.writes.free() > 0 {
+                tokio::task::yield_now().await;
+            }
+            let ready = tokio::time::timeout(Duration::from_secs(1), store.repo.ping()).await;
+            assert!(matches!(ready, Ok(Ok(()))), "{ready:?}");
+            drop((lock, reads));
+        };
+        let (made, ()) = tokio::join!(waiting, meanwhile);
+        assert!(made.iter().all(Result::is_ok));
+    });
+}
+
+#[test]
 fn a_shutdown_commits_what_waits_and_refuses_what_comes_later() {
     run(async |store| {
         let lock = store.lock();

@@ -49,20 +49,12 @@ impl Committer {
         batch: impl Iterator<Item = &'a NewOrder>,
     ) -> Result<Vec<Inserted>, StoreFault> {
         // After the transaction: what is answered has then been in place after it was durable.
-        let committed = self.transaction(batch).and_then(|inserted| self.check_in_place().map(|()| inserted));
+        let committed = self.transaction(batch).and_then(|inserted| self.target.check_in_place().map(|()| inserted));
         match &committed {
             Ok(inserted) => self.orders_since_checkpoint += inserted.len(),
             Err(_) => self.connection = None,
         }
         committed
-    }
-
-    /// Checks that the database is still at its path.
-    ///
-    /// # Errors
-    /// [`OutcomeUnknown`](StoreFault::OutcomeUnknown): it is not.
-    pub(super) fn check_in_place(&self) -> Result<(), StoreFault> {
-        self.target.check_in_place()
     }
 
     fn transaction<'a>(&mut self, batch: impl Iterator<Item = &'a NewOrder>) -> Result<Vec<Inserted>, StoreFault> {
@@ -92,7 +84,7 @@ impl Committer {
             Some(connection) => connection,
             None => {
                 // SQLite would make an empty database where there is none.
-                self.check_in_place()?;
+                self.target.check_in_place()?;
                 connection::open(&self.target, Role::Writer)?
             }
         };

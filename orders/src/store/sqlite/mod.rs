@@ -2,10 +2,11 @@
 //!
 //! In the order to read: [`target`] and [`connection`] (how the database is opened), [`migrations`] and [`schema`] (its
 //! tables), [`batch`] (one transaction for many orders), and the actors: [`writer`], which gathers and commits, and
-//! [`readers`]. [`fault`] classifies the errors of SQLite.
+//! [`readers`]. [`probe`] is for readiness. [`fault`] classifies the errors of SQLite.
 
 pub(super) mod connection;
 pub(super) mod migrations;
+pub(super) mod probe;
 pub(super) mod readers;
 pub(super) mod target;
 pub(super) mod writer;

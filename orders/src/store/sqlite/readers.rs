@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, thread, time::Instant};
 use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
 use chassis::{
     identity::UserId,
-    store::{AbortOnPanic, Admitted, Ping, StoreFault},
+    store::{AbortOnPanic, Admitted, StoreFault},
 };
 use diesel::{
     dsl::{AsSelect, IntoBoxed, Select},
@@ -96,15 +96,6 @@ impl Handler<Admitted<Get>> for Reader {
 
     fn handle(&mut self, admitted: Admitted<Get>, _: &mut Self::Context) -> Self::Result {
         self.read(admitted.queued_at, |connection| get(connection, admitted.message.id))
-    }
-}
-
-impl Handler<Admitted<Ping>> for Reader {
-    type Result = Result<(), StoreFault>;
-
-    fn handle(&mut self, _: Admitted<Ping>, _: &mut Self::Context) -> Self::Result {
-        let found = orders::table.select(orders::id).first::<i64>(&mut *self.connection()?).optional();
-        found.map(drop).map_err(|error| fault::of_statement("read the database", error))
     }
 }
 

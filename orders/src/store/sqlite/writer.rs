@@ -13,7 +13,7 @@
 use std::{collections::VecDeque, time::Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
-use chassis::store::{AbortOnPanic, Admitted, BatchLimits, Permit, Ping, Shutdown, StoreFault};
+use chassis::store::{AbortOnPanic, Admitted, BatchLimits, Permit, Shutdown, StoreFault};
 use diesel::sqlite::SqliteConnection;
 use tokio::sync::{oneshot, watch};
 
@@ -148,15 +148,6 @@ impl Handler<Commit> for Writer {
         if !self.gathered.is_empty() {
             context.notify(Commit);
         }
-    }
-}
-
-impl Handler<Admitted<Ping>> for Writer {
-    type Result = Result<(), StoreFault>;
-
-    fn handle(&mut self, _: Admitted<Ping>, _: &mut Context<Self>) -> Self::Result {
-        self.check_open()?;
-        self.committer.check_in_place()
     }
 }
 
