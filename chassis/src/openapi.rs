@@ -1,7 +1,8 @@
-//! What the OpenAPI documents of all services have in common: the bearer token, and groups of problems as responses.
+//! What the OpenAPI documents of all services have in common: the bearer token, conditional headers, and groups of problems
+//! as responses.
 
 use utoipa::{
-    Modify,
+    IntoParams, Modify,
     openapi::{
         OpenApi,
         security::{Http, HttpAuthScheme, SecurityScheme},
@@ -18,6 +19,36 @@ impl Modify for Bearer {
         let scheme = SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
         document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
     }
+}
+
+/// The header `If-Match` (RFC 9110, section 13.1.1), as [`conditional`](crate::conditional) reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
+pub struct IfMatchIn {
+    /// Proceed only if the resource still has one of these versions.
+    #[param(
+        rename = "If-Match",
+        required = false,
+        example = "\"v1\"",
+        pattern = "^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$"
+    )]
+    if_match: String,
+}
+
+/// The header `If-None-Match` (RFC 9110, section 13.1.2), as [`conditional`](crate::conditional) reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
+pub struct IfNoneMatchIn {
+    /// Answer 304 if the resource still has one of these versions.
+    #[param(
+        rename = "If-None-Match",
+        required = false,
+        example = "\"v1\"",
+        pattern = "^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$"
+    )]
+    if_none_match: String,
 }
 
 /// Declares groups of problems for the `responses` of endpoints. Each group becomes a type that derives

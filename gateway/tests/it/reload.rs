@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -113,54 +113,57 @@ fn counters_and_limits_of_what_did_not_change_are_kept() {
     until("the new limit is in force", || get("/limited").send(gateway.addr).status == 200);
 }
 
-/// An upstream that answers once it may.
-fn held_back() -> (Upstream, Arc<AtomicBool>) {
-    let release = Arc::new(AtomicBool::new(false));
-    let released = Arc::clone(&release);
-    let upstream = Upstream::start(move |_| {
-        until("the upstream may answer", || released.load(Ordering::Acquire));
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
-    });
-    (upstream, release)
+/// A gateway with a request in flight whose route and upstream a reload has removed.
+struct Reloaded {
+    gateway: Process,
+    client: JoinHandle<Result<(u16, Vec<u8>), String>>,
+    /// Lets the upstream answer.
+    release: Arc<AtomicBool>,
+    _file: File,
 }
 
-#[test]
-fn a_drain_waits_for_requests_that_began_before_a_reload() {
-    let (slow, release) = held_back();
-    let file = File::new(&yaml(&slow, ""));
-    let gateway = Process::start(&file);
-    let addr = gateway.addr;
-    let client = thread::spawn(move || Client::new(addr, true).get("/x"));
-    until("the request is in flight", || gateway.metric("gateway_in_flight{route=\"GET /x\",upstream=\"u\"}") == 1.0);
-    let other = Upstream::echo();
-    file.replace(&yaml(&other, "").replace("GET /x", "GET /y"));
-    gateway.signal("HUP");
-    until("the new route is in force", || get("/y").send(gateway.addr).status == 200);
-    gateway.signal("TERM");
-    gateway.said("SIGTERM: draining");
-    // Longer than the gateway takes to find that only idle connections are left.
-    let patience = Instant::now() + Duration::from_secs(4);
-    until("the gateway has had time to end too early", || client.is_finished() || Instant::now() > patience);
-    release.store(true, Ordering::Release);
-    assert_eq!(client.join().unwrap(), Ok((200, b"ok".to_vec())));
-    gateway.ended_well();
+impl Reloaded {
+    fn with_a_request_in_flight() -> Self {
+        let release = Arc::new(AtomicBool::new(false));
+        let released = Arc::clone(&release);
+        let slow = Upstream::start(move |_| {
+            until("the upstream may answer", || released.load(Ordering::Acquire));
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
+        });
+        let file = File::new(&yaml(&slow, ""));
+        let gateway = Process::start(&file);
+        let addr = gateway.addr;
+        let client = thread::spawn(move || Client::new(addr, true).get("/x"));
+        let in_flight = "gateway_in_flight{route=\"GET /x\",upstream=\"u\"}";
+        until("the request is in flight", || gateway.metric(in_flight) == 1.0);
+        file.replace(&yaml(&Upstream::echo(), "").replace("GET /x", "GET /y"));
+        gateway.signal("HUP");
+        until("the new route is in force", || get("/y").send(gateway.addr).status == 200);
+        Self { gateway, client, release, _file: file }
+    }
+
+    /// Lets the upstream answer, and returns the gateway once the client has got its answer whole.
+    fn answered(self) -> Process {
+        self.release.store(true, Ordering::Release);
+        assert_eq!(self.client.join().unwrap(), Ok((200, b"ok".to_vec())));
+        self.gateway
+    }
 }
 
 #[test]
 fn an_answer_that_is_under_way_goes_on_through_a_reload() {
-    let (slow, release) = held_back();
-    let file = File::new(&yaml(&slow, ""));
-    let gateway = Process::start(&file);
-    let addr = gateway.addr;
-    let client = thread::spawn(move || Client::new(addr, true).get("/x"));
-    until("the request is in flight", || gateway.metric("gateway_in_flight{route=\"GET /x\",upstream=\"u\"}") == 1.0);
-    // Its route and its upstream are gone.
-    let other = Upstream::echo();
-    file.replace(&yaml(&other, "").replace("GET /x", "GET /y"));
-    gateway.signal("HUP");
-    until("the new route is in force", || get("/y").send(gateway.addr).status == 200);
-    release.store(true, Ordering::Release);
-    assert_eq!(client.join().unwrap(), Ok((200, b"ok".to_vec())));
+    Reloaded::with_a_request_in_flight().answered();
+}
+
+#[test]
+fn a_drain_waits_for_requests_that_began_before_a_reload() {
+    let reloaded = Reloaded::with_a_request_in_flight();
+    reloaded.gateway.signal("TERM");
+    reloaded.gateway.said("SIGTERM: draining");
+    // Longer than the gateway takes to find that only idle connections are left.
+    let patience = Instant::now() + Duration::from_secs(4);
+    until("the gateway has had time to end too early", || reloaded.client.is_finished() || Instant::now() > patience);
+    reloaded.answered().ended_well();
 }
 
 #[test]

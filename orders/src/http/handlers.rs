@@ -6,6 +6,7 @@ use chassis::{
     conditional::{ETag, is_not_modified},
     extract::{JsonBody, PathId},
     identity::Caller,
+    openapi::IfNoneMatchIn,
     page::{CursorKey, refuse_unknown_parameters},
     problem::Problem,
 };
@@ -13,8 +14,8 @@ use chassis::{
 use super::{
     contract::{self, CreateIn, OrderOut},
     parameters::{
-        BodyProblems, CallerProblems, IdIn, IfNoneMatchIn, ListQuery, MalformedProblems, PageIn, PageProblems,
-        UnknownProblems, WriteProblems,
+        BodyProblems, CallerProblems, IdIn, ListQuery, MalformedProblems, PageIn, PageProblems, UnknownProblems,
+        WriteProblems,
     },
 };
 use crate::{

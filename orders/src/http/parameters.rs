@@ -90,20 +90,6 @@ pub(super) struct PageIn {
     user_id: i64,
 }
 
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
-pub(super) struct IfNoneMatchIn {
-    /// Answer 304 if the order still has one of these versions.
-    #[param(
-        rename = "If-None-Match",
-        required = false,
-        example = "\"v1\"",
-        pattern = "^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$"
-    )]
-    if_none_match: String,
-}
-
 chassis::problem_responses! {
     CallerProblems {
         Unauthenticated = 401, "`token_missing`, `token_invalid` or `token_expired`";

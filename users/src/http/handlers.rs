@@ -8,6 +8,7 @@ use chassis::{
     conditional::{ETag, IfMatch, is_not_modified},
     extract::{JsonBody, PathId},
     identity::{Admin, UserId},
+    openapi::{IfMatchIn, IfNoneMatchIn},
     page::{CursorKey, refuse_unknown_parameters},
     problem::{Code, Problem},
 };
@@ -15,8 +16,8 @@ use chassis::{
 use super::{
     contract::{self, CreateIn, EditIn, Login, LoginIn, PatchIn, TokenOut, UserOut},
     parameters::{
-        AdminProblems, BodyProblems, ConditionProblems, IdIn, IfMatchIn, IfNoneMatchIn, ListQuery, LoginProblems,
-        MalformedProblems, PageIn, PageProblems, TakenProblems, UnknownProblems, WriteProblems,
+        AdminProblems, BodyProblems, ConditionProblems, IdIn, ListQuery, LoginProblems, MalformedProblems, PageIn,
+        PageProblems, TakenProblems, UnknownProblems, WriteProblems,
     },
 };
 use crate::{

@@ -64,34 +64,6 @@ pub(super) struct PageIn {
     cursor: String,
 }
 
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
-pub(super) struct IfMatchIn {
-    /// Proceed only if the user still has one of these versions.
-    #[param(
-        rename = "If-Match",
-        required = false,
-        example = "\"v1\"",
-        pattern = "^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$"
-    )]
-    if_match: String,
-}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
-pub(super) struct IfNoneMatchIn {
-    /// Answer 304 if the user still has one of these versions.
-    #[param(
-        rename = "If-None-Match",
-        required = false,
-        example = "\"v1\"",
-        pattern = "^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$"
-    )]
-    if_none_match: String,
-}
-
 chassis::problem_responses! {
     LoginProblems {
         Malformed = 400, "`malformed_json`, or `bad_request` for a query parameter";
