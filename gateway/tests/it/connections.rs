@@ -173,7 +173,9 @@ fn a_connection_that_the_client_gives_up_ends_at_once() {
 fn a_client_is_told_why_nothing_could_be_read() {
     let upstream = Upstream::echo();
     let gateway = gateway(upstream.addr, "10s");
-    let large = [b"GET /x HTTP/1.1\r\nX-Large: ".to_vec(), vec![b'x'; 200 * 1024], b"\r\n\r\n".to_vec()].concat();
+    // Right but for its size: the server may refuse it half read, or read all of it, and then leaves the limit to us.
+    let head = b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Large: ".to_vec();
+    let large = [head, vec![b'x'; 200 * 1024], b"\r\n\r\n".to_vec()].concat();
     for (request, status, code) in [
         (&b"what is this?\r\n\r\n"[..], 400, "bad_request"),
         (b"GET /x HTTP/1.1\r\nno colon\r\n\r\n", 400, "bad_request"),
