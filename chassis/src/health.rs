@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,6 +13,7 @@ use std::{
 use actix_http::{Response, StatusCode, body::BoxBody, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
 
 use crate::problem::{Code, Problem};
 
@@ -29,6 +30,8 @@ pub struct Health(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     draining: AtomicBool,
+    /// Wakes those who wait for the drain.
+    drain_began: Notify,
     probes: Vec<(&'static str, Box<Probe>)>,
 }
 
@@ -66,6 +69,17 @@ impl Health {
     /// Makes the service not ready from now on, so that load balancers stop sending.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
+        self.0.drain_began.notify_waiters();
+    }
+
+    /// Resolves when the service is shutting down.
+    pub async fn draining(&self) {
+        let mut began = pin!(self.0.drain_began.notified());
+        // First in the list of those who are woken, then the look: in the other order a drain in between is missed.
+        began.as_mut().enable();
+        if !self.is_draining() {
+            began.await;
+        }
     }
 
     /// Whether the service is shutting down.

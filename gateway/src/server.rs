@@ -27,9 +27,9 @@ use prometheus_client::registry::Registry;
 use crate::{
     admin,
     config::Config,
-    connection::{ClientStream, Connections},
+    connection::{ClientStream, Connections, Http2},
     drain::Drain,
-    proxy::serve,
+    proxy::{self, serve},
     reload::{
         source::{Fingerprint, Source},
         watcher::ConfigWatcher,
@@ -220,7 +220,7 @@ impl Server {
     }
 }
 
-/// Starts the public listener: in each worker thread, `HttpService` of actix-http behind [`Connections`].
+/// Starts the public listener: in each worker thread, [`Connections`] with the HTTP/1.1 of actix-http and [`Http2`].
 fn serve_public(
     listener: TcpListener,
     tls: Option<ServerTls>,
@@ -228,6 +228,7 @@ fn serve_public(
     current: Arc<CurrentSnapshot>,
 ) -> Result<actix_server::Server, StartError> {
     let limits = current.get().config.limits.clone();
+    let health = current.get().process.health.clone();
     let server = actix_server::Server::build()
         .workers(workers)
         .max_concurrent_connections(limits.connections.div_ceil(workers))
@@ -237,8 +238,8 @@ fn serve_public(
             let worker = Rc::new(ThreadLocalWorker::new(&current));
             worker.refresh();
             let (expecting, upgrading, serving) = (Rc::clone(&worker), Rc::clone(&worker), Rc::clone(&worker));
-            let (tls, limits) = (tls.clone(), limits.clone());
-            let http = HttpService::build()
+            let (tls, limits, health) = (tls.clone(), limits.clone(), health.clone());
+            let http1 = HttpService::build()
                 .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(limits.head_timeout)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
@@ -255,16 +256,18 @@ fn serve_public(
                         Ok::<_, Infallible>(())
                     }
                 }))
-                .finish(fn_service(move |request: Request| {
+                .h1(fn_service(move |request: Request| {
                     let worker = serving.get();
                     async move { Ok::<_, Infallible>(serve::expect::handle(worker, request).await) }
                 }));
             fn_factory(move || {
-                let http = http.new_service(());
-                let (tls, limits, worker) = (tls.clone(), limits.clone(), Rc::clone(&worker));
-                let on_refusal = Rc::new(move |code: Code| worker.get().snapshot.process.metrics.refused(code));
+                let http1 = http1.new_service(());
+                let (tls, limits, health) = (tls.clone(), limits.clone(), health.clone());
+                let (handling, refusing) = (Rc::clone(&worker), Rc::clone(&worker));
+                let http2 = Http2::new(move |request| proxy::handle(handling.get(), request), health, limits.clone());
+                let on_refusal = Rc::new(move |code: Code| refusing.get().snapshot.process.metrics.refused(code));
                 async move {
-                    let connections = Rc::new(Connections::new(http.await?, on_refusal, tls, limits));
+                    let connections = Rc::new(Connections::new(http1.await?, http2, on_refusal, tls, limits));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
                         let connections = Rc::clone(&connections);
                         async move { connections.serve(stream).await }

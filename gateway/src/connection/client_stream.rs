@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use actix_http::{HttpMessage, Request};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep},
@@ -120,6 +121,12 @@ impl ClientStream {
             is_writing: Cell::new(false),
             served,
         }))
+    }
+
+    /// Returns the connection that a request came on: with HTTP/1.1 it belongs to the connection, with HTTP/2 to each
+    /// request.
+    pub(crate) fn of(request: &Request) -> Option<Self> {
+        request.conn_data::<Self>().cloned().or_else(|| request.extensions().get::<Self>().cloned())
     }
 
     /// Watches the connection from now on: it waits for a request.

@@ -1,9 +1,11 @@
 //! Serves the connections of one worker: gives each to the server while there is something to do, and waits for it in
 //! between.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{future::Future, net::SocketAddr, rc::Rc};
 
-use actix_http::{ConnectionType, Protocol, error::DispatchError, header::HeaderMap};
+use actix_http::{
+    ConnectionType, Protocol, Request, Response, body::MessageBody, error::DispatchError, header::HeaderMap,
+};
 use actix_rt::net::TcpStream;
 use actix_service::Service;
 use chassis::{
@@ -18,6 +20,7 @@ use tokio::{
 
 use super::{
     client_stream::{ClientStream, ServedCount, TickSchedule},
+    http2::serve::Http2,
     peer::Peer,
     phase::DetachReason,
     settings::ServerLimits,
@@ -30,23 +33,33 @@ use crate::tls::{accept::accept, server::ServerTls, stream::Stream};
 const UNREAD_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The connections of one worker.
-pub(crate) struct Connections<H> {
-    /// The server, for HTTP/1.1 and HTTP/2.
-    http: H,
-    /// Counts an answer that is written here, without `http`.
+pub(crate) struct Connections<H, F> {
+    /// The server for HTTP/1.1.
+    http1: H,
+    http2: Http2<F>,
+    /// Counts an answer that is written here, without `http1`.
     on_refusal: Rc<dyn Fn(Code)>,
     tls: Option<ServerTls>,
     limits: ServerLimits,
     served: ServedCount,
 }
 
-impl<H> Connections<H>
+impl<H, F, Answering, B> Connections<H, F>
 where
-    H: Service<(ClientStream, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
+    H: Service<(ClientStream, Option<SocketAddr>), Response = (), Error = DispatchError>,
+    F: Fn(Request) -> Answering,
+    Answering: Future<Output = Response<B>>,
+    B: MessageBody,
 {
-    /// Serves connections with `http`, which must always be ready.
-    pub(crate) fn new(http: H, on_refusal: Rc<dyn Fn(Code)>, tls: Option<ServerTls>, limits: ServerLimits) -> Self {
-        Self { http, on_refusal, tls, limits, served: ServedCount::default() }
+    /// Serves connections with `http1`, which must always be ready, or with `http2`, as their clients want.
+    pub(crate) fn new(
+        http1: H,
+        http2: Http2<F>,
+        on_refusal: Rc<dyn Fn(Code)>,
+        tls: Option<ServerTls>,
+        limits: ServerLimits,
+    ) -> Self {
+        Self { http1, http2, on_refusal, tls, limits, served: ServedCount::default() }
     }
 
     /// Serves a connection to its end.
@@ -63,15 +76,18 @@ where
         if can_wait && timeout(self.limits.head_timeout, connection.readable()).await.is_err() {
             return Ok(());
         }
+        if protocol == Protocol::Http2 {
+            let served = Box::pin(self.http2.serve(connection.clone())).await;
+            served.map_err(DispatchError::Io)?;
+            return Box::pin(self.close(connection)).await;
+        }
         let mut idle_timeout = self.limits.head_timeout;
         loop {
-            if protocol != Protocol::Http2 {
-                connection.start_watching();
-            }
+            connection.start_watching();
             let being_served = self.served.enter();
             // Boxed, like everything after it, so that a connection that waits does not have the size of one that is
             // served.
-            let served = Box::pin(self.http.call((connection.clone(), protocol, peer))).await;
+            let served = Box::pin(self.http1.call((connection.clone(), peer))).await;
             drop(being_served);
             let Some((reason, progress)) = connection.detached() else { return served };
             let status = match reason {

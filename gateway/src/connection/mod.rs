@@ -1,5 +1,5 @@
-//! Connections of clients, from the first byte to the last. Knows no routes and no upstreams; requests are read by
-//! actix-http, which this module calls "the server".
+//! Connections of clients, from the first byte to the last. Knows no routes and no upstreams. Requests of HTTP/2 are read
+//! in [`http2`]; those of HTTP/1.1 by actix-http, which this module calls "the server", and of which the rest is about.
 //!
 //! # Why connections wait outside of actix-http
 //! A connection that the server holds costs about 20 KiB: two buffers of 8 KiB, and a future as large as the largest
@@ -17,6 +17,7 @@
 
 mod client_stream;
 mod connections;
+mod http2;
 mod peer;
 mod phase;
 pub(crate) mod settings;
@@ -25,5 +26,6 @@ pub(crate) mod write;
 pub(crate) use self::{
     client_stream::{ActiveRequest, ClientStream},
     connections::Connections,
+    http2::{serve::Http2, stream::AnswerDeadline},
     peer::Peer,
 };

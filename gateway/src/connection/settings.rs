@@ -11,6 +11,8 @@ pub(crate) struct ServerLimits {
     pub(crate) head_bytes_max: usize,
     /// Maximum time until the head of a request is complete.
     pub(crate) head_timeout: Duration,
+    /// Maximum number of requests in progress on one HTTP/2 connection.
+    pub(crate) streams_max: u32,
     /// Maximum time in which a client reads nothing of its answer.
     pub(crate) write_timeout: Duration,
 }

@@ -111,7 +111,7 @@ impl Exchange {
             status: CLIENT_CLOSED_REQUEST,
             code: None,
             complete: false,
-            _active: request.conn_data::<ClientStream>().map(|connection| connection.begin(has_body)),
+            _active: ClientStream::of(request).map(|connection| connection.begin(has_body)),
             worker: Rc::clone(worker),
         }
     }

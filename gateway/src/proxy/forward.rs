@@ -33,7 +33,7 @@ use super::{
 use crate::{body::upload::Upload, pages, runtime::worker::Worker, telemetry::access_log::Phase};
 
 /// Answers a request, whatever happens. A panic becomes a 500.
-pub(super) async fn handle(worker: Rc<Worker>, mut request: Request) -> Response<CountedBody> {
+pub(crate) async fn handle(worker: Rc<Worker>, mut request: Request) -> Response<CountedBody> {
     let payload = request.take_payload();
     let mut exchange = Exchange::begin(&worker, &request, !matches!(payload, Payload::None));
     let outcome = catch_panic(forward(&worker, request, payload, &mut exchange)).await;

@@ -28,3 +28,5 @@ mod forward;
 pub(crate) mod rehearse;
 
 pub(crate) mod serve;
+
+pub(crate) use self::forward::handle;

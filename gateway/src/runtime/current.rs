@@ -9,6 +9,7 @@ use super::snapshot::Snapshot;
 use crate::{
     auth::token_issuers::TokenIssuers,
     config::Config,
+    connection::settings::ServerLimits,
     upstream::{handle::Upstream, health::HealthMonitor, wire::connect::UpstreamTls},
 };
 
@@ -82,10 +83,10 @@ fn refuse_restart_only_changes(previous: &Config, next: &Config) -> Result<(), S
     if previous.tls != next.tls {
         mistakes.push("tls: other files or rules need a restart; renewed files do not".to_owned());
     }
-    let sockets =
-        |config: &Config| (config.limits.connections, config.limits.head_timeout, config.limits.write_timeout);
+    // The size of heads is checked with each request.
+    let sockets = |config: &Config| ServerLimits { head_bytes_max: 0, ..config.limits.clone() };
     if sockets(previous) != sockets(next) {
-        mistakes.push("limits: `connections`, `head_timeout` and `write_timeout` need a restart".to_owned());
+        mistakes.push("limits: everything but `head_bytes` needs a restart".to_owned());
     }
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Config(mistakes)) }
 }

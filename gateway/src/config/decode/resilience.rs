@@ -110,13 +110,14 @@ fn idempotent_method(text: &str) -> Result<Method, String> {
     }
 }
 
-/// `{connections: 10000, head_bytes: 64KiB, head_timeout: 10s, write_timeout: 60s}`.
+/// `{connections: 10000, head_bytes: 64KiB, head_timeout: 10s, streams: 128, write_timeout: 60s}`.
 pub(crate) fn server_limits(node: Option<&Node>, mistakes: &Mistakes) -> ServerLimits {
     let default = ServerLimits {
         // With a head of 64 KiB each, 640 MB at worst; idle connections take a few KiB.
         connections: 10_000,
         head_bytes_max: 64 * 1024,
         head_timeout: Duration::from_secs(10),
+        streams_max: 128,
         write_timeout: Duration::from_secs(60),
     };
     let Some(node) = node else { return default };
@@ -125,6 +126,7 @@ pub(crate) fn server_limits(node: Option<&Node>, mistakes: &Mistakes) -> ServerL
         connections: table.get(&LimitsKeys::CONNECTIONS).unwrap_or(default.connections),
         head_bytes_max: table.get(&LimitsKeys::HEAD_BYTES).unwrap_or(default.head_bytes_max),
         head_timeout: table.get(&LimitsKeys::HEAD_TIMEOUT).unwrap_or(default.head_timeout),
+        streams_max: table.get(&LimitsKeys::STREAMS).unwrap_or(default.streams_max),
         write_timeout: table.get(&LimitsKeys::WRITE_TIMEOUT).unwrap_or(default.write_timeout),
     }
 }

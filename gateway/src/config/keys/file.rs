@@ -23,6 +23,9 @@ use super::{
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 
 const VERSION_1: Kind<Scalar<()>> = Kind { shape: Whole(1, 1), parse: version };
+/// With this many, a client that reads slowly makes the gateway hold 32 MiB for one connection.
+const STREAMS_MAX: u32 = 1000;
+const STREAM_COUNT: Kind<Scalar<u32>> = Kind { shape: Whole(1, STREAMS_MAX as u64), parse: streams };
 const HEAD_SIZE: Kind<Scalar<usize>> = Kind { shape: SIZE.shape, parse: head_bytes };
 
 section! { RootKeys ("file", "The configuration of a gateway.") {
@@ -144,11 +147,19 @@ section! { LimitsKeys ("limits", "Limits on what clients can use of the gateway 
         DURATION,
         "Maximum time for a client to send the request line and headers. A change needs a restart",
     );
+    STREAMS: Scalar<u32> = optional(
+        "streams",
+        "`128`",
+        STREAM_COUNT,
+        "Maximum number of requests in progress on one HTTP/2 connection, at most `1000`; more are refused so that clients \
+         repeat them. A change needs a restart",
+    );
     WRITE_TIMEOUT: Scalar<Duration> = optional(
         "write_timeout",
         "`60s`",
         DURATION,
-        "The connection of a client that reads nothing of its response for this long is closed. A change needs a restart",
+        "The connection, or the HTTP/2 stream, of a client that reads nothing of its response for this long is closed. A \
+         change needs a restart",
     );
 }}
 
@@ -184,6 +195,11 @@ section! { DefaultTimeoutKeys ("default_timeout", "Maximum duration of each part
 
 fn version(text: &str) -> Result<(), String> {
     if text == "1" { Ok(()) } else { Err(format!("this gateway reads version 1, not `{text}`")) }
+}
+
+fn streams(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=STREAMS_MAX).contains(number));
+    number.ok_or_else(|| format!("`{text}` is not a whole number from 1 to {STREAMS_MAX}"))
 }
 
 fn head_bytes(text: &str) -> Result<usize, String> {

@@ -2,7 +2,6 @@
 //! for a request that is served and for one that is only rehearsed.
 
 mod client_ip;
-pub(super) mod http2;
 pub(super) mod target;
 mod upgrade;
 
@@ -37,7 +36,7 @@ pub(super) fn accept(
     let target = target::check(request.head_mut())?;
     upgrade::refuse_hidden_body(request.head())?;
     via.refuse_loop(request.headers())?;
-    let peer = request.conn_data::<ClientStream>().map(|connection| connection.peer().clone());
+    let peer = ClientStream::of(&request).map(|connection| connection.peer().clone());
     let peer = peer.unwrap_or_else(|| Peer::new(request.peer_addr()));
     Ok(Incoming {
         context: context.clone(),

@@ -1,7 +1,7 @@
 //! What a request is for: the form of its target, and the host that it names (RFC 9112, section 3.2). Knows no routes.
 
 use actix_http::{
-    Method, RequestHead,
+    Method, RequestHead, Version,
     header::{HOST, HeaderValue},
 };
 use chassis::problem::{Code, Problem};
@@ -33,7 +33,15 @@ pub(crate) fn check(head: &mut RequestHead) -> Result<Target, Problem> {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| bad("the target names no valid host"))?;
         head.headers.insert(HOST, host);
     }
-    // That there is one in HTTP/1.1, and not two, is what the parser sees to.
+    // In HTTP/1.1 the parser sees to it that there is one, and not two. In HTTP/2 there are two where the authority and
+    // the `Host` field differ (RFC 9113, section 8.3.1).
+    if head.version == Version::HTTP_2 {
+        match head.headers.get_all(HOST).count() {
+            0 => return Err(bad("the request names no host: `:authority` is missing")),
+            1 => {}
+            _ => return Err(bad("the request names more than one host")),
+        }
+    }
     if head.headers.get(HOST).is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(bad("the `Host` header is not valid"));
     }

@@ -15,12 +15,18 @@ use actix_http::{
 use bytes::Bytes;
 use tokio::time::{Sleep, sleep_until};
 
+use crate::connection::AnswerDeadline;
+
 /// Returns the answer, which ends at the deadline if there is one.
-pub(crate) fn limit(response: Response<BoxBody>, deadline: Option<Instant>) -> Response<BoxBody> {
+pub(crate) fn limit(mut response: Response<BoxBody>, deadline: Option<Instant>) -> Response<BoxBody> {
     match deadline {
         None => response,
-        Some(deadline) => response
-            .map_body(|_, body| BoxBody::new(DeadlineBody { body, deadline: Box::pin(sleep_until(deadline.into())) })),
+        Some(deadline) => {
+            response.extensions_mut().insert(AnswerDeadline(deadline.into()));
+            response.map_body(|_, body| {
+                BoxBody::new(DeadlineBody { body, deadline: Box::pin(sleep_until(deadline.into())) })
+            })
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use actix_http::{
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::super::{accept::http2, exchange::CountedBody, forward};
+use super::super::{exchange::CountedBody, forward};
 use crate::runtime::worker::Worker;
 
 type Handling = Pin<Box<dyn Future<Output = Response<CountedBody>>>>;
@@ -59,7 +59,7 @@ pub(crate) async fn handle(worker: Rc<Worker>, request: Request) -> Response<Cou
     let in_progress = request.extensions_mut().remove::<InProgress>();
     match in_progress {
         Some(InProgress(handling)) => handling.await,
-        None => forward::handle(worker, http2::received(request)).await,
+        None => forward::handle(worker, request).await,
     }
 }
 
