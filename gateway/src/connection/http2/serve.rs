@@ -119,7 +119,8 @@ where
             expects_continue: request.headers().contains_key(EXPECT),
             is_head: *request.method() == Method::HEAD,
         };
-        Some(stream::answer((self.handler)(request), asked, Rc::clone(shared)))
+        // Boxed where it is made: it is large, and would be moved with everything that it is put into.
+        Some(stream::answer(Box::pin((self.handler)(request)), asked, Rc::clone(shared)))
     }
 
     fn settings(&self) -> Builder {

@@ -77,7 +77,7 @@ pub(super) struct Asked {
 
 /// Answers a request with what `handling` makes of it.
 pub(super) async fn answer<B: MessageBody>(
-    handling: impl Future<Output = Response<B>>,
+    handling: Pin<Box<impl Future<Output = Response<B>>>>,
     mut asked: Asked,
     shared: Rc<Shared>,
 ) {
