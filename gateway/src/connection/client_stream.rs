@@ -21,6 +21,7 @@ use tokio::{
 use super::{
     peer::Peer,
     phase::{DetachReason, Progress, TickLimits},
+    stall::{StallTimer, WritePace},
 };
 use crate::tls::stream::Stream;
 
@@ -38,9 +39,8 @@ struct Inner {
     /// `None` while it is not watched: with HTTP/2, after an upgrade, and at its end.
     progress: Cell<Option<Progress>>,
     schedule: TickSchedule,
-    write_timeout: Duration,
-    /// Runs while its client reads nothing of what is written.
-    stall_timer: RefCell<Option<Pin<Box<Sleep>>>>,
+    /// Runs while its client does not read all that is written.
+    stall: RefCell<StallTimer>,
     /// Runs until the next tick.
     tick_timer: RefCell<Option<Pin<Box<Sleep>>>>,
     /// The next tick is a [`SLOW_TICK`] away, because its request takes long.
@@ -106,7 +106,7 @@ impl ClientStream {
         stream: Stream,
         peer: Peer,
         schedule: TickSchedule,
-        write_timeout: Duration,
+        pace: WritePace,
         served: ServedCount,
     ) -> Self {
         Self(Rc::new(Inner {
@@ -114,8 +114,7 @@ impl ClientStream {
             peer,
             progress: Cell::new(None),
             schedule,
-            write_timeout,
-            stall_timer: RefCell::default(),
+            stall: RefCell::new(StallTimer::new(pace)),
             tick_timer: RefCell::default(),
             ticks_slowly: Cell::new(false),
             is_writing: Cell::new(false),
@@ -194,18 +193,19 @@ impl ClientStream {
 }
 
 impl ClientStream {
-    /// Fails a write if the client has read nothing for too long. No other limit would notice: as long as nothing can
-    /// be written, nobody polls the body of the answer, and the upstream waits, too.
+    /// Fails a write if the client reads too slowly. No other limit would notice: as long as nothing can be written, nobody
+    /// polls the body of the answer, and the upstream waits, too.
     fn check_stall<T>(&self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let mut stall = self.0.stall_timer.borrow_mut();
         if polled.is_ready() {
-            *stall = None;
             return polled;
         }
-        let timer = stall.get_or_insert_with(|| Box::pin(sleep(self.0.write_timeout)));
-        ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+        ready!(self.0.stall.borrow_mut().poll_stalled(cx));
+        Poll::Ready(Err(not_read()))
     }
+}
+
+fn not_read() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")
 }
 
 /// A request that is being handled on a connection.
@@ -265,11 +265,20 @@ impl AsyncWrite for ClientStream {
         }
         let polled = Pin::new(&mut *self.0.stream.borrow_mut()).poll_write(cx, bytes);
         self.0.is_writing.set(!matches!(polled, Poll::Ready(Ok(written)) if written == bytes.len()));
+        if let Poll::Ready(Ok(written)) = polled
+            && self.0.stall.borrow_mut().is_too_slow(written)
+        {
+            return Poll::Ready(Err(not_read()));
+        }
         self.check_stall(polled, cx)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut *self.0.stream.borrow_mut()).poll_flush(cx);
+        // With TLS, what was written waits here. Its bytes were counted then, the time is counted now.
+        if matches!(polled, Poll::Ready(Ok(()))) && self.0.stall.borrow_mut().is_too_slow(0) {
+            return Poll::Ready(Err(not_read()));
+        }
         self.check_stall(polled, cx)
     }
 

@@ -72,7 +72,7 @@ where
         let can_wait = matches!(stream, Stream::Plain(_));
         let schedule = TickSchedule::new(self.limits.head_timeout, KEEP_ALIVE);
         let connection =
-            ClientStream::new(stream, Peer::new(peer), schedule, self.limits.write_timeout, self.served.clone());
+            ClientStream::new(stream, Peer::new(peer), schedule, self.limits.write_pace, self.served.clone());
         if can_wait && timeout(self.limits.head_timeout, connection.readable()).await.is_err() {
             return Ok(());
         }

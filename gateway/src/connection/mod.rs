@@ -21,6 +21,7 @@ mod http2;
 mod peer;
 mod phase;
 pub(crate) mod settings;
+mod stall;
 pub(crate) mod write;
 
 pub(crate) use self::{
@@ -28,4 +29,5 @@ pub(crate) use self::{
     connections::Connections,
     http2::{serve::Http2, stream::AnswerDeadline},
     peer::Peer,
+    stall::WritePace,
 };

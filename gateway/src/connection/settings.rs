@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::stall::WritePace;
+
 /// The limits of the public listener and of each of its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerLimits {
@@ -13,6 +15,6 @@ pub(crate) struct ServerLimits {
     pub(crate) head_timeout: Duration,
     /// Maximum number of requests in progress on one HTTP/2 connection.
     pub(crate) streams_max: u32,
-    /// Maximum time in which a client reads nothing of its answer.
-    pub(crate) write_timeout: Duration,
+    /// How slowly a client may read its answer.
+    pub(crate) write_pace: WritePace,
 }

@@ -321,6 +321,37 @@ fn a_client_that_does_not_read_its_answer_is_cut_off_and_a_slow_one_is_not() {
 }
 
 #[test]
+fn a_client_that_reads_below_the_minimum_rate_is_cut_off() {
+    const BYTES: usize = 32 * 1024 * 1024;
+    const PIECE: usize = 1024 * 1024;
+    let answer =
+        [format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n").as_bytes(), &vec![b'x'; BYTES]].concat();
+    let upstream = Upstream::start(move |_| answer.clone());
+    for (rate, is_cut) in [("16MiB/s", true), ("16KiB/s", false)] {
+        let gateway = Gateway::start(
+            &format!(
+                "limits: {{write_timeout: 1s, write_rate: {rate}}}\nupstreams: {{u: {{targets: [\"http://{}\"]}}}}\n\
+                 routes:\n  - {{route: GET /x, to: u, auth: public}}\n",
+                upstream.addr
+            ),
+            &[],
+        );
+        let mut connection = Connection::open(gateway.addr());
+        connection.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (mut piece, mut read) = (vec![0; PIECE], 0);
+        // Never a second without a read, so that the time limit alone would not end it.
+        while connection.stream().read_exact(&mut piece).is_ok() {
+            read += PIECE;
+            if read + PIECE >= BYTES {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(150));
+        }
+        assert_eq!(read + PIECE < BYTES, is_cut, "{rate}: {read} bytes were read");
+    }
+}
+
+#[test]
 fn connections_beyond_the_limit_wait_for_others_to_end() {
     let upstream = Upstream::echo();
     let sections = format!(

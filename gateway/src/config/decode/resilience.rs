@@ -17,7 +17,7 @@ use crate::{
             tree::{Node, Value},
         },
     },
-    connection::settings::ServerLimits,
+    connection::{WritePace, settings::ServerLimits},
     upstream::{
         decide::{
             balance::{Balance, HashKey},
@@ -110,7 +110,7 @@ fn idempotent_method(text: &str) -> Result<Method, String> {
     }
 }
 
-/// `{connections: 10000, head_bytes: 64KiB, head_timeout: 10s, streams: 128, write_timeout: 60s}`.
+/// `{connections: 10000, head_bytes: 64KiB, head_timeout: 10s, streams: 128, write_timeout: 60s, write_rate: 240B/s}`.
 pub(crate) fn server_limits(node: Option<&Node>, mistakes: &Mistakes) -> ServerLimits {
     let default = ServerLimits {
         // With a head of 64 KiB each, 640 MB at worst; idle connections take a few KiB.
@@ -118,7 +118,7 @@ pub(crate) fn server_limits(node: Option<&Node>, mistakes: &Mistakes) -> ServerL
         head_bytes_max: 64 * 1024,
         head_timeout: Duration::from_secs(10),
         streams_max: 128,
-        write_timeout: Duration::from_secs(60),
+        write_pace: WritePace { timeout: Duration::from_secs(60), rate_min: 240 },
     };
     let Some(node) = node else { return default };
     let table = node.table(&LimitsKeys::SECTION, mistakes);
@@ -127,6 +127,9 @@ pub(crate) fn server_limits(node: Option<&Node>, mistakes: &Mistakes) -> ServerL
         head_bytes_max: table.get(&LimitsKeys::HEAD_BYTES).unwrap_or(default.head_bytes_max),
         head_timeout: table.get(&LimitsKeys::HEAD_TIMEOUT).unwrap_or(default.head_timeout),
         streams_max: table.get(&LimitsKeys::STREAMS).unwrap_or(default.streams_max),
-        write_timeout: table.get(&LimitsKeys::WRITE_TIMEOUT).unwrap_or(default.write_timeout),
+        write_pace: WritePace {
+            timeout: table.get(&LimitsKeys::WRITE_TIMEOUT).unwrap_or(default.write_pace.timeout),
+            rate_min: table.get(&LimitsKeys::WRITE_RATE).map_or(default.write_pace.rate_min, Option::unwrap_or_default),
+        },
     }
 }

@@ -16,7 +16,7 @@ use super::{
     tls::{CertificatesByNameKeys, OneCertificateKeys},
     tokens::{ExternalTokensKeys, OwnTokensKeys},
     upstreams::UpstreamKeys,
-    values::{ADDRESS, COUNT, DURATION, PAGE, PATH, SHARE, SIZE},
+    values::{ADDRESS, BODY_RATE_VALUE, COUNT, DURATION, PAGE, PATH, SHARE, SIZE},
 };
 
 /// The size at which actix-http gives up reading a head (its `MAX_BUFFER_SIZE`).
@@ -160,6 +160,14 @@ section! { LimitsKeys ("limits", "Limits on what clients can use of the gateway 
         DURATION,
         "The connection, or the HTTP/2 stream, of a client that reads nothing of its response for this long is closed. A \
          change needs a restart",
+    );
+    WRITE_RATE: Scalar<Option<u64>> = optional(
+        "write_rate",
+        "`240B/s`",
+        BODY_RATE_VALUE,
+        "Minimum average rate at which a client reads its response while the gateway waits for it, measured over each \
+         `write_timeout`; the connection or the stream of a slower one is closed. `off` is no minimum. A change needs a \
+         restart",
     );
 }}
 

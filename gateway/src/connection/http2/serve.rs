@@ -75,11 +75,8 @@ where
         let io = WatchedIo { stream: stream.clone(), frames: Rc::clone(&frames) };
         let handshake = self.settings().handshake::<_, Bytes>(io);
         let connection = timeout(self.limits.head_timeout, handshake).await?.map_err(io::Error::other)?;
-        let shared = Rc::new(Shared {
-            dates: Rc::clone(&self.dates),
-            write_timeout: self.limits.write_timeout,
-            work: Cell::new(0),
-        });
+        let shared =
+            Rc::new(Shared { dates: Rc::clone(&self.dates), pace: self.limits.write_pace, work: Cell::new(0) });
         let start = |request, respond| self.start(request, respond, &stream, &shared);
         let mut serving = Serving::new(connection, frames, Rc::clone(&shared), &self.limits);
         let mut draining = pin!(self.health.draining());

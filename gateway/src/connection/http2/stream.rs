@@ -9,7 +9,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use h2::{Reason, SendStream, server::SendResponse};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
+    super::stall::{StallTimer, WritePace},
     head::{self, Dates},
     upload::UploadState,
 };
@@ -39,8 +40,8 @@ pub(crate) struct AnswerDeadline(pub(crate) Instant);
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) dates: Rc<Dates>,
-    /// Maximum time in which the client takes nothing of an answer.
-    pub(super) write_timeout: Duration,
+    /// How slowly the client may take an answer.
+    pub(super) pace: WritePace,
     /// Work that was done since the connection looked: answers, and chunks of them, that were sent.
     pub(super) work: Cell<u32>,
 }
@@ -133,7 +134,7 @@ async fn send<B: MessageBody>(response: Response<B>, asked: &mut Asked, shared: 
         let _ = poll_fn(|cx| Poll::Ready(body.as_mut().poll_next(cx).is_ready())).await;
         return Ok(());
     }
-    let mut sender = BodySender { stream, left: length(size), shared };
+    let mut sender = BodySender { stream, left: length(size), stall: StallTimer::new(shared.pace), shared };
     let sending = sender.send_all(body);
     match deadline {
         None => sending.await,
@@ -157,6 +158,7 @@ struct BodySender<'a> {
     stream: SendStream<Bytes>,
     /// Number of bytes that are yet to come, where the length was declared.
     left: Option<u64>,
+    stall: StallTimer,
     shared: &'a Shared,
 }
 
@@ -200,13 +202,13 @@ impl BodySender<'_> {
         while !chunk.is_empty() {
             self.stream.reserve_capacity(chunk.len());
             let capacity = match self.stream.capacity() {
-                0 => {
-                    let opened = timeout(self.shared.write_timeout, poll_fn(|cx| self.poll_capacity(cx)));
-                    opened.await.map_err(|_| Unsent::Reset(Reason::CANCEL))??
-                }
+                0 => poll_fn(|cx| self.poll_capacity(cx)).await?,
                 capacity => capacity,
             };
             let part = chunk.split_to(capacity.min(chunk.len()));
+            if self.stall.is_too_slow(part.len()) {
+                return Err(Unsent::Reset(Reason::CANCEL));
+            }
             self.stream.send_data(part, is_last && chunk.is_empty())?;
         }
         Ok(())
@@ -217,11 +219,12 @@ impl BodySender<'_> {
             return Poll::Ready(Err(Unsent::Gone));
         }
         loop {
-            match ready!(self.stream.poll_capacity(cx)) {
+            match self.stream.poll_capacity(cx) {
                 // Something has changed, and what is left is nothing.
-                Some(Ok(0)) => {}
-                Some(capacity) => return Poll::Ready(capacity.map_err(Unsent::from)),
-                None => return Poll::Ready(Err(Unsent::Gone)),
+                Poll::Ready(Some(Ok(0))) => {}
+                Poll::Ready(Some(capacity)) => return Poll::Ready(capacity.map_err(Unsent::from)),
+                Poll::Ready(None) => return Poll::Ready(Err(Unsent::Gone)),
+                Poll::Pending => return self.stall.poll_stalled(cx).map(|()| Err(Unsent::Reset(Reason::CANCEL))),
             }
         }
     }

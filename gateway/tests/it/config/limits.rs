@@ -24,6 +24,9 @@ fn limits_that_would_not_work_are_mistakes() {
         ("{head_bytes: 1MiB}", "limits.head_bytes"),
         ("{head_timeout: 0s}", "limits.head_timeout"),
         ("{write_timeout: never}", "limits.write_timeout"),
+        ("{write_rate: 240}", "limits.write_rate"),
+        ("{streams: 0}", "limits.streams"),
+        ("{streams: 1001}", "limits.streams"),
         ("{conections: 1}", "limits.conections"),
     ] {
         let found = mistakes(&format!("{HEAD}{UPSTREAMS}limits: {limits}\nroutes: []\n"));
