@@ -20,7 +20,8 @@ use crate::problem::{Code, Problem};
 /// How long a probe may take; a slower one counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-type ProbeFuture = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+/// What to show of a part that works (`None`: nothing), or why it does not.
+type ProbeFuture = Pin<Box<dyn Future<Output = Result<Option<Value>, String>>>>;
 type Probe = dyn Fn() -> ProbeFuture + Send + Sync;
 
 /// The health of one service.
@@ -47,7 +48,22 @@ impl HealthBuilder {
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), String>> + 'static,
     {
-        self.0.probes.push((name, Box::new(move || Box::pin(probe()))));
+        let probe = move || -> ProbeFuture {
+            let checked = probe();
+            Box::pin(async move { checked.await.map(|()| Some(Value::from("ok"))) })
+        };
+        self.0.probes.push((name, Box::new(probe)));
+        self
+    }
+
+    /// Adds a part that shows more than that it works: the service is not ready while `report` fails, and otherwise shows
+    /// what it returns, or nothing.
+    #[must_use]
+    pub fn report<F>(mut self, name: &'static str, report: F) -> Self
+    where
+        F: Fn() -> Result<Option<Value>, String> + Send + Sync + 'static,
+    {
+        self.0.probes.push((name, Box::new(move || Box::pin(std::future::ready(report())))));
         self
     }
 
@@ -105,7 +121,7 @@ impl Health {
         for (name, probe) in &self.0.probes {
             let outcome = tokio::time::timeout(PROBE_TIMEOUT, probe()).await;
             match outcome.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
-                Ok(()) => drop(checks.insert((*name).to_owned(), Value::from("ok"))),
+                Ok(shown) => checks.extend(shown.map(|shown| ((*name).to_owned(), shown))),
                 Err(why) => failed.push(format!("{name}: {why}")),
             }
         }

@@ -34,6 +34,8 @@ pub(crate) struct ExternalIssuerSettings {
     pub(crate) ca: Option<PathBuf>,
     /// Interval between two fetches of its keys.
     pub(crate) refresh: Duration,
+    /// How long after its start the gateway is not ready, if the keys have not been fetched.
+    pub(crate) wait_for_keys: Duration,
 }
 
 /// Where the public keys of an issuer are published.

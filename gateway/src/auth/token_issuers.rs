@@ -3,15 +3,13 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use chassis::problem::Problem;
 use jsonwebtoken::jwk::JwkSet;
+use serde_json::{Map, Value};
 
 use super::{
     generation::KeyGeneration,
@@ -32,17 +30,16 @@ pub(crate) struct TokenIssuers(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: TokenSettings,
-    is_watched: AtomicBool,
     generation: KeyGeneration,
     own: Option<OwnIssuer>,
     external: Vec<ExternalIssuer>,
 }
 
 /// The gateway as an issuer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OwnIssuer {
     settings: OwnTokens,
-    issuer: Issuer,
+    issuer: Arc<Issuer>,
     ring: KeyRing,
 }
 
@@ -56,6 +53,13 @@ pub(crate) struct IssuerKeys {
     pub(crate) external: Option<usize>,
 }
 
+impl OwnIssuer {
+    fn load(settings: &OwnTokens, generation: KeyGeneration, now: SystemTime) -> Result<Self, String> {
+        let ring = KeyRing::load(settings, generation, now)?;
+        Ok(Self { settings: settings.clone(), issuer: Arc::new(Issuer::new(settings)), ring })
+    }
+}
+
 impl TokenIssuers {
     /// Loads our own keys. Those of external issuers are fetched once [`watch`](Self::watch) runs.
     ///
@@ -63,18 +67,34 @@ impl TokenIssuers {
     /// Names the key file and the reason.
     pub(crate) fn load(settings: &TokenSettings, now: SystemTime) -> Result<Self, String> {
         let generation = KeyGeneration::default();
-        let own = settings.own.as_ref().map(|own| {
-            let ring = KeyRing::load(own, generation.clone(), now)?;
-            Ok::<_, String>(OwnIssuer { settings: own.clone(), issuer: Issuer::new(own), ring })
-        });
+        let own = settings.own.as_ref().map(|own| OwnIssuer::load(own, generation.clone(), now));
         let external = settings.other_issuers.iter().map(|issuer| ExternalIssuer::new(issuer, generation.clone()));
-        Ok(Self(Arc::new(Inner {
-            settings: settings.clone(),
-            is_watched: AtomicBool::new(false),
-            own: own.transpose()?,
-            external: external.collect(),
-            generation,
-        })))
+        let (own, external) = (own.transpose()?, external.collect());
+        Ok(Self(Arc::new(Inner { settings: settings.clone(), own, external, generation })))
+    }
+
+    /// Returns the issuers of other settings, which may be the same. Each issuer that stays keeps its keys: an external
+    /// issuer may be down at this moment.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn with_settings(&self, settings: &TokenSettings, now: SystemTime) -> Result<Self, String> {
+        if *self.settings() == *settings {
+            return Ok(self.clone());
+        }
+        // The keys that are kept go on counting their changes here.
+        let generation = &self.0.generation;
+        let own = settings.own.as_ref().map(|own| match &self.0.own {
+            Some(known) if known.settings == *own => Ok(known.clone()),
+            Some(_) | None => OwnIssuer::load(own, generation.clone(), now),
+        });
+        let external = |settings: &ExternalIssuerSettings| {
+            let known = self.0.external.iter().find(|known| known.settings().issuer == settings.issuer);
+            let new = || ExternalIssuer::new(settings, generation.clone());
+            known.map_or_else(new, |known| known.with_settings(settings))
+        };
+        let (own, external) = (own.transpose()?, settings.other_issuers.iter().map(external).collect());
+        Ok(Self(Arc::new(Inner { settings: settings.clone(), own, external, generation: generation.clone() })))
     }
 
     /// Loads keys that exist already, and creates none.
@@ -103,9 +123,6 @@ impl TokenIssuers {
     /// Polls the key folder and fetches the keys of external issuers, for as long as a handle exists. Calling it again
     /// has no effect. Needs the runtime of actix.
     pub(crate) fn watch(&self) {
-        if self.0.is_watched.swap(true, Ordering::Relaxed) {
-            return;
-        }
         self.0.own.iter().for_each(|own| own.ring.watch());
         self.0.external.iter().for_each(ExternalIssuer::watch);
     }
@@ -131,6 +148,27 @@ impl TokenIssuers {
             external: Some(index),
         });
         own.chain(external).collect()
+    }
+
+    /// Reports which external issuers have keys, by name, for a gateway that has been running for `uptime`; `None` if there
+    /// are no external issuers.
+    ///
+    /// # Errors
+    /// Names those whose keys have never been fetched, and which are still waited for.
+    pub(crate) fn readiness(&self, uptime: Duration) -> Result<Option<Value>, String> {
+        if self.0.external.is_empty() {
+            return Ok(None);
+        }
+        let is_awaited = |issuer: &&ExternalIssuer| !issuer.has_keys() && uptime < issuer.settings().wait_for_keys;
+        let awaited: Vec<&str> =
+            self.0.external.iter().filter(is_awaited).map(|issuer| issuer.settings().issuer.as_str()).collect();
+        if !awaited.is_empty() {
+            return Err(format!("the keys of {} have not been fetched yet", awaited.join(", ")));
+        }
+        let state = |issuer: &ExternalIssuer| {
+            (issuer.settings().issuer.clone(), Value::from(if issuer.has_keys() { "ok" } else { "no keys" }))
+        };
+        Ok(Some(Value::Object(Map::from_iter(self.0.external.iter().map(state)))))
     }
 
     /// Has the keys of an external issuer fetched again. Returns whether that was done, so that verifying a token again

@@ -1,5 +1,5 @@
 //! Verifies access tokens (RFC 7519, 8725 and 9068): the key determines the algorithm; type, issuer, audience and
-//! expiry are required. Knows neither HTTP nor routes.
+//! expiry are required. Knows no routes.
 //!
 //! A verified token is cached, so that only the first request of a caller costs the verification of a signature, which
 //! takes about 50 µs. The cache must not accept what a verification would refuse: a hit still checks the expiry, and
@@ -12,7 +12,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use chassis::{identity::unix_seconds, problem::Problem};
+use actix_http::header::{HeaderValue, RETRY_AFTER};
+use chassis::{
+    identity::unix_seconds,
+    problem::{Code, Problem},
+};
 use jsonwebtoken::Header;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,7 +24,7 @@ use serde_json::Value;
 use super::{
     bearer,
     caller::Caller,
-    issuers::{own::TYP, verifying_key::VerifyingKey},
+    issuers::{external::FETCH_INTERVAL_MIN, own::TYP, verifying_key::VerifyingKey},
     metrics::TokenCacheMetrics,
     policy::Claims,
     settings::{LEEWAY, TypRule},
@@ -37,8 +41,9 @@ pub(crate) enum VerifyError {
     /// 401.
     Rejected(Problem),
     /// It names a key that this external issuer may have by now: once its keys were fetched again
-    /// ([`TokenIssuers::refetch`]), the token may turn out to be valid.
-    UnknownKey { external: usize },
+    /// ([`TokenIssuers::refetch`]), the token may turn out to be valid. If the issuer has no keys at all, they have never
+    /// been fetched, and nothing is known about the token.
+    UnknownKey { external: usize, has_keys: bool },
 }
 
 impl From<Problem> for VerifyError {
@@ -52,7 +57,8 @@ impl VerifyError {
     pub(crate) fn into_problem(self) -> Problem {
         match self {
             Self::Rejected(problem) => problem,
-            Self::UnknownKey { .. } => unknown_key(),
+            Self::UnknownKey { has_keys: true, .. } => unknown_key(),
+            Self::UnknownKey { has_keys: false, .. } => keys_unavailable(),
         }
     }
 }
@@ -132,7 +138,7 @@ impl Verifier {
         if !issuer.typ.allows(header.typ.as_deref()) {
             return Err(bearer::invalid("the token is not an access token").into());
         }
-        let key = key_of(issuer, &header)?;
+        let key = key_of(issuer, &header).map_or_else(|| Err(no_key(issuer, token)), Ok)?;
         let data = jsonwebtoken::decode::<Claims>(token, &key.decoding, &key.validation)
             .map_err(|error| bearer::invalid("the token is not valid").because(error))?;
         let expires_at = check_times(&data.claims, unix_seconds(now))?;
@@ -147,11 +153,16 @@ impl Verifier {
         if self.keys.len() == 1 {
             return Ok(0);
         }
-        let claimed: IssuerClaim = jsonwebtoken::dangerous::insecure_decode_claims(token)
-            .map_err(|error| bearer::invalid("the token names no issuer").because(error))?;
-        let found = self.keys.iter().position(|known| known.issuer == claimed.iss);
-        found.ok_or_else(|| bearer::invalid("the issuer of the token is unknown"))
+        let claimed = claimed_issuer(token)?;
+        self.keys.iter().position(|known| known.issuer == claimed).ok_or_else(unknown_issuer)
     }
+}
+
+/// Returns the issuer that a token claims to be of. Nothing is verified.
+fn claimed_issuer(token: &str) -> Result<String, Problem> {
+    let claimed: IssuerClaim = jsonwebtoken::dangerous::insecure_decode_claims(token)
+        .map_err(|error| bearer::invalid("the token names no issuer").because(error))?;
+    Ok(claimed.iss)
 }
 
 /// The claim that is read before a token is verified, to select the keys to verify it with.
@@ -162,18 +173,38 @@ struct IssuerClaim {
 
 /// Returns the key that a token names. A token that names none is tried with the key that must have signed it: the only
 /// one of its issuer for its algorithm. Its algorithm only selects the key: the signature is verified with that of the key.
-fn key_of<'a>(issuer: &'a IssuerKeys, header: &Header) -> Result<&'a VerifyingKey, VerifyError> {
-    let found = match &header.kid {
+fn key_of<'a>(issuer: &'a IssuerKeys, header: &Header) -> Option<&'a VerifyingKey> {
+    match &header.kid {
         Some(kid) => issuer.keys.iter().find(|key| key.id.kid.as_ref() == Some(kid)),
         None => {
             let mut keys = issuer.keys.iter().filter(|key| key.validation.algorithms.contains(&header.alg));
             keys.next().filter(|_| keys.next().is_none())
         }
-    };
-    found.ok_or_else(|| match issuer.external {
-        Some(external) => VerifyError::UnknownKey { external },
-        None => unknown_key().into(),
-    })
+    }
+}
+
+/// Returns why a token is not accepted whose key this issuer does not have. A token that claims to be of somebody else is
+/// refused at once: it must not have keys fetched, nor be answered 503 because those of this issuer are missing.
+fn no_key(issuer: &IssuerKeys, token: &str) -> VerifyError {
+    match (issuer.external, claimed_issuer(token)) {
+        (_, Err(problem)) => problem.into(),
+        (None, Ok(_)) => unknown_key().into(),
+        (Some(external), Ok(claimed)) if claimed == issuer.issuer => {
+            VerifyError::UnknownKey { external, has_keys: !issuer.keys.is_empty() }
+        }
+        (Some(_), Ok(_)) => unknown_issuer().into(),
+    }
+}
+
+fn unknown_issuer() -> Problem {
+    bearer::invalid("the issuer of the token is unknown")
+}
+
+/// A 401 would make clients throw their session away, although their token may be valid.
+fn keys_unavailable() -> Problem {
+    let detail = "the keys of the issuer of the token could not be fetched yet; try again";
+    Problem::new(Code::KeysUnavailable, detail)
+        .with_header(RETRY_AFTER, HeaderValue::from(FETCH_INTERVAL_MIN.as_secs()))
 }
 
 fn unknown_key() -> Problem {

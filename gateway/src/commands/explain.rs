@@ -156,12 +156,12 @@ fn verifier(
     Ok(move |token: &str| {
         let verify = || Verifier::new(issuers.clone()).verify(token, SystemTime::now());
         let result = match verify() {
-            Err(VerifyError::UnknownKey { external }) => match read_keys(&issuers, external, jwks) {
+            Err(unknown @ VerifyError::UnknownKey { external, .. }) => match read_keys(&issuers, external, jwks) {
                 Ok(()) => verify(),
                 Err(why) => {
                     // Called once for a request: nothing is there yet.
                     let _ = keys_missing.set(why);
-                    Err(VerifyError::UnknownKey { external })
+                    Err(unknown)
                 }
             },
             result => result,

@@ -24,9 +24,9 @@ pub(crate) struct CurrentSnapshot {
 }
 
 impl CurrentSnapshot {
-    /// Starts with a snapshot and publishes its metrics.
+    /// Starts with a snapshot and publishes its metrics and its issuers.
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
-        publish_metrics(&snapshot);
+        publish(&snapshot);
         Self { snapshot: Arc::new(ArcSwap::new(snapshot)), monitor: OnceLock::new() }
     }
 
@@ -54,7 +54,7 @@ impl CurrentSnapshot {
         let previous = self.get();
         refuse_restart_only_changes(&previous.config, &config)?;
         let snapshot = Arc::new(Snapshot::new(config, Arc::clone(&previous.process), Some(&previous))?);
-        publish_metrics(&snapshot);
+        publish(&snapshot);
         if let Some(monitor) = self.monitor.get() {
             watch(&snapshot, monitor);
         }
@@ -63,8 +63,9 @@ impl CurrentSnapshot {
     }
 }
 
-fn publish_metrics(snapshot: &Snapshot) {
+fn publish(snapshot: &Snapshot) {
     snapshot.process.metrics.publish(snapshot.metrics().cloned().collect());
+    snapshot.process.issuers.publish(snapshot.issuers.clone());
 }
 
 fn watch(snapshot: &Snapshot, monitor: &HealthMonitor) {

@@ -1,10 +1,16 @@
 //! What lives as long as the process, whatever is reloaded: metrics, health, the last errors.
 
-use chassis::health::Health;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use chassis::health::{Health, HealthBuilder};
 use prometheus_client::registry::Registry;
 
 use super::request_count::RequestCount;
 use crate::{
+    auth::token_issuers::TokenIssuers,
     rules::via::Pseudonym,
     telemetry::{metrics::GatewayMetrics, recent_errors::RecentErrors, reload_status::ReloadStatus},
 };
@@ -12,6 +18,8 @@ use crate::{
 /// The parts that every snapshot shares.
 pub(crate) struct Process {
     pub(crate) health: Health,
+    /// The issuers of the configuration in force, for `health`.
+    pub(crate) issuers: IssuersInForce,
     /// The name of this instance in `Via`.
     pub(crate) via: Pseudonym,
     pub(crate) metrics: GatewayMetrics,
@@ -24,13 +32,33 @@ pub(crate) struct Process {
 impl Process {
     /// Makes the parts and registers their metrics.
     pub(crate) fn new(registry: &mut Registry) -> Self {
+        let issuers = IssuersInForce::default();
+        let (reported, started) = (issuers.clone(), Instant::now());
         Self {
-            health: Health::default(),
+            health: HealthBuilder::default()
+                .report("issuers", move || reported.get().map_or(Ok(None), |known| known.readiness(started.elapsed())))
+                .build(),
+            issuers,
             via: Pseudonym::new(),
             metrics: GatewayMetrics::register(registry),
             requests: RequestCount::default(),
             errors: RecentErrors::default(),
             reload: ReloadStatus::register(registry),
         }
+    }
+}
+
+/// The issuers of the configuration in force. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct IssuersInForce(Arc<Mutex<Option<TokenIssuers>>>);
+
+impl IssuersInForce {
+    /// Takes those of a new configuration.
+    pub(super) fn publish(&self, issuers: Option<TokenIssuers>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = issuers;
+    }
+
+    fn get(&self) -> Option<TokenIssuers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -66,8 +66,11 @@ impl Snapshot {
 
 fn issuers(config: &Config, previous: Option<&Snapshot>) -> Result<Option<TokenIssuers>, StartError> {
     let Some(settings) = &config.tokens else { return Ok(None) };
-    let kept = previous.and_then(|previous| previous.issuers.as_ref()).filter(|known| known.settings() == settings);
-    let issuers = kept.map_or_else(|| TokenIssuers::load(settings, SystemTime::now()), |known| Ok(known.clone()));
+    let now = SystemTime::now();
+    let issuers = match previous.and_then(|previous| previous.issuers.as_ref()) {
+        Some(known) => known.with_settings(settings, now),
+        None => TokenIssuers::load(settings, now),
+    };
     issuers.map(Some).map_err(StartError::failed)
 }
 

@@ -57,14 +57,14 @@ impl Worker {
     /// Returns the caller that a token identifies. An unknown key is fetched from its issuer, once.
     ///
     /// # Errors
-    /// 401 where the token is not accepted.
+    /// 401 where the token is not accepted, 503 where the keys of its issuer have never been fetched.
     pub(crate) async fn verify(&self, token: &str, now: SystemTime) -> Result<Rc<Caller>, Problem> {
         let (verifier, issuers) = self.verifier.as_ref().zip(self.snapshot.issuers.as_ref()).ok_or_else(no_tokens)?;
         let generation = issuers.generation();
         let verified = verifier.borrow_mut().verify(token, now);
         match verified {
             // Keys that arrived while the token was verified count too: then there is no reason to fetch them again.
-            Err(VerifyError::UnknownKey { external })
+            Err(VerifyError::UnknownKey { external, .. })
                 if issuers.refetch(external).await || issuers.generation() != generation =>
             {
                 verifier.borrow_mut().verify(token, now).map_err(VerifyError::into_problem)

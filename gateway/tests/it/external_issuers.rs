@@ -15,7 +15,7 @@ use p256::pkcs8::EncodePrivateKey as _;
 use rsa::{pkcs1::EncodeRsaPrivateKey as _, traits::PublicKeyParts as _};
 use serde_json::{Value, json};
 
-use crate::fixture::{Gateway, SECRET, Upstream, own_token};
+use crate::fixture::{File, Gateway, Process, SECRET, Upstream, own_token};
 
 /// A key pair as an identity provider has it.
 pub(crate) struct Pair {
@@ -70,6 +70,9 @@ impl Pair {
     }
 }
 
+/// Stands for no answer at all.
+const DOWN: &[u8] = b"(down)";
+
 /// An identity provider that serves what a test puts into it.
 struct Provider {
     server: Upstream,
@@ -82,6 +85,9 @@ impl Provider {
         let served = Arc::clone(&document);
         let server = Upstream::start(move |_| {
             let document = served.lock().unwrap();
+            if *document == DOWN {
+                return Vec::new();
+            }
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", document.len());
             [head.as_bytes(), &document].concat()
         });
@@ -95,6 +101,11 @@ impl Provider {
 
     fn serves(&self, document: Vec<u8>) {
         *self.document.lock().unwrap() = document;
+    }
+
+    /// From now on it closes every connection without an answer.
+    fn goes_down(&self) {
+        self.serves(DOWN.to_vec());
     }
 
     fn url(&self) -> String {
@@ -215,6 +226,106 @@ fn tokens_with_unknown_keys_do_not_flood_the_issuer() {
     let allowed = 2 + start.elapsed().as_secs() / 10;
     let asked = provider.server.received().len() as u64;
     assert!(asked <= allowed, "{asked} of {allowed}");
+}
+
+/// The checks that `/health/ready` reports, at both listeners.
+fn ready(gateway: &Gateway) -> (u16, Value) {
+    let [public, admin] =
+        [("/health/ready", gateway.addr()), ("/health/ready", gateway.admin)].map(|(path, addr)| get(path).send(addr));
+    assert_eq!(public.status, admin.status);
+    let shown =
+        if public.status == 200 { public.json()["checks"]["issuers"].clone() } else { admin.json()["detail"].clone() };
+    (public.status, shown)
+}
+
+#[test]
+fn without_keys_a_token_may_be_good_and_the_gateway_waits_for_them_before_it_is_ready() {
+    let (known, strange) = (Pair::ec("known"), Pair::ec("strange"));
+    let provider = Provider::of(&[&known]);
+    provider.goes_down();
+    let upstream = Upstream::echo();
+    let tokens = format!(
+        "tokens: {{issuer: https://idp.example, audience: api, jwks: {}, refresh: 1s}}\nbuiltin: {{health: /health}}\n",
+        provider.url()
+    );
+    let gateway = gateway(&upstream, &tokens);
+    let answer = get("/x").bearer(&known.token(Some("at+jwt"), &json!({}))).send(gateway.addr());
+    assert_eq!((answer.status, answer.problem().as_str()), (503, "keys_unavailable"));
+    assert_eq!(answer.header("retry-after"), Some("10"));
+    let foreign = known.token(Some("at+jwt"), &json!({"iss": "https://evil.example"}));
+    assert_eq!(
+        get("/x").bearer(&foreign).send(gateway.addr()).problem(),
+        "token_invalid",
+        "of an issuer that is no one's"
+    );
+    let why = "issuers: the keys of https://idp.example have not been fetched yet";
+    assert_eq!(ready(&gateway), (503, json!(why)));
+
+    provider.serves(Provider::document(&[&known]));
+    until("the keys are fetched", || ready(&gateway).0 == 200);
+    assert_eq!(ready(&gateway).1, json!({"https://idp.example": "ok"}));
+    assert_eq!(status(&gateway, &known.token(Some("at+jwt"), &json!({}))), 200);
+    let invented = strange.token(Some("at+jwt"), &json!({}));
+    assert_eq!(status(&gateway, &invented), 401, "an invented key is not a missing one");
+    provider.goes_down();
+    assert_eq!(status(&gateway, &invented), 401, "not while the issuer is down, either");
+}
+
+#[test]
+fn the_wait_for_keys_is_bounded_and_invented_tokens_do_not_flood_an_issuer_that_is_down() {
+    let pair = Pair::ec("known");
+    let provider = Provider::of(&[&pair]);
+    provider.goes_down();
+    let upstream = Upstream::echo();
+    let tokens = format!(
+        "tokens: {{issuer: https://idp.example, audience: api, jwks: {}, wait_for_keys: 1ms}}\n\
+         builtin: {{health: /health}}\n",
+        provider.url()
+    );
+    let gateway = gateway(&upstream, &tokens);
+    let start = Instant::now();
+    for n in 0..50 {
+        assert_eq!(status(&gateway, &pair.token(Some("at+jwt"), &json!({"jti": n}))), 503);
+    }
+    let allowed = 2 + start.elapsed().as_secs() / 10;
+    let asked = provider.server.received().len() as u64;
+    assert!(asked <= allowed, "{asked} of {allowed}");
+    assert_eq!(ready(&gateway), (200, json!({"https://idp.example": "no keys"})), "what needs no tokens is served");
+}
+
+#[test]
+fn keys_outlive_a_reload_while_their_issuer_is_down() {
+    let pair = Pair::ec("known");
+    let provider = Provider::of(&[&pair]);
+    let upstream = Upstream::echo();
+    let yaml = |own: &str, issuer: &str| {
+        format!(
+            "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\n\
+             tokens:\n  issuer: own\n  audience: api\n  {own}\n  other_issuers:\n    \
+             - {{issuer: https://idp.example, audience: api, jwks: {}, {issuer}}}\n\
+             upstreams: {{u: {{targets: [\"http://{}\"]}}}}\nroutes:\n  - {{route: GET /x, to: u, auth: signed-in}}\n",
+            provider.url(),
+            upstream.addr
+        )
+    };
+    let file = File::new(&yaml("ttl: 10m", "refresh: 5m"));
+    let gateway = Process::start(&file);
+    let status = |token: &str| get("/x").bearer(token).send(gateway.addr).status;
+    let (token, other_type) = (pair.token(Some("at+jwt"), &json!({})), pair.token(Some("JWT"), &json!({})));
+    assert_eq!((status(&token), status(&other_type)), (200, 401));
+    provider.goes_down();
+    let config = || gateway.admin("/config").json()["tokens"].clone();
+    file.replace(&yaml("ttl: 20m", "refresh: 5m"));
+    until("the new lifetime is in force", || config()["own"]["ttl"] == "1200s");
+    assert_eq!(status(&token), 200, "the issuer has not changed");
+    file.replace(&yaml("ttl: 20m", "refresh: 6m, typ: JWT"));
+    until("the new interval is in force", || config()["other_issuers"][0]["refresh"] == "360s");
+    assert_eq!((status(&token), status(&other_type)), (200, 200), "the same keys, by the new rule");
+    let invented = Pair::ec("invented").token(Some("JWT"), &json!({}));
+    assert_eq!(status(&invented), 401);
+    // Keys from another place are others.
+    file.replace(&yaml("ttl: 20m", "refresh: 6m, typ: JWT").replace("/jwks.json", "/other.json"));
+    until("the other place is in force", || status(&token) == 503);
 }
 
 #[test]

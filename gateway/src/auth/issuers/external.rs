@@ -3,7 +3,7 @@
 //! The tricky part is an unknown key. The issuer may have rotated its keys a moment ago, so that they should be fetched
 //! again at once; or somebody sends tokens with invented keys, and each of them would cause a request to the issuer. So
 //! there is one task for each issuer that fetches, whoever asks, and it does so once in [`FETCH_INTERVAL_MIN`] at most.
-//! Keys that were fetched stay in use for as long as the issuer cannot be reached.
+//! Keys that were fetched stay in use for as long as the issuer cannot be reached, also over a reload.
 
 use std::{
     path::{Path, PathBuf},
@@ -39,7 +39,7 @@ const JWKS_BYTES_MAX: usize = 256 * 1024;
 /// Maximum time of a fetch, from connecting to the last byte.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Minimum interval between two fetches, however many unknown keys are asked for.
-const FETCH_INTERVAL_MIN: Duration = Duration::from_secs(10);
+pub(crate) const FETCH_INTERVAL_MIN: Duration = Duration::from_secs(10);
 /// Maximum interval until the next fetch after one that failed.
 const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(30);
 
@@ -53,6 +53,7 @@ struct Inner {
     /// The last valid document.
     jwks: ArcSwap<FetchedJwks>,
     generation: KeyGeneration,
+    is_watched: AtomicBool,
     /// Wakes the task that fetches: somebody has met an unknown key.
     refetch: Arc<Notify>,
     /// The last fetch was less than [`FETCH_INTERVAL_MIN`] ago.
@@ -75,10 +76,28 @@ impl ExternalIssuer {
             settings: settings.clone(),
             jwks: ArcSwap::from_pointee(FetchedJwks { document: Vec::new(), keys: Arc::new([]) }),
             generation,
+            is_watched: AtomicBool::new(false),
             refetch: Arc::default(),
             is_cooling_down: AtomicBool::new(false),
             fetches: watch::Sender::new(0),
         }))
+    }
+
+    /// Returns the issuer with other settings. It keeps its keys where they come from the same place: the issuer may be down
+    /// at this moment, and what it has published is as good as before.
+    pub(crate) fn with_settings(&self, settings: &ExternalIssuerSettings) -> Self {
+        if *self.settings() == *settings {
+            return self.clone();
+        }
+        let changed = Self::new(settings, self.0.generation.clone());
+        let source =
+            |settings: &ExternalIssuerSettings| (settings.issuer.clone(), settings.jwks.clone(), settings.ca.clone());
+        let known = self.0.jwks.load();
+        if source(self.settings()) == source(settings) && !known.keys.is_empty() {
+            // Cannot fail: the same document was read before.
+            let _ = changed.0.replace_keys(known.document.clone());
+        }
+        changed
     }
 
     /// Returns its settings.
@@ -89,6 +108,11 @@ impl ExternalIssuer {
     /// Returns its current keys.
     pub(crate) fn keys(&self) -> Arc<[VerifyingKey]> {
         Arc::clone(&self.0.jwks.load().keys)
+    }
+
+    /// Returns whether its keys were fetched at least once.
+    pub(crate) fn has_keys(&self) -> bool {
+        !self.0.jwks.load().keys.is_empty()
     }
 
     /// Has the keys fetched again and waits for it. Returns `false` if they were fetched so recently that this is of no
@@ -112,8 +136,12 @@ impl ExternalIssuer {
         self.0.replace_keys(document).map_err(|error| format!("{}: {error}", file.display())).map(drop)
     }
 
-    /// Fetches the keys regularly, for as long as a handle exists. Needs the runtime of actix.
+    /// Fetches the keys regularly, for as long as a handle exists. Calling it again has no effect. Needs the runtime of
+    /// actix.
     pub(crate) fn watch(&self) {
+        if self.0.is_watched.swap(true, Ordering::Relaxed) {
+            return;
+        }
         actix_rt::spawn(fetch_regularly(Arc::downgrade(&self.0), Arc::clone(&self.0.refetch)));
     }
 }
@@ -144,10 +172,18 @@ impl Inner {
         match fetched.and_then(|document| self.replace_keys(document)) {
             Ok(false) => {}
             Ok(true) => log::info!(issuer = issuer; "the keys of an external issuer have changed"),
-            Err(error) => log::warn!(
-                issuer = issuer, cause = error.as_str();
-                "the keys of an external issuer cannot be fetched, the previous ones stay in use"
-            ),
+            Err(error) => {
+                let known = self.jwks.load();
+                let effect = if known.keys.is_empty() {
+                    "its tokens are answered 503 until they can be"
+                } else {
+                    "the previous ones stay in use"
+                };
+                log::warn!(
+                    issuer = issuer, cause = error.as_str();
+                    "the keys of an external issuer cannot be fetched, {effect}"
+                );
+            }
         }
     }
 

@@ -4,7 +4,10 @@
 //! makes time pass, since a key that was published long enough starts to sign although no file has changed.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -33,6 +36,7 @@ pub(crate) struct KeyRing(Arc<Inner>);
 struct Inner {
     current: ArcSwap<KeySet>,
     generation: KeyGeneration,
+    is_watched: AtomicBool,
     /// The folder to poll; `None` for a shared secret. Locked by the poll alone.
     folder: Option<Mutex<KeyFolder>>,
 }
@@ -56,7 +60,8 @@ impl KeyRing {
                 (set, Some(Mutex::new(folder)))
             }
         };
-        Ok(Self(Arc::new(Inner { current: ArcSwap::from_pointee(set), generation, folder })))
+        let (current, is_watched) = (ArcSwap::from_pointee(set), AtomicBool::new(false));
+        Ok(Self(Arc::new(Inner { current, generation, is_watched, folder })))
     }
 
     /// Returns the current keys.
@@ -87,9 +92,9 @@ impl KeyRing {
         self.0.generation.advance();
     }
 
-    /// Polls the folder for as long as a handle exists. Needs the runtime of actix.
+    /// Polls the folder for as long as a handle exists. Calling it again has no effect. Needs the runtime of actix.
     pub(crate) fn watch(&self) {
-        if self.0.folder.is_some() {
+        if self.0.folder.is_some() && !self.0.is_watched.swap(true, Ordering::Relaxed) {
             reload_regularly(&self.0, "token keys", |inner, now| Self(inner).reload_if_changed(now));
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     config::{
         keys::tokens::{
             AUDIENCE, CA, ExternalIssuerKeys, ExternalTokensKeys, ISSUER, JWKS, OTHER_ISSUERS, OwnTokensKeys, REFRESH,
-            TYP, TYP_RULES,
+            TYP, TYP_RULES, WAIT_FOR_KEYS,
         },
         yaml::{
             mistake::{Mistakes, suggest},
@@ -25,6 +25,8 @@ const TTL_DEFAULT: Duration = Duration::from_secs(60 * 60);
 /// Twice the five minutes for which verifiers usually cache a JWKS.
 const PUBLISH_FOR_DEFAULT: Duration = Duration::from_secs(10 * 60);
 const REFRESH_DEFAULT: Duration = Duration::from_secs(5 * 60);
+/// Six attempts to fetch the keys, at most: an issuer that restarts is back by then.
+const WAIT_FOR_KEYS_DEFAULT: Duration = Duration::from_secs(30);
 
 /// With `jwks`, the section describes an external issuer, and the gateway has no key of its own.
 pub(crate) fn decode(node: &Node, lookup: Lookup<'_>, mistakes: &Mistakes) -> Option<TokenSettings> {
@@ -85,7 +87,8 @@ fn external_issuer(table: Table<'_>, mistakes: &Mistakes) -> Option<ExternalIssu
     let (issuer, audience, jwks) = (table.get(&ISSUER), table.get(&AUDIENCE), table.get(&JWKS));
     let typ = table.node(&TYP).and_then(|node| typ(node, mistakes)).unwrap_or(TypRule::AccessToken);
     let (ca, refresh) = (table.get(&CA), table.get(&REFRESH).unwrap_or(REFRESH_DEFAULT));
-    Some(ExternalIssuerSettings { issuer: issuer?, audience: audience?, jwks: jwks?, typ, ca, refresh })
+    let wait_for_keys = table.get(&WAIT_FOR_KEYS).unwrap_or(WAIT_FOR_KEYS_DEFAULT);
+    Some(ExternalIssuerSettings { issuer: issuer?, audience: audience?, jwks: jwks?, typ, ca, refresh, wait_for_keys })
 }
 
 fn typ(node: &Node, mistakes: &Mistakes) -> Option<TypRule> {

@@ -39,6 +39,12 @@ pub(crate) const CA: Key<Scalar<PathBuf>> = optional(
 );
 pub(crate) const REFRESH: Key<Scalar<Duration>> =
     optional("refresh", "`5m`", DURATION, "With `jwks`: interval between two fetches of the keys");
+pub(crate) const WAIT_FOR_KEYS: Key<Scalar<Duration>> = optional(
+    "wait_for_keys",
+    "`30s`",
+    DURATION,
+    "With `jwks`: how long after its start the gateway is not ready if the keys have not been fetched. Afterwards it is, and answers tokens of this issuer 503",
+);
 pub(crate) const OTHER_ISSUERS: Key<Subtree> = optional(
     "other_issuers",
     "none",
@@ -65,6 +71,7 @@ section! { ExternalTokensKeys ("external_tokens", "An external issuer of tokens,
     TYP;
     CA;
     REFRESH;
+    WAIT_FOR_KEYS;
     OTHER_ISSUERS;
 }}
 
@@ -75,6 +82,7 @@ section! { ExternalIssuerKeys ("issuer", "An external issuer whose tokens are ac
     TYP;
     CA;
     REFRESH;
+    WAIT_FOR_KEYS;
 }}
 
 fn jwks_source(text: &str) -> Result<JwksSource, String> {
