@@ -37,6 +37,44 @@ pub struct Args {
     pub log_format: Option<String>,
 }
 
+/// A value that was given by a flag or a variable, with the names of both.
+type Given<'a> = (&'a Option<String>, &'static str, &'static str);
+
+impl Args {
+    fn flags(&self) -> [Given<'_>; 3] {
+        [
+            (&self.workers, "--workers", "GATEWAY_WORKERS"),
+            (&self.drain_delay, "--drain-delay", "DRAIN_DELAY"),
+            (&self.log_format, "--log-format", "LOG_FORMAT"),
+        ]
+    }
+
+    /// Returns the names of the flags that are given, without those that only have the value of their variable.
+    pub(crate) fn given_flags(&self) -> impl Iterator<Item = &'static str> {
+        let given = self.flags().map(|(value, flag, variable)| is_flag(value, variable).then_some(flag));
+        given.into_iter().flatten()
+    }
+
+    /// Returns these arguments, which stand after the name of the command, with those `before` it in the place of flags
+    /// that are not given again.
+    pub(crate) fn or(self, before: Self) -> Self {
+        let choose = |after: Option<String>, before: Option<String>, variable| {
+            if is_flag(&after, variable) { after } else { before }
+        };
+        Self {
+            config: self.config,
+            workers: choose(self.workers, before.workers, "GATEWAY_WORKERS"),
+            drain_delay: choose(self.drain_delay, before.drain_delay, "DRAIN_DELAY"),
+            log_format: choose(self.log_format, before.log_format, "LOG_FORMAT"),
+        }
+    }
+}
+
+/// Returns whether a value was given by its flag: one of a variable would be that of the variable.
+fn is_flag(value: &Option<String>, variable: &str) -> bool {
+    value.is_some() && *value != std::env::var(variable).ok()
+}
+
 /// The settings of the process, parsed.
 ///
 /// ```

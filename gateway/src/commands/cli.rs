@@ -93,11 +93,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, StartError> {
+    if !matches!(cli.command, None | Some(Command::Serve { .. })) {
+        refuse_flags_of_serve(&cli.serve)?;
+    }
     match cli.command {
         None => serve::run(&cli.serve),
         Some(Command::Serve { file, args }) => {
             let config = one_file(file.as_deref(), &args.config)?.to_path_buf();
-            serve::run(&Args { config, ..args })
+            serve::run(&Args { config, ..args.or(cli.serve) })
         }
         Some(Command::Check { file, json }) => check::run(file.path()?, json),
         Some(Command::Routes { file, json }) => routes::run(file.path()?, json),
@@ -109,6 +112,16 @@ fn run(cli: Cli) -> Result<ExitCode, StartError> {
         Some(Command::Schema(args)) => schema::run(&args),
         Some(Command::Keys { command }) => keys::run(command),
     }
+}
+
+/// The flags of `serve` other than `--config` can stand before the name of a command only if that command is `serve`. Others
+/// would ignore them.
+fn refuse_flags_of_serve(before: &Args) -> Result<(), StartError> {
+    let mistakes: Vec<String> = before
+        .given_flags()
+        .map(|flag| format!("{flag} is a flag of `serve`, which is not the command that is given"))
+        .collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(StartError::Config(mistakes)) }
 }
 
 #[cfg(test)]

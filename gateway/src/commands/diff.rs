@@ -149,6 +149,12 @@ fn general_changes(old: &Config, new: &Config) -> Vec<Change> {
     for network in old.trusted_proxies.iter().filter(|network| !new.trusted_proxies.contains(network)) {
         push("trusted_proxies", format!("{network} is no longer trusted"), false);
     }
+    for host in new.admin_hosts.iter().filter(|host| !old.admin_hosts.contains(host)) {
+        push("admin_hosts", format!("the admin listener now answers under {host}"), true);
+    }
+    for host in old.admin_hosts.iter().filter(|host| !new.admin_hosts.contains(host)) {
+        push("admin_hosts", format!("the admin listener no longer answers under {host}"), false);
+    }
     for (name, _) in
         old.identity_headers.iter().filter(|(name, _)| !new.identity_headers.iter().any(|(n, _)| n == name))
     {

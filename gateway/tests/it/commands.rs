@@ -95,10 +95,31 @@ fn a_wrong_command_line_exits_64_and_help_exits_0() {
         (&["serve", "--workers", "0"], &[], 64),
         (&["serve", "--drain-delay", "soon"], &[], 64),
         (&["serve"], &[("LOG_FORMAT", "xml")], 64),
+        (&["schema"], &[("GATEWAY_WORKERS", "2")], 0),
         (&["keys", "init", "--dir", "k", "--share", "x"], &[], 64),
     ] {
         let output = gateway(dir.path(), args, environment);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_flags_of_serve_can_stand_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let environment = [("GATEWAY_WORKERS", "2"), ("DRAIN_DELAY", "soon")];
+    for (args, mistakes) in [
+        (&["--workers", "0", "serve"][..], &["GATEWAY_WORKERS", "DRAIN_DELAY"][..]),
+        (&["serve", "--workers", "0", "--drain-delay", "1s"], &["GATEWAY_WORKERS"]),
+        (&["--drain-delay", "1s", "serve", "--workers", "0"], &["GATEWAY_WORKERS"]),
+        (&["--workers", "0", "--drain-delay", "1s", "serve", "--workers", "1", "--log-format", "xml"], &["LOG_FORMAT"]),
+        (&["--workers", "1", "check"], &["--workers is a flag of `serve`"]),
+    ] {
+        let output = gateway(dir.path(), args, &environment);
+        let shown = stderr(&output);
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {shown}");
+        for name in ["GATEWAY_WORKERS", "DRAIN_DELAY", "LOG_FORMAT", "--workers is a flag of `serve`"] {
+            assert_eq!(shown.contains(name), mistakes.contains(&name), "{args:?}: {name}: {shown}");
+        }
     }
 }
 

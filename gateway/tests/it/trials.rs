@@ -336,6 +336,21 @@ fn plan_shows_what_changes_for_whom() {
 }
 
 #[test]
+fn plan_shows_the_names_of_the_admin_listener() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |hosts: &str| format!("admin_hosts: [{hosts}]\nroutes: []\n");
+    let output = planned(dir.path(), &with("a.example"), &with("b.example"), false);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{shown}");
+    for line in [
+        "WIDER admin_hosts the admin listener now answers under b.example\n",
+        "      admin_hosts the admin listener no longer answers under a.example\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+}
+
+#[test]
 fn plan_compares_what_happens_to_requests_not_texts() {
     let dir = tempfile::tempdir().unwrap();
     let plan = |old: &str, new: &str| {
