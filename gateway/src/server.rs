@@ -133,11 +133,12 @@ impl Server {
     }
 
     fn on(listeners: Listeners, config: Config, settings: Settings) -> Result<Self, StartError> {
-        let tls = config.tls.as_ref().map(|tls| ServerTls::load(tls, SystemTime::now()));
-        let tls = tls.transpose().map_err(|error| StartError::failed(format!("tls: {error}")))?;
         let mut registry = chassis::metrics::registry();
         let admin_http = HttpMetrics::register(&mut registry);
         let process = Arc::new(Process::new(&mut registry));
+        let failures = &process.handshake_failures;
+        let tls = config.tls.as_ref().map(|tls| ServerTls::load(tls, failures.clone(), SystemTime::now()));
+        let tls = tls.transpose().map_err(|error| StartError::failed(format!("tls: {error}")))?;
         let snapshot = Arc::new(Snapshot::new(config, process, None)?);
         let current = Arc::new(CurrentSnapshot::new(snapshot));
         let collected = Arc::clone(&current);

@@ -24,6 +24,7 @@ pub(crate) fn status(current: &CurrentSnapshot) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "now": now.as_secs_f64(),
+        "tls_handshake_failures": snapshot.process.handshake_failures.total(),
         "draining": snapshot.process.health.is_draining(),
         "reload": reload(current),
         "routes": routes(current)["routes"],

@@ -13,6 +13,7 @@ use crate::{
     auth::token_issuers::TokenIssuers,
     rules::via::Pseudonym,
     telemetry::{metrics::GatewayMetrics, recent_errors::RecentErrors, reload_status::ReloadStatus},
+    tls::handshake_failures::HandshakeFailures,
 };
 
 /// The parts that every snapshot shares.
@@ -23,6 +24,7 @@ pub(crate) struct Process {
     /// The name of this instance in `Via`.
     pub(crate) via: Pseudonym,
     pub(crate) metrics: GatewayMetrics,
+    pub(crate) handshake_failures: HandshakeFailures,
     /// All requests, also those of earlier snapshots.
     pub(crate) requests: RequestCount,
     pub(crate) errors: RecentErrors,
@@ -41,6 +43,7 @@ impl Process {
             issuers,
             via: Pseudonym::new(),
             metrics: GatewayMetrics::register(registry),
+            handshake_failures: HandshakeFailures::register(registry),
             requests: RequestCount::default(),
             errors: RecentErrors::default(),
             reload: ReloadStatus::register(registry),

@@ -28,8 +28,8 @@ pub(crate) async fn accept(
     let Some(tls) = tls else { return Ok((Stream::Plain(stream), Protocol::Http1, peer)) };
     // Boxed, because its future is larger than everything that an idle connection needs afterwards.
     let handshake = Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls.current()).accept(stream)));
-    let stream = handshake.await.map_err(io::Error::from)?;
-    let stream = stream.inspect_err(|error| log::debug!(cause = error.to_string(); "a TLS handshake failed"))?;
+    let stream = handshake.await.map_err(io::Error::from).flatten();
+    let stream = stream.inspect_err(|error| tls.failures.count(error))?;
     let protocol = if stream.get_ref().1.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
     Ok((Stream::tls(stream), protocol, peer))
 }

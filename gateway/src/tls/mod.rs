@@ -7,6 +7,7 @@ pub(crate) mod server;
 
 pub(crate) mod client;
 
+pub(crate) mod handshake_failures;
 pub(crate) mod stream;
 
 mod file_backed;

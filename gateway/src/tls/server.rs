@@ -19,6 +19,7 @@ use x509_cert::der::Decode;
 
 use super::{
     file_backed::{FileBacked, FileContents, FileSettings},
+    handshake_failures::HandshakeFailures,
     pem,
 };
 
@@ -50,8 +51,32 @@ pub(crate) enum MinVersion {
     Tls13,
 }
 
-/// The TLS configuration for new connections of clients, reloaded when its files change.
-pub(crate) type ServerTls = FileBacked<TlsSettings>;
+/// TLS for new connections of clients. Its configuration is reloaded when its files change. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerTls {
+    config: FileBacked<TlsSettings>,
+    pub(super) failures: HandshakeFailures,
+}
+
+impl ServerTls {
+    /// Reads the files, and counts failed handshakes in `failures`.
+    ///
+    /// # Errors
+    /// Names the file and the reason.
+    pub(crate) fn load(settings: &TlsSettings, failures: HandshakeFailures, now: SystemTime) -> Result<Self, String> {
+        Ok(Self { config: FileBacked::load(settings, now)?, failures })
+    }
+
+    /// Returns the configuration for the next connection.
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        self.config.current()
+    }
+
+    /// Polls the files for as long as a handle exists. Needs the runtime of actix.
+    pub(crate) fn watch(&self) {
+        self.config.watch();
+    }
+}
 
 impl FileSettings for TlsSettings {
     type Value = ServerConfig;

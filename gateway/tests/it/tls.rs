@@ -324,3 +324,38 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
         assert!(error.starts_with("tls: ") && error.contains(message), "{cert} {key}: {error}");
     }
 }
+
+#[test]
+fn failed_handshakes_are_counted_by_reason() {
+    let default = Tls::with(|_, _| String::new());
+    let strict = Tls::with(|folder, authority| {
+        let ca = authority.file(folder, "clients.pem");
+        format!(", min_version: \"1.3\", client_ca: \"{}\"", ca.display())
+    });
+    let failures = |tls: &Tls, reason: &str| {
+        let series = format!("gateway_tls_handshake_failures_total{{reason=\"{reason}\"}}");
+        tls.gateway.metric(&series).unwrap()
+    };
+    let other_ca = Authority::new().file(default.folder.path(), "other.pem");
+    // Silent until the end of the test.
+    let _silent = std::net::TcpStream::connect(default.gateway.addr()).unwrap();
+    curl(&other_ca, "gateway.test", default.gateway.addr().port(), &[], "/x");
+    exchange_raw(default.gateway.addr(), b"GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+    drop(std::net::TcpStream::connect(default.gateway.addr()).unwrap());
+    strict.curl(&["--tls-max", "1.2"], "/x");
+    strict.curl(&["--tlsv1.3"], "/x");
+    let expected = [
+        (&default, "client_refused"),
+        (&default, "not_tls"),
+        (&default, "closed"),
+        (&default, "timeout"),
+        (&strict, "incompatible"),
+        (&strict, "no_client_certificate"),
+    ];
+    for (tls, reason) in expected {
+        until(reason, || failures(tls, reason) == 1.0);
+    }
+    assert_eq!(failures(&default, "other") + failures(&strict, "other"), 0.0);
+    let status = chassis::testing::get("/status").send(default.gateway.admin).json();
+    assert_eq!(status["tls_handshake_failures"], 4);
+}
