@@ -31,9 +31,14 @@ pub(crate) enum Builtin {
     Ready,
 }
 
+/// The title of the documentation where the configuration names none.
+const TITLE_DEFAULT: &str = "API";
+
 /// The paths of the gateway's own pages; `None` is off.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BuiltinPaths {
+    /// What the API is called; see [`title`](Self::title).
+    pub(crate) named: Option<String>,
     pub(crate) docs: Option<String>,
     pub(crate) openapi: Option<String>,
     pub(crate) jwks: Option<String>,
@@ -41,6 +46,11 @@ pub(crate) struct BuiltinPaths {
 }
 
 impl BuiltinPaths {
+    /// Returns what the API is called in its documentation.
+    pub(crate) fn title(&self) -> &str {
+        self.named.as_deref().unwrap_or(TITLE_DEFAULT)
+    }
+
     /// Returns the pattern of each path, and the page that it leads to.
     pub(crate) fn pages(&self) -> Vec<(Pattern, Builtin)> {
         let below = |path: &Option<String>, rest: &str| path.as_ref().map(|path| format!("{path}/{rest}"));

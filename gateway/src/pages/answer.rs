@@ -18,6 +18,10 @@ use crate::{auth::token_issuers::TokenIssuers, route::Builtin, runtime::worker::
 /// Swagger UI has inline styles and images in `data:` URLs; everything else is served from here.
 const DOCS_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'";
 
+/// The documentation page; `{{title}}` stands for what the API is called.
+const DOCS_PAGE: &str = include_str!("docs.html");
+const LOGO: &str = include_str!("../../assets/logo.svg");
+
 /// Answers one of the gateway's own pages.
 ///
 /// # Errors
@@ -61,12 +65,28 @@ fn swagger(worker: &Worker, path: &str) -> Result<Response<BoxBody>, Problem> {
         response.headers_mut().insert(header::LOCATION, location);
         return Ok(response);
     };
+    match file {
+        "" | "index.html" => {
+            return Ok(docs_file(DOCS_PAGE.replace("{{title}}", &escaped(paths.title())), "text/html"));
+        }
+        "logo.svg" => return Ok(docs_file(LOGO.to_owned(), "image/svg+xml")),
+        _ => {}
+    }
     let openapi = paths.openapi.clone().unwrap_or_default();
-    let config = SwaggerConfig::from(openapi).persist_authorization(true).try_it_out_enabled(true);
+    let config = SwaggerConfig::from(openapi).persist_authorization(true).try_it_out_enabled(true).use_base_layout();
     let served =
         utoipa_swagger_ui::serve(file, Arc::new(config)).map_err(|error| Problem::internal(error.to_string()))?;
     let served = served.ok_or_else(Problem::not_found)?;
-    let mut response = with_type(served.bytes.into_owned(), &served.content_type);
+    Ok(docs_file(served.bytes.into_owned(), &served.content_type))
+}
+
+fn docs_file(bytes: impl Into<Vec<u8>>, media_type: &str) -> Response<BoxBody> {
+    let mut response = with_type(bytes.into(), media_type);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
-    Ok(response)
+    response
+}
+
+/// Escapes a text for HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -7,7 +7,7 @@ use crate::fixture::{Gateway, Upstream};
 fn gateway(upstream: &Upstream) -> Gateway {
     Gateway::start(
         &format!(
-            "builtin: {{docs: /docs, openapi: /openapi.json, jwks: /.well-known/jwks.json, health: /health}}\n\
+            "builtin: {{title: \"Things & <others>\", docs: /docs, openapi: /openapi.json, jwks: /.well-known/jwks.json, health: /health}}\n\
              upstreams: {{u: {{targets: [\"http://{0}\"], openapi: /spec.json}}, v: {{targets: [\"http://{0}\"]}}}}\nroutes:\n  \
              - {{route: \"GET /things/{{id}}\", to: u, auth: signed-in}}\n  \
              - {{route: POST /things, to: u, auth: public}}\n  \
@@ -36,6 +36,7 @@ fn the_merged_document_shows_what_the_routes_let_through() {
     let upstream = upstream();
     let gateway = gateway(&upstream);
     let document = get("/openapi.json").send(gateway.addr()).json();
+    assert_eq!(document["info"]["title"], "Things & <others>");
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
     assert_eq!(
         paths,
@@ -91,6 +92,16 @@ fn the_documentation_page_loads_nothing_from_other_hosts() {
     assert!(!page.text().contains("http://") && !page.text().contains("https://"), "{}", page.text());
     let script = get("/docs/swagger-initializer.js").send(gateway.addr());
     assert!(script.text().contains("/openapi.json"), "{}", script.text());
+    assert_eq!(
+        page.text().matches("Things &amp; &lt;others&gt;").count(),
+        2,
+        "in the title and at the top: {}",
+        page.text()
+    );
+    assert!(page.text().contains("rel=\"icon\" href=\"./logo.svg\""), "{}", page.text());
+    let logo = get("/docs/logo.svg").send(gateway.addr());
+    assert_eq!((logo.status, logo.header("content-type")), (200, Some("image/svg+xml")));
+    assert!(script.text().contains("BaseLayout"), "without the logo of Swagger: {}", script.text());
     assert_eq!(get("/docs/swagger-ui-bundle.js").send(gateway.addr()).status, 200);
     assert_eq!(get("/docs/nothing.js").send(gateway.addr()).problem(), "not_found");
 }

@@ -16,7 +16,7 @@ use super::{
     tls::{CertificatesByNameKeys, OneCertificateKeys},
     tokens::{ExternalTokensKeys, OwnTokensKeys},
     upstreams::UpstreamKeys,
-    values::{ADDRESS, BODY_RATE_VALUE, COUNT, DURATION, PAGE, PATH, SHARE, SIZE},
+    values::{ADDRESS, BODY_RATE_VALUE, COUNT, DURATION, PAGE, PATH, SHARE, SIZE, TEXT},
 };
 
 /// The size at which actix-http gives up reading a head (its `MAX_BUFFER_SIZE`).
@@ -120,12 +120,14 @@ section! { IdentityKeys ("identity", "What upstreams are told about the caller."
     );
 }}
 
-section! { BuiltinKeys ("builtin", "Paths of the gateway's own pages, each a path or `off`.") {
+section! { BuiltinKeys ("builtin", "The gateway's own pages: the path of each, or `off`, and a title.") {
     DOCS: Scalar<Option<String>> = optional("docs", "`off`", PAGE, "Interactive documentation of the API");
     OPENAPI: Scalar<Option<String>> =
         optional("openapi", "`off`", PAGE, "The OpenAPI document, merged from those of all upstreams");
     JWKS: Scalar<Option<String>> = optional("jwks", "`off`", PAGE, "The public keys that verify the gateway's tokens");
     HEALTH: Scalar<Option<String>> = optional("health", "`off`", PAGE, "The prefix of `/live` and `/ready`");
+    TITLE: Scalar<String> =
+        optional("title", "`API`", TEXT, "What the API is called: in the documentation, the OpenAPI document and the live page");
 }}
 
 section! { LimitsKeys ("limits", "Limits on what clients can use of the gateway itself.") {
