@@ -1,4 +1,7 @@
 //! Logging: the `log` facade with key-values, env_logger as the sink. Readable in a terminal, JSON lines elsewhere.
+//!
+//! What a client does wrong is no error of a service. Problems are not logged for that reason, and what the server library
+//! logs about requests that it cannot read is turned into one line at INFO here: it has no setting for that.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -8,7 +11,7 @@ use std::{
 
 use env_logger::fmt::Formatter;
 use log::{
-    Record,
+    Level, Log, Metadata, Record,
     kv::{self, Key, Value, VisitSource},
 };
 use serde_json::{Map, json};
@@ -45,8 +48,59 @@ pub fn init(format: Option<LogFormat>) {
         LogFormat::Text => builder.format_target(false),
         LogFormat::Json => builder.format(write_json),
     };
+    let sink = builder.build();
+    let level = sink.filter();
     // In tests the process may have a logger already, which stays.
-    let _ = builder.try_init();
+    if log::set_boxed_logger(Box::new(ServiceLog(sink))).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// The log of a service: passes everything on to the sink, except for what actix-http logs about clients.
+struct ServiceLog(env_logger::Logger);
+
+impl Log for ServiceLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        match ClientError::of(record) {
+            None => self.0.log(record),
+            Some(ClientError::Repeated) => {}
+            Some(ClientError::Unreadable(why)) => {
+                let mut line = Record::builder();
+                line.level(Level::Info).target(module_path!());
+                self.0.log(&line.args(format_args!("a request could not be read: {why}")).build());
+            }
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// What actix-http logs as an error although it is the client's.
+enum ClientError {
+    /// A connection ended because its request is malformed, or because the client closed it.
+    Unreadable(String),
+    /// The same as the line that follows it.
+    Repeated,
+}
+
+impl ClientError {
+    fn of(record: &Record<'_>) -> Option<Self> {
+        match (record.level(), record.target()) {
+            (Level::Error, "actix_http::h1::dispatcher") => {
+                record.args().to_string().strip_prefix("stream error: ").map(|why| Self::Unreadable(why.to_owned()))
+            }
+            (Level::Error, "actix_http::h1::decoder") => {
+                record.args().to_string().starts_with("MAX_BUFFER_SIZE").then_some(Self::Repeated)
+            }
+            _ => None,
+        }
+    }
 }
 
 fn write_json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {

@@ -1,8 +1,12 @@
 //! For operators: health, metrics, request ids.
 
-use chassis::testing::get;
+use chassis::testing::{Connection, get};
+use serde_json::Value;
 
-use crate::fixture::{ANN, in_memory, new_order};
+use crate::{
+    fixture::{ANN, Folder, in_memory, new_order},
+    process,
+};
 
 #[test]
 fn health_and_metrics_need_no_caller() {
@@ -40,4 +44,24 @@ fn a_request_keeps_its_id() {
     let answer = ANN.sends(service.addr(), get("/api/orders/2").header("X-Request-Id", "abc-124"));
     assert_eq!(answer.problem(), "not_found");
     assert_eq!(answer.json()["request_id"], "abc-124");
+}
+
+#[test]
+fn a_request_that_is_malformed_is_one_line_at_info() {
+    let folder = Folder::new();
+    let program = process::start(&folder);
+    let too_large = [b"GET / HTTP/1.1\r\nHost: a\r\nX: ".as_slice(), &[b'a'; 200_000]].concat();
+    for bytes in
+        [b"GET / HTTP/9\r\n\r\n".as_slice(), b"\x16\x03\x01\x00\xff", b"GET / HTTP/1.1\r\n@: b\r\n\r\n", &too_large]
+    {
+        let mut connection = Connection::open(program.addr());
+        connection.send(bytes);
+        assert_eq!(connection.try_answer(false).unwrap().unwrap().status / 100, 4);
+    }
+    program.signal("TERM");
+    let (_, log) = program.ended();
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let unreadable = lines.iter().filter(|line| line["message"].as_str().unwrap().contains("could not be read"));
+    assert_eq!(unreadable.count(), 4, "{log}");
+    assert!(lines.iter().all(|line| line["level"] == "INFO"), "{log}");
 }
