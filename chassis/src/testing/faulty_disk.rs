@@ -7,6 +7,8 @@ use std::{
     process::Command,
 };
 
+use super::preload;
+
 const SOURCE: &str = include_str!("faulty_disk.c");
 
 /// A data folder whose disk fails on demand. Its faults are `full` (no room), `broken` (no write succeeds), `fsync` (no
@@ -23,14 +25,8 @@ impl FaultyDisk {
     /// # Panics
     /// Where there is no C compiler, which building the services needs, too.
     pub fn new(data: &Path, control: &Path) -> Self {
-        let disk = Self { data: data.to_owned(), control: control.to_owned() };
-        let source = disk.file("faulty_disk.c");
-        fs::write(&source, SOURCE).expect("a folder that can be written to");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(disk.file("faulty_disk.so")).arg(source).arg("-ldl");
-        let compiled = compiler.output().expect("a C compiler");
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-        disk
+        preload::compile("faulty_disk", SOURCE, control);
+        Self { data: data.to_owned(), control: control.to_owned() }
     }
 
     /// Makes a program use this disk.

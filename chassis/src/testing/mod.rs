@@ -9,6 +9,7 @@
 //!   is read and which can be killed.
 //! - [`Signer`] and [`User`]: play the gateway for the services behind it.
 //! - [`FaultyDisk`]: a disk that is full, fails or stalls on demand.
+//! - [`Clock`]: the time of day, which can be set.
 //!
 //! Nothing here knows a service; what only one crate's tests need stays in its `tests/it`.
 
@@ -16,9 +17,11 @@
 
 mod answer;
 mod call;
+mod clock;
 mod connection;
 mod faulty_disk;
 pub mod message;
+mod preload;
 mod process;
 mod running;
 mod signer;
@@ -27,6 +30,7 @@ pub mod wait;
 pub use self::{
     answer::Answer,
     call::{Call, call, get, post},
+    clock::Clock,
     connection::{Connection, exchange, exchange_raw},
     faulty_disk::FaultyDisk,
     message::Received,

@@ -1,20 +1,28 @@
 //! Situations that only the inside can cause: a bad order that parsing would refuse, a lock that is held, a panic.
 
-use std::{collections::HashSet, os::unix::process::ExitStatusExt, path::Path, process::Command, time::Duration};
+use std::{
+    collections::HashSet,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use actix::{Handler, Message};
-use chassis::identity::UserId;
+use chassis::{identity::UserId, store::Admitted};
 use diesel::{connection::SimpleConnection, prelude::*};
 use futures_util::future::join_all;
 use prometheus_client::encoding::text;
 
 use super::{
-    sqlite::connection::{self, Role},
+    sqlite::connection::{self, LOG_BYTES_MAX, Role},
     *,
 };
 use crate::domain::{Address, Item, Position};
 
 const OWNER: UserId = UserId(7);
+const READERS: usize = 4;
 
 struct Store {
     repo: OrdersRepo,
@@ -26,7 +34,7 @@ impl Store {
     fn open(folder: &Path) -> Self {
         let location = DatabaseLocation::File(folder.join("orders.db"));
         let mut registry = Registry::default();
-        let repo = OrdersRepo::open(&location, 2.try_into().unwrap(), &mut registry).unwrap();
+        let repo = OrdersRepo::open(&location, READERS.try_into().unwrap(), &mut registry).unwrap();
         Self { repo, registry, target: Target::prepare(&location).unwrap() }
     }
 
@@ -42,6 +50,33 @@ impl Store {
         text::encode(&mut shown, &self.registry).unwrap();
         let value = shown.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}: {shown}"));
         value.trim().to_owned()
+    }
+
+    /// Writes four times as much as the log may have, and returns how large it became.
+    async fn write_much(&self) -> u64 {
+        let mut log_bytes = 0;
+        for _ in 0..32 {
+            let long =
+                |n: usize| NewOrder { address: Address::parse(&"書".repeat(500)).unwrap(), ..order(&n.to_string()) };
+            let made = join_all((0..WRITES_MAX).map(|n| self.repo.create(long(n)))).await;
+            assert!(made.iter().all(Result::is_ok));
+            log_bytes = log_bytes.max(self.target.log_bytes());
+        }
+        log_bytes
+    }
+
+    /// Keeps all readers busy with slow reads for as long as something else takes.
+    async fn read_meanwhile<T>(&self, something: impl Future<Output = T>) -> T {
+        let read = || async {
+            loop {
+                self.repo.readers.send(self.repo.reads.admit(SlowRead).unwrap()).await.unwrap().unwrap();
+            }
+        };
+        let reading = join_all((0..READERS).map(|_| read()));
+        tokio::select! {
+            done = something => done,
+            _ = reading => unreachable!("reading never ends"),
+        }
     }
 
     async fn items(&self) -> Vec<String> {
@@ -213,6 +248,50 @@ fn pages_tell_orders_of_one_moment_apart_by_their_ids() {
         }
         assert!(seen.iter().eq(names.iter().rev()), "{seen:?}");
     });
+}
+
+#[test]
+fn the_log_stays_short_while_readers_never_pause() {
+    run(async |store| {
+        let log_bytes = store.read_meanwhile(store.write_much()).await;
+        assert!(log_bytes < 3 * LOG_BYTES_MAX, "{log_bytes} bytes");
+        assert_ne!(store.metric("orders_store_log_truncations_total "), "0");
+    });
+}
+
+#[test]
+fn a_reader_of_another_process_lets_the_log_grow_and_the_writer_pauses_only_now_and_then() {
+    run(async |store| {
+        let mut other = connection::open(&store.target, Role::Reader).unwrap();
+        other.batch_execute("BEGIN; SELECT 1 FROM orders").unwrap();
+        let start = Instant::now();
+        let log_bytes = store.read_meanwhile(store.write_much()).await;
+        assert!(log_bytes > 4 * LOG_BYTES_MAX, "{log_bytes} bytes");
+        let shown: u64 = store.metric("orders_store_log_bytes ").parse().unwrap();
+        assert!(shown > LOG_BYTES_MAX, "{shown} bytes, which the alert needs to see");
+        let tried: u64 = store.metric("orders_store_log_truncations_total ").parse().unwrap();
+        assert!((1..=1 + start.elapsed().as_secs() / 2).contains(&tried), "{tried} times in {:?}", start.elapsed());
+    });
+}
+
+/// Reads for longer than a page does, as from a slow disk.
+struct SlowRead;
+
+impl Message for SlowRead {
+    type Result = Result<(), StoreError>;
+}
+
+impl Handler<Admitted<SlowRead>> for Reader {
+    type Result = Result<(), StoreError>;
+
+    fn handle(&mut self, admitted: Admitted<SlowRead>, _: &mut Self::Context) -> Self::Result {
+        self.read(admitted.queued_at, |connection| {
+            connection.batch_execute("BEGIN; SELECT 1 FROM orders").unwrap();
+            thread::sleep(Duration::from_millis(20));
+            connection.batch_execute("COMMIT").unwrap();
+            Ok(())
+        })
+    }
 }
 
 /// Makes an actor panic.

@@ -6,10 +6,13 @@ use std::{
     thread,
 };
 
-use chassis::testing::post;
+use chassis::testing::{Clock, Process, post};
 use serde_json::json;
 
-use crate::fixture::{ADMIN, ANN, BOB, Folder, ids, in_folder, in_memory, next_page};
+use crate::{
+    fixture::{ADMIN, ANN, BOB, Folder, ids, in_folder, in_memory, next_page},
+    process::command,
+};
 
 #[test]
 fn everybody_sees_their_own_orders_newest_first() {
@@ -154,4 +157,30 @@ fn pages_repeat_and_skip_nothing_while_orders_are_made() {
     });
     let all = ANN.lists_all(addr, 500);
     assert_eq!(ANN.lists_all(addr, 3), all, "the size of the pages makes no difference");
+}
+
+#[test]
+fn a_clock_that_is_set_back_changes_no_order_of_pages_also_after_a_restart() {
+    let (folder, control) = (Folder::new(), Folder::new());
+    let clock = Clock::new(control.path());
+    let start = || Process::serve(clock.attach_to(&mut command(&folder)));
+    let program = start();
+    ANN.orders(program.addr(), "first");
+    clock.set(-3600);
+    ANN.orders(program.addr(), "second");
+    clock.set(-1800);
+    ANN.orders(program.addr(), "third");
+    program.kill();
+    clock.set(-7200);
+    let program = start();
+    ANN.orders(program.addr(), "fourth");
+
+    let orders = ANN.lists_all(program.addr(), 100);
+    assert_eq!(ids(&orders), [4, 3, 2, 1]);
+    assert!(orders.is_sorted_by(|a, b| a["created_at"].as_str() >= b["created_at"].as_str()), "{orders:?}");
+    assert_eq!(ANN.lists_all(program.addr(), 1), orders, "pages");
+    clock.set(60);
+    let later = ANN.orders(program.addr(), "fifth");
+    assert!(later["created_at"].as_str() > orders[0]["created_at"].as_str(), "time goes on: {later}");
+    program.terminate();
 }

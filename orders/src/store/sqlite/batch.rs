@@ -13,15 +13,12 @@ use super::{
     fault,
     schema::{NewOrderRow, OrderRow, orders},
     target::Target,
+    wal::WriteAheadLog,
 };
 use crate::{
     domain::{NewOrder, Order},
     store::error::StoreError,
 };
-
-/// Number of orders after which the log is copied into the database. Each order writes a page or two of 4 KiB to the
-/// log, so that it has 4 to 8 MiB by then.
-const CHECKPOINT_AFTER_ORDERS: usize = 1000;
 
 /// The outcome of one order in a batch that was committed.
 type Inserted = Result<Order, StoreError>;
@@ -31,12 +28,12 @@ pub(super) struct Committer {
     target: Target,
     /// `None` after an error, until the next batch.
     connection: Option<SqliteConnection>,
-    orders_since_checkpoint: usize,
+    log: WriteAheadLog,
 }
 
 impl Committer {
-    pub(super) const fn new(target: Target, connection: SqliteConnection) -> Self {
-        Self { target, connection: Some(connection), orders_since_checkpoint: 0 }
+    pub(super) const fn new(target: Target, connection: SqliteConnection, log: WriteAheadLog) -> Self {
+        Self { target, connection: Some(connection), log }
     }
 
     /// Commits all orders in one transaction, and returns the outcome of each once they are durable.
@@ -51,7 +48,7 @@ impl Committer {
         // After the transaction: what is answered has then been in place after it was durable.
         let committed = self.transaction(batch).and_then(|inserted| self.target.check_in_place().map(|()| inserted));
         match &committed {
-            Ok(inserted) => self.orders_since_checkpoint += inserted.len(),
+            Ok(inserted) => self.log.committed(inserted.len()),
             Err(_) => self.connection = None,
         }
         committed
@@ -59,13 +56,11 @@ impl Committer {
 
     fn transaction<'a>(&mut self, batch: impl Iterator<Item = &'a NewOrder>) -> Result<Vec<Inserted>, StoreFault> {
         let connection = self.connection()?;
-        // The same time for all: they become visible together, and their ids say which came first.
-        let now = Timestamp::from(SystemTime::now());
         let mut has_begun = false;
         let mut failure = None;
         let committed = connection.immediate_transaction(|connection| {
             has_begun = true;
-            let inserted: Result<_, _> = batch.map(|order| insert(connection, order, now)).collect();
+            let inserted = insert_all(connection, batch);
             // Kept aside: if the rollback fails too, Diesel reports that error instead.
             inserted.map_err(|error| {
                 failure = Some(fault::of_statement("insert an order", error));
@@ -91,32 +86,43 @@ impl Committer {
         Ok(self.connection.insert(connection))
     }
 
-    /// Copies the log into the database after enough orders. A failure loses nothing: the log stays as it is, and the
-    /// next attempt copies all of it.
+    /// Keeps the log of the database short. A failure loses nothing: the log stays as it is, and the next attempt copies
+    /// all of it.
     pub(super) fn checkpoint_if_due(&mut self) {
-        if self.orders_since_checkpoint >= CHECKPOINT_AFTER_ORDERS {
-            self.orders_since_checkpoint = 0;
-            self.checkpoint(Checkpoint::Passive);
-        }
-    }
-
-    fn checkpoint(&mut self, mode: Checkpoint) {
         let Some(connection) = &mut self.connection else { return };
-        if let Err(fault) = connection::checkpoint(connection, mode) {
+        if let Err(fault) = self.log.checkpoint_if_due(connection) {
             log::warn!("the log of the database could not be copied into it and will be later: {}", fault.chain());
         }
     }
 
     /// Brings the statistics of the database up to date, empties the log and closes the connection.
     pub(super) fn close(&mut self) {
-        if let Some(connection) = &mut self.connection
-            && let Err(fault) = connection::optimize(connection)
-        {
+        let Some(mut connection) = self.connection.take() else { return };
+        if let Err(fault) = connection::optimize(&mut connection) {
             log::warn!("the statistics of the database could not be brought up to date: {}", fault.chain());
         }
-        self.checkpoint(Checkpoint::Truncate);
-        self.connection = None;
+        if let Err(fault) = connection::checkpoint(&mut connection, Checkpoint::Truncate) {
+            log::warn!("the log of the database could not be copied into it and will be later: {}", fault.chain());
+        }
     }
+}
+
+/// Inserts all orders of a batch, at the same time: they become visible together, and their ids say which came first.
+fn insert_all<'a>(
+    connection: &mut SqliteConnection,
+    batch: impl Iterator<Item = &'a NewOrder>,
+) -> Result<Vec<Inserted>, DieselError> {
+    let now = time_of_batch(connection, SystemTime::now().into())?;
+    batch.map(|order| insert(connection, order, now)).collect()
+}
+
+/// The time of a batch that begins when the clock shows `clock`: never before the order that was created last. So a clock
+/// that is set back, here or on another machine that had this database before, puts no order behind an older one, and no
+/// cursor loses its place.
+fn time_of_batch(connection: &mut SqliteConnection, clock: Timestamp) -> Result<Timestamp, DieselError> {
+    let last: Option<i64> =
+        orders::table.select(orders::created_at).order(orders::id.desc()).first(connection).optional()?;
+    Ok(last.and_then(Timestamp::from_unix_micros).map_or(clock, |last| last.max(clock)))
 }
 
 /// Inserts one order within a savepoint, so that it leaves nothing behind if it fails.

@@ -7,7 +7,7 @@ use diesel::{
     connection::SimpleConnection,
     prelude::*,
     r2d2::{ConnectionManager, CustomizeConnection},
-    sql_types::Text,
+    sql_types::{Integer, Text},
 };
 use r2d2::Pool;
 
@@ -19,6 +19,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const START_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long opening the pool may take. Opening a file takes milliseconds; a pool that needs longer has failed.
 const POOL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The size of the log, in bytes, above which the writer pauses so that it can be truncated: twice what is written
+/// between two checkpoints. A file that was longer is cut to this size (`journal_size_limit`).
+pub(crate) const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Minimum version. SQLite before it may corrupt a database in WAL mode: <https://www.sqlite.org/wal.html#walresetbug>.
 const VERSION_MIN: [u32; 3] = [3, 51, 3];
@@ -38,7 +41,7 @@ pub(crate) enum Role {
 /// start.
 pub(super) fn open_for_start(target: &Target) -> Result<SqliteConnection, StoreFault> {
     let mut connection = establish(target)?;
-    run(&mut connection, &format!("PRAGMA busy_timeout = {}", START_LOCK_TIMEOUT.as_millis()))?;
+    set_busy_timeout(&mut connection, START_LOCK_TIMEOUT)?;
     assert_version(&mut connection)?;
     Ok(connection)
 }
@@ -56,7 +59,7 @@ fn establish(target: &Target) -> Result<SqliteConnection, StoreFault> {
 
 /// Applies all settings that SQLite keeps per connection. The timeout comes first, because the others may have to wait.
 pub(super) fn set_up(connection: &mut SqliteConnection, target: &Target, role: Role) -> Result<(), StoreFault> {
-    run(connection, &format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis()))?;
+    set_busy_timeout(connection, BUSY_TIMEOUT)?;
     if target.is_file() {
         set_journal_mode(connection)?;
     }
@@ -65,12 +68,18 @@ pub(super) fn set_up(connection: &mut SqliteConnection, target: &Target, role: R
     run(
         connection,
         match role {
-            // The writer runs checkpoints itself, after the answers and where it sees an error: see `batch`.
+            // The writer runs checkpoints itself, after the answers and where it sees an error: see `wal`.
             // The cache (16 MiB) holds any batch, so that only its COMMIT writes to the disk.
             Role::Writer => "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;",
             Role::Reader => "PRAGMA query_only = ON",
         },
-    )
+    )?;
+    run(connection, &format!("PRAGMA journal_size_limit = {LOG_BYTES_MAX}"))
+}
+
+/// How long a statement waits for locks that others hold.
+fn set_busy_timeout(connection: &mut SqliteConnection, timeout: Duration) -> Result<(), StoreFault> {
+    run(connection, &format!("PRAGMA busy_timeout = {}", timeout.as_millis()))
 }
 
 /// Sets WAL, with which readers and the writer do not wait for each other.
@@ -99,18 +108,40 @@ pub(super) enum Checkpoint {
     Truncate,
 }
 
-/// Copies the log into the database. Does nothing in a database without a log.
+/// Copies the log into the database. Returns how many bytes of the log are still in use: 0 in a database without a log.
 ///
 /// # Errors
 /// The log stays as it was.
-pub(super) fn checkpoint(connection: &mut SqliteConnection, mode: Checkpoint) -> Result<(), StoreFault> {
-    run(
-        connection,
-        match mode {
-            Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
-            Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
-        },
-    )
+pub(super) fn checkpoint(connection: &mut SqliteConnection, mode: Checkpoint) -> Result<u64, StoreFault> {
+    /// <https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>: `busy` is not 0 where others kept it from finishing.
+    #[derive(QueryableByName)]
+    struct Row {
+        /// Number of pages in the log; -1 where there is no log.
+        #[diesel(sql_type = Integer)]
+        log: i32,
+    }
+    /// A page of 4 KiB, the default, and its head (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
+    const FRAME_BYTES: u64 = 4096 + 24;
+    let mode = match mode {
+        Checkpoint::Passive => "PASSIVE",
+        Checkpoint::Truncate => "TRUNCATE",
+    };
+    let row: Row = diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})"))
+        .get_result(connection)
+        .map_err(|error| fault::of_statement("copy the log into the database", error))?;
+    Ok(u64::try_from(row.log).unwrap_or(0) * FRAME_BYTES)
+}
+
+/// Truncates the log, unless other processes read from it for longer than `timeout`. Returns how many bytes of it are
+/// still in use.
+///
+/// # Errors
+/// The log stays as it was.
+pub(super) fn truncate_log_within(connection: &mut SqliteConnection, timeout: Duration) -> Result<u64, StoreFault> {
+    set_busy_timeout(connection, timeout)?;
+    let truncated = checkpoint(connection, Checkpoint::Truncate);
+    set_busy_timeout(connection, BUSY_TIMEOUT)?;
+    truncated
 }
 
 /// Lets SQLite update the statistics of its query planner, as its documentation recommends before a connection closes.
@@ -207,9 +238,14 @@ mod tests {
         let timeout = diesel::sql_query("SELECT timeout AS value FROM pragma_busy_timeout");
         assert_eq!(timeout.get_result::<Number>(connection).unwrap().value, 5000);
         const FULL: i64 = 2;
-        for (name, value) in
-            [("synchronous", FULL), ("foreign_keys", 1), ("trusted_schema", 0), ("query_only", query_only)]
-        {
+        let limit = i64::try_from(LOG_BYTES_MAX).unwrap();
+        for (name, value) in [
+            ("synchronous", FULL),
+            ("foreign_keys", 1),
+            ("trusted_schema", 0),
+            ("query_only", query_only),
+            ("journal_size_limit", limit),
+        ] {
             assert_eq!(pragma(connection, name), value, "{name}");
         }
     }

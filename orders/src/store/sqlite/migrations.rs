@@ -40,7 +40,7 @@ fn rewrite_log(connection: &mut SqliteConnection) -> Result<(), StoreFault> {
             log::warn!("the log of the database could not be copied into it and will be later: {}", fault.chain());
             Ok(())
         }
-        done => done,
+        done => done.map(drop),
     }
 }
 

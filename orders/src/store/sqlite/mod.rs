@@ -2,7 +2,7 @@
 //!
 //! In the order to read: [`target`] and [`connection`] (how the database is opened), [`migrations`] and [`schema`] (its
 //! tables), [`batch`] (one transaction for many orders), and the actors: [`writer`], which gathers and commits, and
-//! [`readers`]. [`probe`] is for readiness. [`fault`] classifies the errors of SQLite.
+//! [`readers`]. [`probe`] is for readiness, [`wal`] keeps the log of the database short. [`fault`] classifies the errors of SQLite.
 
 pub(super) mod connection;
 pub(super) mod migrations;
@@ -14,3 +14,4 @@ pub(super) mod writer;
 mod batch;
 mod fault;
 mod schema;
+mod wal;

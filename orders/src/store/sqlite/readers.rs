@@ -54,7 +54,7 @@ impl Reader {
     }
 
     /// Reads, and records how long the message has waited since `queued_at` and how long the read takes.
-    fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         queued_at: Instant,
         read: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,

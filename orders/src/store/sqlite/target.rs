@@ -76,6 +76,14 @@ impl Target {
         self.file.is_some()
     }
 
+    /// The size of the write-ahead log in bytes, which SQLite keeps beside the file; 0 where there is none.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        if !self.is_file() {
+            return 0;
+        }
+        fs::metadata(format!("{}-wal", self.url)).map_or(0, |metadata| metadata.len())
+    }
+
     /// Checks that the file which was prepared is still at its path. What is written into a file that was removed or
     /// replaced is lost when the last connection closes.
     ///

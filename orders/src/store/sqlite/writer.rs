@@ -17,7 +17,7 @@ use chassis::store::{AbortOnPanic, Admitted, BatchLimits, Permit, Shutdown, Stor
 use diesel::sqlite::SqliteConnection;
 use tokio::sync::{oneshot, watch};
 
-use super::{batch::Committer, target::Target};
+use super::{batch::Committer, target::Target, wal::WriteAheadLog};
 use crate::{
     domain::{NewOrder, Order},
     store::{error::StoreError, metrics::StoreMetrics},
@@ -69,8 +69,9 @@ impl Writer {
         failed: watch::Sender<bool>,
         metrics: StoreMetrics,
     ) -> Self {
+        let log = WriteAheadLog::new(target.clone(), metrics.log.clone());
         Self {
-            committer: Committer::new(target, connection),
+            committer: Committer::new(target, connection, log),
             gathered: VecDeque::new(),
             is_closed: false,
             failed,
