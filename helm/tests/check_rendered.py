@@ -1,5 +1,6 @@
 """Checks what the schemas of Kubernetes do not: that the objects of a rendered release fit together, that every pod is
-hardened, and that docs/configuration.md describes every variable. python check_rendered.py FILE DOCUMENT"""
+hardened, that docs/configuration.md describes every variable, and that Prometheus gives the services the `job` that the alerts
+select. python check_rendered.py FILE DOCUMENT ALERTS"""
 
 import pathlib
 import re
@@ -12,9 +13,10 @@ DRAIN_SECONDS = 50
 
 
 class Checks:
-    def __init__(self, objects, variables):
+    def __init__(self, objects, variables, jobs):
         self.objects = objects
         self.variables = variables
+        self.jobs = jobs
         self.breaches = []
         self.where = ""
 
@@ -80,6 +82,8 @@ class Checks:
             ports = [port["name"] for service in found for port in service["spec"]["ports"]]
             wanted = [endpoint["port"] for endpoint in each["spec"]["endpoints"]]
             self.check(ports == wanted, f"scrapes {wanted}, but selects {ports}")
+            jobs = {service["metadata"]["labels"].get(each["spec"].get("jobLabel")) for service in found}
+            self.check(jobs <= self.jobs, f"its targets get the job {jobs}, but the alerts know only {self.jobs}")
 
     def pod(self, pod, claims, is_service):
         security = pod["securityContext"]
@@ -135,12 +139,13 @@ class Checks:
                 self.check(container.get(probe, {}).get("httpGet", {}).get("port") in ports, f"has no {probe}")
 
 
-def main(rendered, document):
+def main(rendered, document, alerts):
     with open(rendered, encoding="utf-8") as file:
         objects = [each for each in yaml.safe_load_all(file) if each]
     rows = re.findall(r"^\| (`[A-Z_`, ]+`)", pathlib.Path(document).read_text(encoding="utf-8"), re.MULTILINE)
     variables = {name for row in rows for name in re.findall(r"[A-Z_]+", row)}
-    checks = Checks(objects, variables)
+    jobs = set(re.findall(r'\{job="([a-z]+)"', pathlib.Path(alerts).read_text(encoding="utf-8")))
+    checks = Checks(objects, variables, jobs)
     checks.all()
     if checks.breaches:
         raise SystemExit("\n".join(checks.breaches))

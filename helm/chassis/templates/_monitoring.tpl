@@ -8,6 +8,8 @@ metadata:
   name: {{ include "chassis.fullname" .root }}
   labels: {{- merge (include "chassis.labels" .root | fromYaml) $monitor.labels | toYaml | nindent 4 }}
 spec:
+  # The name of the service, by which the alerts and the dashboard select; by default it would be the name of the Service.
+  jobLabel: app.kubernetes.io/name
   selector:
     matchLabels: {{- merge (include "chassis.selector-labels" .root | fromYaml) (.labels | default dict) | toYaml | nindent 6 }}
   endpoints:
