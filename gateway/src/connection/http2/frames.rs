@@ -33,6 +33,8 @@ pub(super) struct Frames {
     /// The number of the frame that began a header block, while `END_HEADERS` is yet to come.
     header_block: Option<u64>,
     overhead: u32,
+    /// The first frame is not SETTINGS.
+    begins_wrongly: bool,
 }
 
 impl Frames {
@@ -63,6 +65,7 @@ impl Frames {
         self.payload_left = u32::from_be_bytes([0, high, middle, low]);
         self.in_data = kind == DATA;
         self.count += 1;
+        self.begins_wrongly |= self.count == 1 && kind != SETTINGS;
         let is_overhead = match kind {
             DATA => self.payload_left == 0 && flags & END_STREAM == 0,
             HEADERS | CONTINUATION => {
@@ -89,6 +92,12 @@ impl Frames {
         } else {
             (self.payload_left > 0 && !self.in_data).then_some(self.count)
         }
+    }
+
+    /// Returns whether the first frame is another one than SETTINGS: a connection error (section 3.4) that `h2` does not
+    /// see.
+    pub(super) const fn begins_wrongly(&self) -> bool {
+        self.begins_wrongly
     }
 
     /// Returns how many frames were received since the last call that carry nothing of a message, but must be processed
@@ -140,6 +149,14 @@ mod tests {
         }
         let data = frame(DATA, 0, b"12345678");
         assert_eq!(after(&[data[..FRAME_HEAD_BYTES + 2].to_vec()]).incomplete(), None);
+    }
+
+    #[test]
+    fn the_first_frame_is_settings() {
+        let settings = frame(SETTINGS, 0, &[]);
+        let headers = frame(HEADERS, END_HEADERS, b"abc");
+        assert!(!after(&[settings.clone(), headers.clone()]).begins_wrongly());
+        assert!(after(&[headers, settings]).begins_wrongly());
     }
 
     #[test]

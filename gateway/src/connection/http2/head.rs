@@ -37,10 +37,12 @@ pub(super) fn request(head: &http::request::Parts, payload: Payload) -> Result<R
     let converted = request.head_mut();
     converted.version = Version::HTTP_2;
     converted.method = Method::from_bytes(head.method.as_str().as_bytes()).map_err(|_| Malformed)?;
-    let target = head.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
-    if !(target.starts_with('/') || target == "*") {
-        return Err(Malformed);
-    }
+    let target = match head.uri.path_and_query() {
+        Some(target) if target.as_str() == "*" || target.as_str().starts_with('/') => target.as_str(),
+        // It has no path (section 8.5), and is refused like that of HTTP/1.1.
+        None if head.method == http::Method::CONNECT => "/",
+        Some(_) | None => return Err(Malformed),
+    };
     converted.uri = Uri::from_maybe_shared(Bytes::copy_from_slice(target.as_bytes())).map_err(|_| Malformed)?;
     converted.headers = fields(&head.headers)?;
     add_authority(&mut converted.headers, &head.uri)?;
@@ -56,6 +58,10 @@ fn fields(headers: &http::HeaderMap) -> Result<HeaderMap, Malformed> {
     // One more: `Host`.
     let mut converted = HeaderMap::with_capacity(headers.len() + 1);
     for (name, value) in headers {
+        if value.as_bytes().trim_ascii().len() != value.len() {
+            // Section 8.2.1, which `h2` leaves to us. HTTP/1.1 would drop the space.
+            return Err(Malformed);
+        }
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|_| Malformed)?;
         let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(value.as_bytes())).map_err(|_| Malformed)?;
         converted.append(name, value);

@@ -190,6 +190,9 @@ impl<S: Future<Output = ()>> Serving<S> {
         self.poll_requests(cx);
         let mut accepted = false;
         while let Poll::Ready(next) = self.poll_accept(cx) {
+            if self.frames.borrow().begins_wrongly() {
+                return Poll::Ready(Ended::GivenUp(Reason::PROTOCOL_ERROR));
+            }
             match next {
                 Some(Ok((request, respond))) => self.requests.extend(start(request, respond)),
                 Some(Err(error)) => return Poll::Ready(Ended::Closed(Err(io::Error::other(error)))),
