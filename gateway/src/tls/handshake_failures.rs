@@ -88,12 +88,13 @@ fn reason(error: &io::Error) -> Reason {
         ];
         return by_error.into_iter().find(|(is, _)| *is).map_or(Reason::Other, |(_, reason)| reason);
     }
-    let closed = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
-    match error.kind() {
-        io::ErrorKind::TimedOut => Reason::Timeout,
-        kind if closed.contains(&kind) => Reason::Closed,
-        _ => Reason::Other,
-    }
+    let by_kind = [
+        (io::ErrorKind::TimedOut, Reason::Timeout),
+        (io::ErrorKind::UnexpectedEof, Reason::Closed),
+        (io::ErrorKind::ConnectionReset, Reason::Closed),
+        (io::ErrorKind::BrokenPipe, Reason::Closed),
+    ];
+    by_kind.into_iter().find(|(kind, _)| *kind == error.kind()).map_or(Reason::Other, |(_, reason)| reason)
 }
 
 #[cfg(test)]
