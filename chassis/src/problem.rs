@@ -49,6 +49,7 @@ pub enum Code {
     UpstreamUnreachable,
     UsernameTaken,
     ValidationFailed,
+    WrongState,
 }
 
 impl Code {
@@ -88,6 +89,7 @@ impl Code {
             Self::UpstreamUnreachable => ("upstream_unreachable", 502, "The service cannot be reached"),
             Self::UsernameTaken => ("username_taken", 409, "Username already in use"),
             Self::ValidationFailed => ("validation_failed", 422, "The request is not valid"),
+            Self::WrongState => ("wrong_state", 409, "Not possible in this state"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Points in time as this system shows them: RFC 3339 in UTC, always with six digits of the second, so that texts sort as the
 //! times do.
 
-use std::{num::NonZeroU8, time::SystemTime};
+use std::{num::NonZeroU8, str::FromStr, time::SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use time::{
@@ -31,12 +31,25 @@ impl Timestamp {
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok().map(Self)
     }
+
+    fn cut_to_micros(utc: OffsetDateTime) -> Self {
+        Self(utc.replace_nanosecond(utc.nanosecond() / 1000 * 1000).unwrap_or(utc))
+    }
 }
 
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
-        let utc = OffsetDateTime::from(time).to_offset(time::UtcOffset::UTC);
-        Self(utc.replace_nanosecond(utc.nanosecond() / 1000 * 1000).unwrap_or(utc))
+        Self::cut_to_micros(OffsetDateTime::from(time).to_offset(time::UtcOffset::UTC))
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = time::error::Parse;
+
+    /// Reads a time of RFC 3339 with any offset; what is finer than a microsecond is cut off.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let utc = OffsetDateTime::parse(text, &Rfc3339)?.to_offset(time::UtcOffset::UTC);
+        Ok(Self::cut_to_micros(utc))
     }
 }
 
@@ -49,9 +62,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        OffsetDateTime::parse(&text, &Rfc3339)
-            .map(|time| Self(time.to_offset(time::UtcOffset::UTC)))
-            .map_err(|error| de::Error::custom(format!("`{text}` is not an RFC 3339 time: {error}")))
+        text.parse().map_err(|error| de::Error::custom(format!("`{text}` is not an RFC 3339 time: {error}")))
     }
 }
 

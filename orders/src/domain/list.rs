@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use chassis::timestamp::Timestamp;
+use chassis::{identity::UserId, timestamp::Timestamp};
 
-use super::order::{Order, OrderId};
+use super::order::{Order, OrderId, Status};
 
 /// A position in a list, newest first. Orders created at the same time are ordered by their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,36 @@ impl fmt::Display for Position {
     }
 }
 
-/// Which of a user's orders to read, newest first.
+/// Which orders are in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) owner: UserId,
+    pub(crate) status: Option<Status>,
+    /// Only orders that were created later than this.
+    pub(crate) created_after: Option<Timestamp>,
+    /// Only orders that were created earlier than this.
+    pub(crate) created_before: Option<Timestamp>,
+}
+
+#[cfg(test)]
+impl Filter {
+    /// All orders of a user.
+    pub(crate) const fn of_owner(owner: UserId) -> Self {
+        Self { owner, status: None, created_after: None, created_before: None }
+    }
+}
+
+/// Different for each list, so that a cursor is valid in its own list only.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "user {}", self.owner)?;
+        self.status.iter().try_for_each(|status| write!(f, " status {}", status.name()))?;
+        self.created_after.iter().try_for_each(|time| write!(f, " after {}", time.unix_micros()))?;
+        self.created_before.iter().try_for_each(|time| write!(f, " before {}", time.unix_micros()))
+    }
+}
+
+/// Which orders of a list to read, newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageRequest {
     /// The page starts after this position, or at the newest order where there is none.

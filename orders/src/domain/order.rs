@@ -43,6 +43,17 @@ impl Status {
         }
     }
 
+    /// Whether an order in this state may come into the next one: from `pending` to `delivered` step by step, and to
+    /// `cancelled` before it is shipped.
+    pub(crate) const fn may_become(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Pending, Self::Confirmed | Self::Cancelled)
+                | (Self::Confirmed, Self::Shipped | Self::Cancelled)
+                | (Self::Shipped, Self::Delivered)
+        )
+    }
+
     /// The status with this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
@@ -90,6 +101,21 @@ mod tests {
             assert_eq!(Status::from_name(status.name()), Some(status));
         }
         assert_eq!(Status::from_name("Pending"), None);
+    }
+
+    #[test]
+    fn an_order_goes_on_step_by_step_and_can_be_cancelled_before_it_is_shipped() {
+        let steps = Status::ALL.into_iter().flat_map(|from| Status::ALL.map(|to| (from, to)));
+        let possible: Vec<_> =
+            steps.filter(|(from, to)| from.may_become(*to)).map(|(from, to)| (from.name(), to.name())).collect();
+        let expected = [
+            ("pending", "confirmed"),
+            ("pending", "cancelled"),
+            ("confirmed", "shipped"),
+            ("confirmed", "cancelled"),
+            ("shipped", "delivered"),
+        ];
+        assert_eq!(possible, expected);
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use chassis::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Address, Item, NewOrder, Order};
+use crate::domain::{Address, Item, NewOrder, Order, Status};
 
 /// An order.
 #[derive(Serialize, ToSchema)]
@@ -56,6 +56,31 @@ pub(super) fn read_create(JsonBody(mut fields): JsonBody, caller: &Caller) -> Re
     let item = fields.required("item", Item::parse);
     let order = address.zip(item).map(|(address, item)| NewOrder { address, item, created_by: caller.user_id });
     fields.finish(order).map_err(Problem::validation)
+}
+
+/// Reads the state that an order is to come into.
+///
+/// # Errors
+/// 422 where it is none.
+pub(super) fn read_status(JsonBody(mut fields): JsonBody) -> Result<Status, Problem> {
+    let status = fields.required("status", parse_status);
+    fields.finish(status).map_err(Problem::validation)
+}
+
+/// # Errors
+/// Says which states there are.
+pub(super) fn parse_status(name: &str) -> Result<Status, &'static str> {
+    Status::from_name(name).ok_or("must be pending, confirmed, shipped, delivered or cancelled")
+}
+
+/// The state that an order is to come into.
+#[derive(ToSchema)]
+#[schema(as = NewStatus)]
+#[expect(dead_code, reason = "describes a body in the OpenAPI document")]
+pub(super) struct StatusIn {
+    /// `confirmed`, `shipped` and `delivered` in this order, or `cancelled` before it is shipped.
+    #[schema(example = "confirmed", pattern = "^(pending|confirmed|shipped|delivered|cancelled)$")]
+    status: String,
 }
 
 /// An order to be created.

@@ -1,6 +1,6 @@
 //! Turns every error of the layers below into a problem. Exhaustive on purpose: a new error must have its answer here.
 
-use chassis::problem::Problem;
+use chassis::problem::{Code, Problem};
 
 use crate::{domain::Refusal, store::StoreError};
 
@@ -16,5 +16,9 @@ impl From<StoreError> for Problem {
 fn of_refusal(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NotFound => Problem::not_found(),
+        Refusal::PreconditionFailed => {
+            Problem::new(Code::PreconditionFailed, "the order has changed since you read it; read it again")
+        }
+        Refusal::WrongState { .. } => Problem::new(Code::WrongState, refusal.to_string()),
     }
 }

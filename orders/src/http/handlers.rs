@@ -3,23 +3,23 @@
 
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web::Data};
 use chassis::{
-    conditional::{ETag, is_not_modified},
+    conditional::{ETag, IfMatch, is_not_modified},
     extract::{JsonBody, PathId},
-    identity::Caller,
-    openapi::IfNoneMatchIn,
+    identity::{Admin, Caller},
+    openapi::{IfMatchIn, IfNoneMatchIn},
     page::{CursorKey, refuse_unknown_parameters},
     problem::Problem,
 };
 
 use super::{
-    contract::{self, CreateIn, OrderOut},
+    contract::{self, CreateIn, OrderOut, StatusIn},
     parameters::{
-        BodyProblems, CallerProblems, IdIn, ListQuery, MalformedProblems, PageIn, PageProblems, UnknownProblems,
-        WriteProblems,
+        AdminProblems, BodyProblems, CallerProblems, ChangeProblems, IdIn, ListQuery, MalformedProblems, PageIn,
+        PageProblems, UnknownProblems, WriteProblems,
     },
 };
 use crate::{
-    domain::{Order, OrderId, Position},
+    domain::{Order, OrderId, Position, Status, StatusChange},
     store::OrdersRepo,
 };
 
@@ -44,6 +44,8 @@ pub(super) async fn create(caller: Caller, body: JsonBody, repo: Data<OrdersRepo
 }
 
 /// List one's own orders, newest first.
+///
+/// The `Link` to the next page keeps the filters; a cursor is valid with the same filters only.
 #[utoipa::path(
     get, path = "/api/orders", tag = "orders", operation_id = "list_orders", params(PageIn),
     responses(
@@ -60,7 +62,7 @@ pub(super) async fn list(
     cursors: Data<CursorKey>,
 ) -> Result<HttpResponse, Problem> {
     let query = ListQuery::parse(request.query_string(), &caller, &cursors)?;
-    let listed = repo.list(query.owner, query.page).await?;
+    let listed = repo.list(query.filter, query.page).await?;
     let mut response = HttpResponse::Ok();
     if listed.has_more
         && let Some(last) = listed.orders.last()
@@ -95,6 +97,58 @@ pub(super) async fn read(
     if is_not_modified(request.headers(), order.version)? {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag(&order))).finish());
     }
+    Ok(answer(&mut HttpResponse::Ok(), &order))
+}
+
+/// Cancel an order that is not shipped yet, as its owner or an admin.
+#[utoipa::path(
+    post, path = "/api/orders/{order_id}/cancel", tag = "orders", operation_id = "cancel_order",
+    params(IdIn, IfMatchIn),
+    responses(
+        (status = 200, description = "Cancelled", body = OrderOut, headers(("ETag" = String, description = "Its version"))),
+        UnknownProblems, MalformedProblems, ChangeProblems, CallerProblems, WriteProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn cancel(
+    caller: Caller,
+    id: PathId,
+    request: HttpRequest,
+    repo: Data<OrdersRepo>,
+) -> Result<HttpResponse, Problem> {
+    refuse_unknown_parameters(request.query_string(), &[])?;
+    set_status(caller, id, &request, Status::Cancelled, &repo).await
+}
+
+/// Change the status of an order, as an admin.
+#[utoipa::path(
+    patch, path = "/api/orders/{order_id}", tag = "orders", operation_id = "set_order_status", params(IdIn, IfMatchIn),
+    request_body(content((StatusIn = "application/merge-patch+json"), (StatusIn = "application/json"))),
+    responses(
+        (status = 200, description = "Changed", body = OrderOut, headers(("ETag" = String, description = "Its version"))),
+        UnknownProblems, BodyProblems, ChangeProblems, AdminProblems, CallerProblems, WriteProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn patch(
+    Admin(admin): Admin,
+    id: PathId,
+    request: HttpRequest,
+    body: JsonBody,
+    repo: Data<OrdersRepo>,
+) -> Result<HttpResponse, Problem> {
+    set_status(admin, id, &request, contract::read_status(body)?, &repo).await
+}
+
+async fn set_status(
+    caller: Caller,
+    id: PathId,
+    request: &HttpRequest,
+    status: Status,
+    repo: &OrdersRepo,
+) -> Result<HttpResponse, Problem> {
+    let if_match = IfMatch::from_headers(request.headers())?;
+    let order = repo.set_status(StatusChange { id: OrderId(id.0), status, caller, if_match }).await?;
     Ok(answer(&mut HttpResponse::Ok(), &order))
 }
 

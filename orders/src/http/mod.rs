@@ -3,8 +3,10 @@
 //! | endpoint | who | answer |
 //! |---|---|---|
 //! | `POST /api/orders` | signed in | 201 with `Location` and `ETag` |
-//! | `GET /api/orders?limit&cursor&user_id` | signed in; `user_id` of others: admin | 200, `Link` to the next page |
+//! | `GET /api/orders?limit&cursor&status&created_after&created_before&user_id` | signed in; `user_id` of others: admin | 200, `Link` to the next page |
 //! | `GET /api/orders/{id}` | owner, admin | 200 with `ETag`; 304; 404 for everybody else |
+//! | `PATCH /api/orders/{id}` | admin | 200 with `ETag` |
+//! | `POST /api/orders/{id}/cancel` | owner, admin | 200 with `ETag`; 404 for everybody else |
 //! | `GET /openapi.json` | anyone | 200 with the description of this API |
 //!
 //! `HEAD` is answered like `GET`, `OPTIONS` with 204 and `Allow`. Every error is a problem (RFC 9457).
@@ -46,7 +48,13 @@ impl Endpoints {
                 web::resource("/api/orders/{id}")
                     .route(web::get().to(handlers::read))
                     .route(web::head().to(handlers::read))
-                    .default_service(other_methods("GET, HEAD, OPTIONS")),
+                    .route(web::patch().to(handlers::patch))
+                    .default_service(other_methods("GET, HEAD, OPTIONS, PATCH")),
+            )
+            .service(
+                web::resource("/api/orders/{id}/cancel")
+                    .route(web::post().to(handlers::cancel))
+                    .default_service(other_methods("OPTIONS, POST")),
             )
             .service(
                 web::resource("/openapi.json")

@@ -15,7 +15,7 @@ use super::{contract, handlers};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "orders", description = "Orders: signed-in users create them and see their own."),
-    paths(handlers::create, handlers::list, handlers::read),
+    paths(handlers::create, handlers::list, handlers::read, handlers::patch, handlers::cancel),
     components(schemas(ProblemBody, contract::OrderOut)),
     tags((name = "orders", description = "Orders")),
     modifiers(&Bearer),

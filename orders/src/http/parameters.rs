@@ -1,22 +1,26 @@
 //! The parameters of the endpoints: as OpenAPI describes them, and the query of a list as it is read. The problems that
 //! several endpoints answer are described here too. Knows no handler.
 
+use std::borrow::Cow;
+
 use actix_web::http::header::HeaderValue;
 use chassis::{
     identity::{Caller, UserId},
     page::{CursorKey, PageQuery, parameter},
     problem::{Code, Problem},
+    timestamp::Timestamp,
 };
 use utoipa::IntoParams;
 
-use crate::domain::{PageRequest, Position};
+use super::contract;
+use crate::domain::{Filter, PageRequest, Position};
 
 /// Number of orders on a page where the query does not say.
 const LIMIT_DEFAULT: usize = 100;
 
-/// The query of a list: whose orders, and which of them.
+/// The query of a list: which orders, and which page of them.
 pub(super) struct ListQuery {
-    pub(super) owner: UserId,
+    pub(super) filter: Filter,
     pub(super) page: PageRequest,
     query: PageQuery,
 }
@@ -27,10 +31,16 @@ impl ListQuery {
     /// # Errors
     /// 400 where a parameter is wrong or unknown; 403 where anybody but an admin asks for the orders of another user.
     pub(super) fn parse(query: &str, caller: &Caller, cursors: &CursorKey) -> Result<Self, Problem> {
-        let page = PageQuery::parse(query, LIMIT_DEFAULT, &["user_id"])?;
-        let owner = owner(query, caller)?;
-        let after = page.cursor.as_deref().map(|cursor| verify(cursors, owner, cursor)).transpose()?;
-        Ok(Self { owner, page: PageRequest { after, limit: page.limit }, query: page })
+        let page = PageQuery::parse(query, LIMIT_DEFAULT, &["user_id", "status", "created_after", "created_before"])?;
+        let status = parameter(query, "status")?.map(|name| contract::parse_status(&name));
+        let filter = Filter {
+            owner: owner(query, caller)?,
+            status: status.transpose().map_err(|error| bad_request(format!("`status` {error}")))?,
+            created_after: time(query, "created_after")?,
+            created_before: time(query, "created_before")?,
+        };
+        let after = page.cursor.as_deref().map(|cursor| verify(cursors, filter, cursor)).transpose()?;
+        Ok(Self { filter, page: PageRequest { after, limit: page.limit }, query: page })
     }
 
     /// The `Link` to the page after the order at `last`.
@@ -41,14 +51,18 @@ impl ListQuery {
         last: Position,
         cursors: &CursorKey,
     ) -> Option<HeaderValue> {
-        self.query.next_link(path, query, &cursors.sign(&scope(self.owner), &last.to_string()))
+        // A cursor is valid for this list only.
+        self.query.next_link(path, query, &cursors.sign(&self.filter.to_string(), &last.to_string()))
     }
+}
+
+fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(Code::BadRequest, detail)
 }
 
 fn owner(query: &str, caller: &Caller) -> Result<UserId, Problem> {
     let Some(asked) = parameter(query, "user_id")? else { return Ok(caller.user_id) };
-    let asked: UserId =
-        asked.parse().map_err(|_| Problem::new(Code::BadRequest, "`user_id` must be the id of a user, a number"))?;
+    let asked: UserId = asked.parse().map_err(|_| bad_request("`user_id` must be the id of a user, a number"))?;
     if caller.is_admin || asked == caller.user_id {
         Ok(asked)
     } else {
@@ -56,16 +70,20 @@ fn owner(query: &str, caller: &Caller) -> Result<UserId, Problem> {
     }
 }
 
-/// A cursor is valid for the list of one user only.
-fn scope(owner: UserId) -> String {
-    format!("user {owner}")
+fn time(query: &str, name: &str) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = parameter(query, name)? else { return Ok(None) };
+    let parsed = text.parse().map_err(|_| {
+        // In a query, `+` is a space.
+        let hint = if text.contains(' ') { "; write `+` as %2B" } else { "" };
+        bad_request(format!("`{name}` must be a time like 2026-01-31T23:59:59Z (RFC 3339){hint}"))
+    });
+    parsed.map(Some)
 }
 
-fn verify(cursors: &CursorKey, owner: UserId, cursor: &str) -> Result<Position, Problem> {
-    let position = cursors.verify(&scope(owner), cursor)?;
-    Position::parse(&position).ok_or_else(|| {
-        Problem::new(Code::BadRequest, "the cursor was made by another version; start again without one")
-    })
+fn verify(cursors: &CursorKey, filter: Filter, cursor: &str) -> Result<Position, Problem> {
+    let position = cursors.verify(&filter.to_string(), cursor)?;
+    Position::parse(&position)
+        .ok_or_else(|| bad_request("the cursor was made by another version; start again without one"))
 }
 
 #[derive(IntoParams)]
@@ -88,6 +106,15 @@ pub(super) struct PageIn {
     /// For admins: whose orders. Without it, those of the caller.
     #[param(required = false)]
     user_id: i64,
+    /// Only orders in this state.
+    #[param(required = false, pattern = "^(pending|confirmed|shipped|delivered|cancelled)$")]
+    status: String,
+    /// Only orders that were created later than this.
+    #[param(required = false, format = DateTime)]
+    created_after: String,
+    /// Only orders that were created earlier than this.
+    #[param(required = false, format = DateTime)]
+    created_before: String,
 }
 
 chassis::problem_responses! {
@@ -96,7 +123,7 @@ chassis::problem_responses! {
         Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: read the current state first";
     }
     PageProblems {
-        BadQuery = 400, "`bad_request`: `limit`, `cursor` or `user_id` is not valid, or another parameter was given";
+        BadQuery = 400, "`bad_request`: a parameter is not valid, or there is none of this name";
         Forbidden = 403, "`insufficient_scope`: the orders of another user are for admins only";
     }
     BodyProblems {
@@ -110,6 +137,13 @@ chassis::problem_responses! {
     }
     UnknownProblems {
         Unknown = 404, "`not_found`: there is no such order, or it belongs to another user";
+    }
+    AdminProblems {
+        Forbidden = 403, "`insufficient_scope`: for admins only";
+    }
+    ChangeProblems {
+        WrongState = 409, "`wrong_state`: not possible in the state of the order";
+        Changed = 412, "`precondition_failed`: the order has changed since the version in `If-Match`";
     }
     WriteProblems {
         Full = 507, "`storage_full`: nothing was changed";

@@ -19,7 +19,6 @@ use actix::{Actor, Addr};
 use actix_rt::{Arbiter, ArbiterHandle};
 use chassis::{
     config::StartError,
-    identity::UserId,
     store::{Queue, StoreFault, lifecycle, metrics::store_registry},
 };
 use prometheus_client::registry::Registry;
@@ -34,10 +33,10 @@ use self::{
         probe::Probe,
         readers::{self, Get, List, Reader},
         target::Target,
-        writer::{Create, Writer},
+        writer::{Write, Writer},
     },
 };
-use crate::domain::{NewOrder, Order, OrderId, OrderPage, PageRequest};
+use crate::domain::{Change, Filter, NewOrder, Order, OrderId, OrderPage, PageRequest, StatusChange};
 
 /// Maximum number of queued writes: four full batches of 256. Each has at most 4 × (500 + 200) bytes of text, 2.8 MiB
 /// together.
@@ -90,19 +89,30 @@ impl OrdersRepo {
     }
 
     /// Creates an order. Resolves once it is durable on disk.
-    ///
-    /// The order is created even if the caller stops waiting: the message is queued by then.
     pub(crate) async fn create(&self, order: NewOrder) -> Result<Order, StoreError> {
+        self.write(Change::Create(order)).await
+    }
+
+    /// Changes the status of an order. Resolves once that is durable on disk.
+    ///
+    /// # Errors
+    /// The [`Refusal`](crate::domain::Refusal) of the order as it is when its turn comes.
+    pub(crate) async fn set_status(&self, change: StatusChange) -> Result<Order, StoreError> {
+        self.write(Change::SetStatus(change)).await
+    }
+
+    /// The change is made even if the caller stops waiting: the message is queued by then.
+    async fn write(&self, change: Change) -> Result<Order, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let message = self.writes.admit(Create { order, answer })?;
+        let message = self.writes.admit(Write { change, answer })?;
         // The permit bounds the mailbox. If the actor has ended, the message is dropped, and with it `answer`.
         self.writer.do_send(message);
         answered.await.unwrap_or(Err(StoreFault::Stopping.into()))
     }
 
-    /// A page of the orders of `owner`, newest first.
-    pub(crate) async fn list(&self, owner: UserId, page: PageRequest) -> Result<OrderPage, StoreError> {
-        self.reads.send(&self.readers, List { owner, page }).await
+    /// A page of a list, newest first.
+    pub(crate) async fn list(&self, filter: Filter, page: PageRequest) -> Result<OrderPage, StoreError> {
+        self.reads.send(&self.readers, List { filter, page }).await
     }
 
     /// The order with this id.

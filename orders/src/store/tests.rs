@@ -80,7 +80,7 @@ impl Store {
     }
 
     async fn items(&self) -> Vec<String> {
-        let listed = self.repo.list(OWNER, PageRequest { after: None, limit: 5000 }).await.unwrap();
+        let listed = self.repo.list(Filter::of_owner(OWNER), PageRequest { after: None, limit: 5000 }).await.unwrap();
         listed.orders.iter().rev().map(|order| order.item.as_str().to_owned()).collect()
     }
 }
@@ -120,7 +120,7 @@ fn an_order_that_the_database_refuses_fails_alone_in_its_batch() {
         assert!(others[0].is_ok() && others[2].is_ok(), "{others:?}");
         let refused = others[1].as_ref().unwrap_err();
         assert!(
-            matches!(refused, StoreError::Fault(StoreFault::Failed { operation: "insert an order", .. })),
+            matches!(refused, StoreError::Fault(StoreFault::Failed { operation: "change an order", .. })),
             "{refused:?}"
         );
         assert_eq!(store.items().await, ["first", "good", "fine"]);
@@ -239,7 +239,7 @@ fn pages_tell_orders_of_one_moment_apart_by_their_ids() {
         let mut page = PageRequest { after: None, limit: 3 };
         let mut seen = Vec::new();
         loop {
-            let listed = store.repo.list(OWNER, page).await.unwrap();
+            let listed = store.repo.list(Filter::of_owner(OWNER), page).await.unwrap();
             seen.extend(listed.orders.iter().map(|order| order.item.as_str().to_owned()));
             page.after = listed.orders.last().map(Position::of);
             if !listed.has_more {

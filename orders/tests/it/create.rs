@@ -112,7 +112,11 @@ fn a_body_over_64_kib_is_too_large() {
 #[test]
 fn other_methods_are_answered_with_those_that_exist() {
     let service = in_memory();
-    for (target, allow) in [("/api/orders", "GET, HEAD, OPTIONS, POST"), ("/api/orders/1", "GET, HEAD, OPTIONS")] {
+    for (target, allow) in [
+        ("/api/orders", "GET, HEAD, OPTIONS, POST"),
+        ("/api/orders/1", "GET, HEAD, OPTIONS, PATCH"),
+        ("/api/orders/1/cancel", "OPTIONS, POST"),
+    ] {
         let answer = ANN.sends(service.addr(), call("DELETE", target));
         assert_eq!((answer.status, answer.problem().as_str()), (405, "method_not_allowed"), "{target}");
         assert_eq!(answer.header("allow"), Some(allow));
@@ -124,7 +128,7 @@ fn other_methods_are_answered_with_those_that_exist() {
 #[test]
 fn an_unknown_path_is_not_found() {
     let service = in_memory();
-    for target in ["/", "/api", "/api/orders/", "/api/orders/1/cancel", "/orders"] {
+    for target in ["/", "/api", "/api/orders/", "/api/orders/1/confirm", "/orders"] {
         let answer = ANN.sends(service.addr(), get(target));
         assert_eq!((answer.status, answer.problem().as_str()), (404, "not_found"), "{target}");
     }

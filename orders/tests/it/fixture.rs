@@ -56,8 +56,13 @@ impl User {
 
     /// All orders of this user, page by page.
     pub(crate) fn lists_all(self, addr: SocketAddr, limit: usize) -> Vec<Value> {
+        self.lists_filtered(addr, limit, "")
+    }
+
+    /// All orders of a list, page by page; the filter begins with `&`.
+    pub(crate) fn lists_filtered(self, addr: SocketAddr, limit: usize, filter: &str) -> Vec<Value> {
         let mut orders = Vec::new();
-        let mut target = format!("/api/orders?limit={limit}");
+        let mut target = format!("/api/orders?limit={limit}{filter}");
         loop {
             let answer = self.gets(addr, &target);
             assert_eq!(answer.status, 200, "{}", answer.text());

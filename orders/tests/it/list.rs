@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use chassis::testing::{Clock, Process, post};
+use chassis::testing::{Clock, Process, call, post};
 use serde_json::json;
 
 use crate::{
@@ -81,11 +81,77 @@ fn a_wrong_parameter_is_a_bad_request() {
 }
 
 #[test]
+fn a_list_can_be_filtered_by_status_and_by_time() {
+    let folder = Folder::new();
+    let (clock, service) =
+        (Clock::new(folder.path()), |clock: &Clock| Process::serve(clock.attach_to(&mut command(&folder))));
+    clock.set(-3600);
+    let program = service(&clock);
+    let addr = program.addr();
+    let old: Vec<_> = (0..3).map(|_| ANN.orders(addr, "old")).collect();
+    BOB.orders(addr, "of somebody else");
+    clock.set(0);
+    (0..3).for_each(|_| drop(ANN.orders(addr, "new")));
+    for id in [2, 6] {
+        assert_eq!(ANN.sends(addr, call("POST", &format!("/api/orders/{id}/cancel"))).status, 200);
+    }
+    let (first, last) = (old[0]["created_at"].as_str().unwrap(), old[2]["created_at"].as_str().unwrap());
+    let in_another_zone = format!("{}%2B00:00", last.trim_end_matches('Z'));
+    for (query, expected) in [
+        (String::new(), vec![7, 6, 5, 3, 2, 1]),
+        ("&status=cancelled".to_owned(), vec![6, 2]),
+        ("&status=pending".to_owned(), vec![7, 5, 3, 1]),
+        ("&status=shipped".to_owned(), vec![]),
+        (format!("&created_after={last}"), vec![7, 6, 5]),
+        (format!("&created_after={in_another_zone}"), vec![7, 6, 5]),
+        (format!("&created_before={last}"), vec![2, 1]),
+        (format!("&created_after={first}&created_before={last}"), vec![2]),
+        (format!("&created_after={first}&status=pending"), vec![7, 5, 3]),
+    ] {
+        for limit in [1, 2, 100] {
+            assert_eq!(ids(&ANN.lists_filtered(addr, limit, &query)), expected, "{query}");
+        }
+        assert_eq!(ids(&ADMIN.lists_filtered(addr, 2, &format!("&user_id=7{query}"))), expected, "{query}");
+    }
+    program.terminate();
+}
+
+#[test]
+fn a_filter_that_is_not_valid_is_refused_and_named() {
+    let service = in_memory();
+    for (query, said) in [
+        ("status=", "`status` must be pending, confirmed, shipped, delivered or cancelled"),
+        ("status=Pending", "`status` must be"),
+        ("status=pending&status=shipped", "`status` is given more than once"),
+        ("created_after=yesterday", "`created_after` must be a time like 2026-01-31T23:59:59Z (RFC 3339)"),
+        ("created_before=2026-01-31", "`created_before` must be a time"),
+        ("created_before=2026-01-31T00:00:00+01:00", "write `+` as %2B"),
+    ] {
+        let answer = ANN.gets(service.addr(), &format!("/api/orders?{query}"));
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "bad_request"), "{query}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains(said), "{}", answer.text());
+    }
+}
+
+#[test]
+fn a_cursor_is_valid_with_its_own_filters_only() {
+    let service = in_memory();
+    (0..3).for_each(|_| drop(ANN.orders(service.addr(), "a book")));
+    let next = next_page(&ANN.gets(service.addr(), "/api/orders?limit=1&status=pending")).unwrap();
+    assert!(next.contains("status=pending"), "{next}");
+    assert_eq!(ids(ANN.gets(service.addr(), &next).json().as_array().unwrap()), [2]);
+    for other in ["", "&status=shipped", "&status=pending&created_after=2000-01-01T00:00:00Z"] {
+        let answer = ANN.gets(service.addr(), &next.replace("&status=pending", other));
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "bad_request"), "{other}");
+    }
+}
+
+#[test]
 fn an_unknown_parameter_is_refused_and_named() {
     let service = in_memory();
     ANN.orders(service.addr(), "a book");
     for (target, named) in [
-        ("/api/orders?status=shipped", "`status`; there are `limit`, `cursor`, `user_id`"),
+        ("/api/orders?state=shipped", "`state`; there are `limit`, `cursor`, `user_id`, `status`, `created_after`"),
         ("/api/orders?limit=2&q=book&Limit=3", "`Limit`, `q`; there are"),
         ("/api/orders/1?fields=id", "`fields`; there are none here"),
     ] {

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod change;
 mod crashes;
 mod create;
 mod disk;

@@ -15,6 +15,8 @@ fn every_endpoint_is_described_with_its_statuses() {
         ("post", "/api/orders", "201 400 401 413 415 422 503 507"),
         ("get", "/api/orders", "200 400 401 403 503"),
         ("get", "/api/orders/{order_id}", "200 304 400 401 404 503"),
+        ("patch", "/api/orders/{order_id}", "200 400 401 403 404 409 412 413 415 422 503 507"),
+        ("post", "/api/orders/{order_id}/cancel", "200 400 401 404 409 412 503 507"),
     ] {
         let operation = &document["paths"][path][method];
         let mut statuses: Vec<&str> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();

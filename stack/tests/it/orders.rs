@@ -87,3 +87,24 @@ fn a_new_user_with_the_id_of_nobody_sees_nobodys_orders() {
     assert_ne!(again["id"], eve["id"]);
     assert_eq!(stack.send(&get("/api/orders").bearer(&stack.token("eve"))).json(), json!([]));
 }
+
+#[test]
+fn an_order_is_cancelled_by_its_owner_and_goes_on_by_an_admin() {
+    let (stack, _folder) = Stack::new();
+    let (demo, test, admin) = (stack.token("demo"), stack.token("test"), stack.token("admin"));
+    let paths =
+        [order(&stack, &demo, "Book"), order(&stack, &demo, "Pen")].map(|order| format!("/api/orders/{}", order["id"]));
+    let cancel = |token: &str| stack.send(&call("POST", &format!("{}/cancel", paths[0])).bearer(token));
+    let confirm = |path: &str, token: &str| {
+        stack
+            .send(&call("PATCH", path).json(&json!({"status": "confirmed"})).bearer(token).header("If-Match", "\"v1\""))
+    };
+    assert_eq!((cancel(&test).status, confirm(&paths[1], &demo).status), (404, 403));
+    let confirmed = confirm(&paths[1], &admin);
+    assert_eq!((confirmed.status, confirmed.header("etag")), (200, Some("\"v2\"")), "{}", confirmed.text());
+    assert_eq!(confirm(&paths[1], &admin).problem(), "precondition_failed");
+    assert_eq!(cancel(&demo).json()["status"], "cancelled");
+    assert_eq!(confirm(&paths[0], &admin).problem(), "precondition_failed");
+    let pending = stack.send(&get("/api/orders?status=confirmed").bearer(&demo));
+    assert_eq!(pending.json(), json!([confirmed.json()]));
+}

@@ -26,7 +26,8 @@ fn the_document_of_the_whole_says_what_each_call_needs() {
         ("/api/users", &["get", "post"]),
         ("/api/users/{user_id}", &["delete", "get", "patch", "put"]),
         ("/api/orders", &["get", "post"]),
-        ("/api/orders/{order_id}", &["get"]),
+        ("/api/orders/{order_id}", &["get", "patch"]),
+        ("/api/orders/{order_id}/cancel", &["post"]),
     ] {
         let found: Vec<&String> = paths[path].as_object().unwrap().keys().filter(|key| *key != "parameters").collect();
         assert_eq!(found, methods, "{path}");

@@ -1,7 +1,6 @@
-//! Commits a batch of orders in one transaction. Knows no actor and sends no answers.
+//! Commits a batch of changes in one transaction. Knows no actor and sends no answers.
 //!
-//! Each order has a savepoint of its own, so that an order that the database refuses fails alone. After an error the
-//! connection is opened again, because SQLite may have rolled back by itself and Diesel would not know.
+//! Each change has a savepoint of its own, so that one that is refused fails alone. After an error the connection is opened again, because SQLite may have rolled back by itself and Diesel would not know.
 
 use std::time::SystemTime;
 
@@ -9,19 +8,14 @@ use chassis::{store::StoreFault, timestamp::Timestamp};
 use diesel::{prelude::*, result::Error as DieselError};
 
 use super::{
+    changes::{self, Outcome},
     connection::{self, Checkpoint, Role},
     fault,
-    schema::{NewOrderRow, OrderRow, orders},
+    schema::orders,
     target::Target,
     wal::WriteAheadLog,
 };
-use crate::{
-    domain::{NewOrder, Order},
-    store::error::StoreError,
-};
-
-/// The outcome of one order in a batch that was committed.
-type Inserted = Result<Order, StoreError>;
+use crate::domain::Change;
 
 /// The connection for writing.
 pub(super) struct Committer {
@@ -36,34 +30,31 @@ impl Committer {
         Self { target, connection: Some(connection), log }
     }
 
-    /// Commits all orders in one transaction, and returns the outcome of each once they are durable.
+    /// Commits all changes in one transaction, and returns the outcome of each once they are durable.
     ///
     /// # Errors
-    /// A fault that is not that of a single order: none of them was committed, or, after
+    /// A fault that is not that of a single change: none of them was committed, or, after
     /// [`OutcomeUnknown`](StoreFault::OutcomeUnknown), that is unknown.
-    pub(super) fn commit<'a>(
-        &mut self,
-        batch: impl Iterator<Item = &'a NewOrder>,
-    ) -> Result<Vec<Inserted>, StoreFault> {
+    pub(super) fn commit<'a>(&mut self, batch: impl Iterator<Item = &'a Change>) -> Result<Vec<Outcome>, StoreFault> {
         // After the transaction: what is answered has then been in place after it was durable.
-        let committed = self.transaction(batch).and_then(|inserted| self.target.check_in_place().map(|()| inserted));
+        let committed = self.transaction(batch).and_then(|outcomes| self.target.check_in_place().map(|()| outcomes));
         match &committed {
-            Ok(inserted) => self.log.committed(inserted.len()),
+            Ok(outcomes) => self.log.committed(outcomes.len()),
             Err(_) => self.connection = None,
         }
         committed
     }
 
-    fn transaction<'a>(&mut self, batch: impl Iterator<Item = &'a NewOrder>) -> Result<Vec<Inserted>, StoreFault> {
+    fn transaction<'a>(&mut self, batch: impl Iterator<Item = &'a Change>) -> Result<Vec<Outcome>, StoreFault> {
         let connection = self.connection()?;
         let mut has_begun = false;
         let mut failure = None;
         let committed = connection.immediate_transaction(|connection| {
             has_begun = true;
-            let inserted = insert_all(connection, batch);
+            let outcomes = apply_all(connection, batch);
             // Kept aside: if the rollback fails too, Diesel reports that error instead.
-            inserted.map_err(|error| {
-                failure = Some(fault::of_statement("insert an order", error));
+            outcomes.map_err(|error| {
+                failure = Some(fault::of_statement("change the orders", error));
                 DieselError::RollbackTransaction
             })
         });
@@ -107,13 +98,14 @@ impl Committer {
     }
 }
 
-/// Inserts all orders of a batch, at the same time: they become visible together, and their ids say which came first.
-fn insert_all<'a>(
+/// Applies all changes of a batch, one after another and all at the same time: they become visible together, and the ids of
+/// orders say which came first.
+fn apply_all<'a>(
     connection: &mut SqliteConnection,
-    batch: impl Iterator<Item = &'a NewOrder>,
-) -> Result<Vec<Inserted>, DieselError> {
+    batch: impl Iterator<Item = &'a Change>,
+) -> Result<Vec<Outcome>, DieselError> {
     let now = time_of_batch(connection, SystemTime::now().into())?;
-    batch.map(|order| insert(connection, order, now)).collect()
+    batch.map(|change| changes::apply(connection, change, now)).collect()
 }
 
 /// The time of a batch that begins when the clock shows `clock`: never before the order that was created last. So a clock
@@ -123,22 +115,4 @@ fn time_of_batch(connection: &mut SqliteConnection, clock: Timestamp) -> Result<
     let last: Option<i64> =
         orders::table.select(orders::created_at).order(orders::id.desc()).first(connection).optional()?;
     Ok(last.and_then(Timestamp::from_unix_micros).map_or(clock, |last| last.max(clock)))
-}
-
-/// Inserts one order within a savepoint, so that it leaves nothing behind if it fails.
-///
-/// # Errors
-/// An error that is not the fault of the order, and so ends the transaction.
-fn insert(connection: &mut SqliteConnection, order: &NewOrder, now: Timestamp) -> Result<Inserted, DieselError> {
-    let inserted = connection.transaction(|connection| {
-        diesel::insert_into(orders::table)
-            .values(NewOrderRow::new(order, now))
-            .returning(OrderRow::as_returning())
-            .get_result(connection)
-    });
-    match inserted {
-        Ok(row) => Ok(row.parse().map_err(StoreError::from)),
-        Err(error) if fault::is_of_the_order(&error) => Ok(Err(StoreFault::failed("insert an order", error).into())),
-        Err(error) => Err(error),
-    }
 }

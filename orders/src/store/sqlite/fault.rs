@@ -25,8 +25,8 @@ pub(super) fn of_commit(error: DieselError) -> StoreFault {
     }
 }
 
-/// Whether the error is the fault of the order itself, so that the others of its batch need not fail with it.
-pub(super) fn is_of_the_order(error: &DieselError) -> bool {
+/// Whether the error is the fault of the change itself, so that the others of its batch need not fail with it.
+pub(super) fn is_of_the_change(error: &DieselError) -> bool {
     use DatabaseErrorKind::{CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation};
     matches!(
         error,

@@ -108,6 +108,6 @@ mod tests {
         let left = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' AND name NOT LIKE '__diesel%'";
         assert_eq!(names(&mut connection, left), Vec::<String>::new());
         migrate(&mut connection).unwrap();
-        assert_eq!(names(&mut connection, left), ["orders", "orders_by_owner"]);
+        assert_eq!(names(&mut connection, left), ["orders", "orders_by_owner", "orders_by_owner_and_status"]);
     }
 }

@@ -3,10 +3,7 @@
 use std::{num::NonZeroUsize, thread, time::Instant};
 
 use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
-use chassis::{
-    identity::UserId,
-    store::{AbortOnPanic, Admitted, StoreFault},
-};
+use chassis::store::{AbortOnPanic, Admitted, StoreFault};
 use diesel::{
     dsl::{AsSelect, IntoBoxed, Select},
     prelude::*,
@@ -21,7 +18,7 @@ use super::{
     schema::{OrderRow, orders},
 };
 use crate::{
-    domain::{Order, OrderId, OrderPage, PageRequest, Refusal},
+    domain::{Filter, Order, OrderId, OrderPage, PageRequest, Refusal},
     store::{error::StoreError, metrics::StoreMetrics},
 };
 
@@ -67,11 +64,11 @@ impl Reader {
     }
 }
 
-/// Reads a page of a user's orders.
+/// Reads a page of a list.
 #[derive(Message)]
 #[rtype(result = "Result<OrderPage, StoreError>")]
 pub(crate) struct List {
-    pub(crate) owner: UserId,
+    pub(crate) filter: Filter,
     pub(crate) page: PageRequest,
 }
 
@@ -79,8 +76,8 @@ impl Handler<Admitted<List>> for Reader {
     type Result = Result<OrderPage, StoreError>;
 
     fn handle(&mut self, admitted: Admitted<List>, _: &mut Self::Context) -> Self::Result {
-        let List { owner, page } = admitted.message;
-        self.read(admitted.queued_at, |connection| list(connection, owner, page))
+        let List { filter, page } = admitted.message;
+        self.read(admitted.queued_at, |connection| list(connection, filter, page))
     }
 }
 
@@ -99,10 +96,10 @@ impl Handler<Admitted<Get>> for Reader {
     }
 }
 
-fn list(connection: &mut SqliteConnection, owner: UserId, page: PageRequest) -> Result<OrderPage, StoreError> {
+fn list(connection: &mut SqliteConnection, filter: Filter, page: PageRequest) -> Result<OrderPage, StoreError> {
     // One more than asked for tells whether there is a next page.
     let rows: Vec<OrderRow> =
-        listing(owner, page).load(connection).map_err(|error| fault::of_statement("list orders", error))?;
+        listing(filter, page).load(connection).map_err(|error| fault::of_statement("list orders", error))?;
     let has_more = rows.len() > page.limit;
     let orders = rows.into_iter().take(page.limit).map(OrderRow::parse).collect::<Result<_, _>>()?;
     Ok(OrderPage { orders, has_more })
@@ -110,23 +107,32 @@ fn list(connection: &mut SqliteConnection, owner: UserId, page: PageRequest) -> 
 
 type Listing = IntoBoxed<'static, Select<orders::table, AsSelect<OrderRow, Sqlite>>, Sqlite>;
 
-/// The query of a page: a range of the index `orders_by_owner`, read in its order.
+/// The query of a page: a range of the index `orders_by_owner`, or with a status of `orders_by_owner_and_status`, read in
+/// its order.
 ///
 /// Why not `(created_at, id) < (?, ?)`: Diesel has no row values. `created_at <= ?` bounds the range nevertheless, and
 /// the other condition skips at most the orders that were created at the same time.
-fn listing(owner: UserId, page: PageRequest) -> Listing {
+fn listing(filter: Filter, page: PageRequest) -> Listing {
     let newest_first = (orders::created_at.desc(), orders::id.desc());
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);
     let all = orders::table.select(OrderRow::as_select()).into_boxed();
-    let own = all.filter(orders::created_by.eq(owner.0)).order(newest_first).limit(limit);
-    match page.after {
-        None => own,
-        Some(after) => {
-            let micros = after.created_at.unix_micros();
-            own.filter(orders::created_at.le(micros))
-                .filter(orders::created_at.lt(micros).or(orders::id.lt(after.id.0)))
-        }
+    let mut listing = all.filter(orders::created_by.eq(filter.owner.0)).order(newest_first).limit(limit);
+    if let Some(status) = filter.status {
+        listing = listing.filter(orders::status.eq(status.name()));
     }
+    if let Some(time) = filter.created_after {
+        listing = listing.filter(orders::created_at.gt(time.unix_micros()));
+    }
+    if let Some(time) = filter.created_before {
+        listing = listing.filter(orders::created_at.lt(time.unix_micros()));
+    }
+    if let Some(after) = page.after {
+        let micros = after.created_at.unix_micros();
+        listing = listing
+            .filter(orders::created_at.le(micros))
+            .filter(orders::created_at.lt(micros).or(orders::id.lt(after.id.0)));
+    }
+    listing
 }
 
 fn get(connection: &mut SqliteConnection, id: OrderId) -> Result<Order, StoreError> {
@@ -137,12 +143,12 @@ fn get(connection: &mut SqliteConnection, id: OrderId) -> Result<Order, StoreErr
 
 #[cfg(test)]
 mod tests {
-    use chassis::timestamp::Timestamp;
+    use chassis::{identity::UserId, timestamp::Timestamp};
     use diesel::sql_types::Text;
 
     use super::*;
     use crate::{
-        domain::Position,
+        domain::{Position, Status},
         store::{
             DatabaseLocation,
             sqlite::{migrations, target::Target},
@@ -156,10 +162,10 @@ mod tests {
     }
 
     /// What SQLite would do for a page, step by step.
-    fn plan(page: PageRequest) -> Vec<String> {
+    fn plan(filter: Filter, page: PageRequest) -> Vec<String> {
         let target = Target::prepare(&DatabaseLocation::Memory).unwrap();
         let mut connection = migrations::open(&target).unwrap();
-        let shown = diesel::debug_query::<Sqlite, _>(&listing(UserId(7), page)).to_string();
+        let shown = diesel::debug_query::<Sqlite, _>(&listing(filter, page)).to_string();
         let sql = shown.split(" -- binds").next().unwrap();
         let steps: Vec<Step> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load(&mut connection).unwrap();
         steps.into_iter().map(|step| step.detail).collect()
@@ -168,9 +174,19 @@ mod tests {
     #[test]
     fn a_page_is_a_range_of_the_index_and_nothing_is_sorted() {
         let after = Some(Position { created_at: Timestamp::from_unix_micros(1).unwrap(), id: OrderId(1) });
-        let first = plan(PageRequest { after: None, limit: 10 });
-        assert_eq!(first, ["SEARCH orders USING INDEX orders_by_owner (created_by=?)"]);
-        let later = plan(PageRequest { after, limit: 10 });
-        assert_eq!(later, ["SEARCH orders USING INDEX orders_by_owner (created_by=? AND created_at<?)"]);
+        let all = Filter::of_owner(UserId(7));
+        let pending = Filter { status: Some(Status::Pending), ..all };
+        let since = Filter { created_after: Timestamp::from_unix_micros(1), ..all };
+        for (filter, after, expected) in [
+            (all, None, "orders_by_owner (created_by=?)"),
+            (all, after, "orders_by_owner (created_by=? AND created_at<?)"),
+            (since, None, "orders_by_owner (created_by=? AND created_at>?)"),
+            (since, after, "orders_by_owner (created_by=? AND created_at>? AND created_at<?)"),
+            (pending, None, "orders_by_owner_and_status (created_by=? AND status=?)"),
+            (pending, after, "orders_by_owner_and_status (created_by=? AND status=? AND created_at<?)"),
+        ] {
+            let steps = plan(filter, PageRequest { after, limit: 10 });
+            assert_eq!(steps, [format!("SEARCH orders USING INDEX {expected}")], "{filter}");
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! The actor that owns the connection for writing: it gathers orders into batches and commits them.
+//! The actor that owns the connection for writing: it gathers changes into batches and commits them.
 //!
-//! It runs on a thread of its own (an arbiter with no other actor) and blocks that thread while it commits. Orders that
+//! It runs on a thread of its own (an arbiter with no other actor) and blocks that thread while it commits. Changes that
 //! arrive meanwhile stay in the mailbox, where permits bound them; afterwards they form the next batch.
 //!
-//! The tricky part is how it gathers. The first order that arrives makes the actor notify itself to commit. Actix handles
-//! what is in the mailbox before such a notification, so that every order that has arrived by then is part of the batch.
+//! The tricky part is how it gathers. The first change that arrives makes the actor notify itself to commit. Actix handles
+//! what is in the mailbox before such a notification, so that every change that has arrived by then is part of the batch.
 //! Only the size of batches depends on that order, and a test holds it.
 //!
 //! Why not a `SyncArbiter`, as for reading: it hands one message at a time to its thread, which could never see what else
@@ -19,40 +19,40 @@ use tokio::sync::{oneshot, watch};
 
 use super::{batch::Committer, target::Target, wal::WriteAheadLog};
 use crate::{
-    domain::{NewOrder, Order},
+    domain::{Change, Order},
     store::{error::StoreError, metrics::StoreMetrics},
 };
 
-/// Maximum size of a batch. A commit of 256 orders takes only milliseconds more than the fsync in it, and 256 KiB stay in
+/// Maximum size of a batch. A commit of 256 changes takes only milliseconds more than the fsync in it, and 256 KiB stay in
 /// the page cache of SQLite (16 MiB), so that only the COMMIT writes to the disk.
 const BATCH: BatchLimits = BatchLimits { changes_max: 256, bytes_max: 256 * 1024 };
 
-/// Gathers and commits orders.
+/// Gathers and commits changes.
 pub(crate) struct Writer {
     committer: Committer,
-    gathered: VecDeque<Write>,
+    gathered: VecDeque<Waiting>,
     is_closed: bool,
     failed: watch::Sender<bool>,
     metrics: StoreMetrics,
     _abort_on_panic: AbortOnPanic,
 }
 
-/// An order that waits to be committed.
-struct Write {
-    order: NewOrder,
+/// A change that waits to be committed.
+struct Waiting {
+    change: Change,
     answer: oneshot::Sender<Result<Order, StoreError>>,
     /// Held until the answer, even if the caller has stopped waiting: it is what bounds the queue.
     permit: Permit,
 }
 
-impl Write {
+impl Waiting {
     fn bytes(&self) -> usize {
-        self.order.address.as_str().len() + self.order.item.as_str().len()
+        self.change.bytes()
     }
 
     fn answer(self, answer: Result<Order, StoreError>) {
         drop(self.permit);
-        // The caller may have stopped waiting; the order is valid nevertheless.
+        // The caller may have stopped waiting; the change is made nevertheless.
         let _ = self.answer.send(answer);
     }
 }
@@ -80,7 +80,7 @@ impl Writer {
         }
     }
 
-    /// Whether orders are still accepted.
+    /// Whether changes are still accepted.
     fn check_open(&self) -> Result<(), StoreFault> {
         if self.is_closed || *self.failed.borrow() { Err(StoreFault::Stopping) } else { Ok(()) }
     }
@@ -88,17 +88,17 @@ impl Writer {
     /// Commits the next batch and answers it, then copies the log into the database if that is due, where it delays no
     /// answer.
     fn commit_next_batch(&mut self) {
-        let batch = BATCH.take(&mut self.gathered, Write::bytes);
+        let batch = BATCH.take(&mut self.gathered, Waiting::bytes);
         match self.check_open().and_then(|()| self.commit(&batch)) {
-            Ok(answers) => batch.into_iter().zip(answers).for_each(|(write, answer)| write.answer(answer)),
-            Err(fault) => batch.into_iter().for_each(|write| write.answer(Err(fault.clone().into()))),
+            Ok(answers) => batch.into_iter().zip(answers).for_each(|(waiting, answer)| waiting.answer(answer)),
+            Err(fault) => batch.into_iter().for_each(|waiting| waiting.answer(Err(fault.clone().into()))),
         }
         self.committer.checkpoint_if_due();
     }
 
-    fn commit(&mut self, batch: &[Write]) -> Result<Vec<Result<Order, StoreError>>, StoreFault> {
+    fn commit(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Order, StoreError>>, StoreFault> {
         let start = Instant::now();
-        let committed = self.committer.commit(batch.iter().map(|write| &write.order));
+        let committed = self.committer.commit(batch.iter().map(|waiting| &waiting.change));
         self.metrics.commits.batch_finished(batch.len(), start.elapsed(), committed.is_ok());
         if let Err(fault @ StoreFault::OutcomeUnknown(_)) = &committed {
             let chain = fault.chain();
@@ -110,33 +110,33 @@ impl Writer {
     }
 }
 
-/// Creates an order.
+/// Makes one change, of whatever kind: all of them are gathered together.
 ///
 /// The answer goes through a channel of its own and not through the result of the message: actix would deliver that only
 /// when the actor pauses, after the commits of later batches.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Create {
-    pub(crate) order: NewOrder,
+pub(crate) struct Write {
+    pub(crate) change: Change,
     pub(crate) answer: oneshot::Sender<Result<Order, StoreError>>,
 }
 
-impl Handler<Admitted<Create>> for Writer {
+impl Handler<Admitted<Write>> for Writer {
     type Result = ();
 
-    fn handle(&mut self, Admitted { message, permit, .. }: Admitted<Create>, context: &mut Context<Self>) {
-        let write = Write { order: message.order, answer: message.answer, permit };
+    fn handle(&mut self, Admitted { message, permit, .. }: Admitted<Write>, context: &mut Context<Self>) {
+        let waiting = Waiting { change: message.change, answer: message.answer, permit };
         if let Err(fault) = self.check_open() {
-            return write.answer(Err(fault.into()));
+            return waiting.answer(Err(fault.into()));
         }
         if self.gathered.is_empty() {
             context.notify(Commit);
         }
-        self.gathered.push_back(write);
+        self.gathered.push_back(waiting);
     }
 }
 
-/// Commits a batch. The actor sends it to itself as long as there are orders to commit.
+/// Commits a batch. The actor sends it to itself as long as there are changes to commit.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Commit;
