@@ -20,6 +20,7 @@ pub enum Code {
     BadRequest,
     EmailTaken,
     HeadTooLarge,
+    IdempotencyKeyReused,
     InsufficientScope,
     Internal,
     InvalidCredentials,
@@ -60,6 +61,9 @@ impl Code {
             Self::BadRequest => ("bad_request", 400, "Bad request"),
             Self::EmailTaken => ("email_taken", 409, "E-mail address already in use"),
             Self::HeadTooLarge => ("head_too_large", 431, "The head of the request is too large"),
+            Self::IdempotencyKeyReused => {
+                ("idempotency_key_reused", 422, "The idempotency key belongs to another request")
+            }
             Self::InsufficientScope => ("insufficient_scope", 403, "Not allowed for this caller"),
             Self::Internal => ("internal", 500, "Internal error"),
             Self::InvalidCredentials => ("invalid_credentials", 401, "Wrong username or password"),

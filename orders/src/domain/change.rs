@@ -3,6 +3,7 @@
 use chassis::{conditional::IfMatch, identity::Caller, timestamp::Timestamp};
 
 use super::{
+    key::IdempotencyKey,
     order::{NewOrder, Order, OrderId, Status},
     rules::Refusal,
 };
@@ -10,7 +11,11 @@ use super::{
 /// A change of the orders.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    Create(NewOrder),
+    /// Creates an order, unless a request with this key has done so already.
+    Create {
+        order: NewOrder,
+        key: Option<IdempotencyKey>,
+    },
     SetStatus(StatusChange),
 }
 
@@ -18,9 +23,28 @@ impl Change {
     /// Number of bytes of text in it.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Create(order) => order.address.as_str().len() + order.item.as_str().len(),
+            Self::Create { order, key } => {
+                let key = key.as_ref().map_or(0, |key| key.as_str().len());
+                order.address.as_str().len() + order.item.as_str().len() + key
+            }
             Self::SetStatus(_) => 0,
         }
+    }
+}
+
+/// What a change has led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The order after the change.
+    pub(crate) order: Order,
+    /// The change had been made before, by a request with the same key; nothing was changed now.
+    pub(crate) is_replay: bool,
+}
+
+impl Written {
+    /// The order after a change that was made now.
+    pub(crate) const fn now(order: Order) -> Self {
+        Self { order, is_replay: false }
     }
 }
 

@@ -2,12 +2,14 @@
 //! no database, no actor and no clock.
 
 mod change;
+mod key;
 mod list;
 mod order;
 mod rules;
 mod text;
 
-pub(crate) use change::{Change, StatusChange};
+pub(crate) use change::{Change, StatusChange, Written};
+pub(crate) use key::IdempotencyKey;
 pub(crate) use list::{Filter, OrderPage, PageRequest, Position};
 pub(crate) use order::{NewOrder, Order, OrderId, Status};
 pub(crate) use rules::Refusal;

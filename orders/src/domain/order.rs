@@ -83,6 +83,17 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// The order as it was when it was created. Of an order only the state changes.
+    pub(crate) fn when_created(self) -> Self {
+        Self { status: Status::Pending, updated_at: self.created_at, version: 1, ..self }
+    }
+
+    /// Whether a request for `other` would have created this order.
+    pub(crate) fn was_requested_by(&self, other: &NewOrder) -> bool {
+        let NewOrder { address, item, created_by } = other;
+        (&self.address, &self.item, &self.created_by) == (address, item, created_by)
+    }
+
     /// Whether `caller` may see the order: its owner and admins may. For everybody else it does not exist.
     pub(crate) fn is_visible_to(&self, caller: &Caller) -> bool {
         caller.is_admin || caller.user_id == self.created_by

@@ -9,6 +9,8 @@ pub(crate) enum Refusal {
     NotFound,
     #[error("the order has changed since the caller read it")]
     PreconditionFailed,
+    #[error("another order was created with this idempotency key")]
+    KeyReused,
     #[error("the order is {}, and cannot become {}", .from.name(), .to.name())]
     WrongState { from: Status, to: Status },
 }

@@ -19,6 +19,10 @@ fn of_refusal(refusal: Refusal) -> Problem {
         Refusal::PreconditionFailed => {
             Problem::new(Code::PreconditionFailed, "the order has changed since you read it; read it again")
         }
+        Refusal::KeyReused => Problem::new(
+            Code::IdempotencyKeyReused,
+            "a request with this `Idempotency-Key` and another body has created an order already; choose another key",
+        ),
         Refusal::WrongState { .. } => Problem::new(Code::WrongState, refusal.to_string()),
     }
 }

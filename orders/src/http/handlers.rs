@@ -14,12 +14,12 @@ use chassis::{
 use super::{
     contract::{self, CreateIn, OrderOut, StatusIn},
     parameters::{
-        AdminProblems, BodyProblems, CallerProblems, ChangeProblems, IdIn, ListQuery, MalformedProblems, PageIn,
-        PageProblems, UnknownProblems, WriteProblems,
+        AdminProblems, BodyProblems, CallerProblems, ChangeProblems, IdIn, KeyIn, ListQuery, MalformedProblems, PageIn,
+        PageProblems, UnknownProblems, WriteProblems, idempotency_key,
     },
 };
 use crate::{
-    domain::{Order, OrderId, Position, Status, StatusChange},
+    domain::{Order, OrderId, Position, Status, StatusChange, Written},
     store::OrdersRepo,
 };
 
@@ -27,20 +27,32 @@ const ORDERS_PATH: &str = "/api/orders";
 
 /// Create an order.
 ///
-/// It is answered once it is durable on disk.
+/// It is answered once it is durable on disk. With an `Idempotency-Key` it can be sent again after a failure: it is created
+/// once.
 #[utoipa::path(
-    post, path = "/api/orders", tag = "orders", operation_id = "create_order", request_body = CreateIn,
+    post, path = "/api/orders", tag = "orders", operation_id = "create_order", request_body = CreateIn, params(KeyIn),
     responses(
-        (status = 201, description = "Created", body = OrderOut, headers(
-            ("Location" = String, description = "Where the order is"), ("ETag" = String, description = "Its version"))),
+        (status = 201, description = "Created, now or by a request with the same key", body = OrderOut, headers(
+            ("Location" = String, description = "Where the order is"), ("ETag" = String, description = "Its version"),
+            ("Idempotency-Replayed" = String, description = "`true` where it had been created before"))),
         BodyProblems, CallerProblems, WriteProblems,
     ),
     security(("bearer" = [])),
 )]
-pub(super) async fn create(caller: Caller, body: JsonBody, repo: Data<OrdersRepo>) -> Result<HttpResponse, Problem> {
-    let order = repo.create(contract::read_create(body, &caller)?).await?;
-    let location = format!("{ORDERS_PATH}/{}", order.id);
-    Ok(answer(HttpResponse::Created().insert_header((header::LOCATION, location)), &order))
+pub(super) async fn create(
+    caller: Caller,
+    request: HttpRequest,
+    body: JsonBody,
+    repo: Data<OrdersRepo>,
+) -> Result<HttpResponse, Problem> {
+    let key = idempotency_key(request.headers())?;
+    let Written { order, is_replay } = repo.create(contract::read_create(body, &caller)?, key).await?;
+    let mut response = HttpResponse::Created();
+    response.insert_header((header::LOCATION, format!("{ORDERS_PATH}/{}", order.id)));
+    if is_replay {
+        response.insert_header(("idempotency-replayed", "true"));
+    }
+    Ok(answer(&mut response, &order))
 }
 
 /// List one's own orders, newest first.

@@ -2,7 +2,7 @@
 //!
 //! | endpoint | who | answer |
 //! |---|---|---|
-//! | `POST /api/orders` | signed in | 201 with `Location` and `ETag` |
+//! | `POST /api/orders`, optionally with `Idempotency-Key` | signed in | 201 with `Location` and `ETag` |
 //! | `GET /api/orders?limit&cursor&status&created_after&created_before&user_id` | signed in; `user_id` of others: admin | 200, `Link` to the next page |
 //! | `GET /api/orders/{id}` | owner, admin | 200 with `ETag`; 304; 404 for everybody else |
 //! | `PATCH /api/orders/{id}` | admin | 200 with `ETag` |

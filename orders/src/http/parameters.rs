@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 use chassis::{
     identity::{Caller, UserId},
     page::{CursorKey, PageQuery, parameter},
@@ -13,7 +13,7 @@ use chassis::{
 use utoipa::IntoParams;
 
 use super::contract;
-use crate::domain::{Filter, PageRequest, Position};
+use crate::domain::{Filter, IdempotencyKey, PageRequest, Position};
 
 /// Number of orders on a page where the query does not say.
 const LIMIT_DEFAULT: usize = 100;
@@ -86,6 +86,35 @@ fn verify(cursors: &CursorKey, filter: Filter, cursor: &str) -> Result<Position,
         .ok_or_else(|| bad_request("the cursor was made by another version; start again without one"))
 }
 
+/// The idempotency key of a request, if it has one.
+///
+/// # Errors
+/// 400 where it is not valid, or repeated.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut fields = headers.get_all("idempotency-key");
+    let Some(field) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        return Err(bad_request("`Idempotency-Key` is given more than once"));
+    }
+    let parsed = IdempotencyKey::parse(field.to_str().unwrap_or_default());
+    parsed.map(Some).map_err(|error| bad_request(format!("`Idempotency-Key` {error}")))
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
+pub(super) struct KeyIn {
+    /// Chosen by the client, for example a UUID. A request that is sent again with the same key within 24 hours creates
+    /// nothing, and is answered as the first one was.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        example = "8e03978e-40d5-43dd-bc93-6894a57f9324",
+        pattern = "^([!#-~]([ !#-~]{0,253}[!#-~])?|\"([ !#-\\[\\]-~]){1,255}\")$"
+    )]
+    idempotency_key: String,
+}
+
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
@@ -127,10 +156,10 @@ chassis::problem_responses! {
         Forbidden = 403, "`insufficient_scope`: the orders of another user are for admins only";
     }
     BodyProblems {
-        Malformed = 400, "`malformed_json`, or `bad_request` for a query parameter";
+        Malformed = 400, "`malformed_json`, or `bad_request` for a query parameter or a header";
         TooLarge = 413, "`payload_too_large`";
         MediaType = 415, "`unsupported_media_type`: send JSON";
-        Invalid = 422, "`validation_failed`: `errors` names the fields";
+        Invalid = 422, "`validation_failed`: `errors` names the fields; `idempotency_key_reused`: the key has created another order";
     }
     MalformedProblems {
         Malformed = 400, "`bad_request`: the condition is not a list of entity tags, or a query parameter was given";

@@ -36,7 +36,9 @@ use self::{
         writer::{Write, Writer},
     },
 };
-use crate::domain::{Change, Filter, NewOrder, Order, OrderId, OrderPage, PageRequest, StatusChange};
+use crate::domain::{
+    Change, Filter, IdempotencyKey, NewOrder, Order, OrderId, OrderPage, PageRequest, StatusChange, Written,
+};
 
 /// Maximum number of queued writes: four full batches of 256. Each has at most 4 × (500 + 200) bytes of text, 2.8 MiB
 /// together.
@@ -88,9 +90,12 @@ impl OrdersRepo {
         Ok(Self { writer, arbiter, readers, reads, writes, probe, failed })
     }
 
-    /// Creates an order. Resolves once it is durable on disk.
-    pub(crate) async fn create(&self, order: NewOrder) -> Result<Order, StoreError> {
-        self.write(Change::Create(order)).await
+    /// Creates an order, unless a request with this key has done so already. Resolves once the order is durable on disk.
+    ///
+    /// # Errors
+    /// [`Refusal::KeyReused`](crate::domain::Refusal::KeyReused) where that was another request.
+    pub(crate) async fn create(&self, order: NewOrder, key: Option<IdempotencyKey>) -> Result<Written, StoreError> {
+        self.write(Change::Create { order, key }).await
     }
 
     /// Changes the status of an order. Resolves once that is durable on disk.
@@ -98,11 +103,11 @@ impl OrdersRepo {
     /// # Errors
     /// The [`Refusal`](crate::domain::Refusal) of the order as it is when its turn comes.
     pub(crate) async fn set_status(&self, change: StatusChange) -> Result<Order, StoreError> {
-        self.write(Change::SetStatus(change)).await
+        self.write(Change::SetStatus(change)).await.map(|written| written.order)
     }
 
     /// The change is made even if the caller stops waiting: the message is queued by then.
-    async fn write(&self, change: Change) -> Result<Order, StoreError> {
+    async fn write(&self, change: Change) -> Result<Written, StoreError> {
         let (answer, answered) = oneshot::channel();
         let message = self.writes.admit(Write { change, answer })?;
         // The permit bounds the mailbox. If the actor has ended, the message is dropped, and with it `answer`.

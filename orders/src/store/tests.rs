@@ -16,7 +16,10 @@ use futures_util::future::join_all;
 use prometheus_client::encoding::text;
 
 use super::{
-    sqlite::connection::{self, LOG_BYTES_MAX, Role},
+    sqlite::{
+        connection::{self, LOG_BYTES_MAX, Role},
+        schema::idempotency_keys,
+    },
     *,
 };
 use crate::domain::{Address, Item, Position};
@@ -58,7 +61,7 @@ impl Store {
         for _ in 0..32 {
             let long =
                 |n: usize| NewOrder { address: Address::parse(&"書".repeat(500)).unwrap(), ..order(&n.to_string()) };
-            let made = join_all((0..WRITES_MAX).map(|n| self.repo.create(long(n)))).await;
+            let made = join_all((0..WRITES_MAX).map(|n| self.create(long(n)))).await;
             assert!(made.iter().all(Result::is_ok));
             log_bytes = log_bytes.max(self.target.log_bytes());
         }
@@ -77,6 +80,10 @@ impl Store {
             done = something => done,
             _ = reading => unreachable!("reading never ends"),
         }
+    }
+
+    async fn create(&self, order: NewOrder) -> Result<Order, StoreError> {
+        self.repo.create(order, None).await.map(|written| written.order)
     }
 
     async fn items(&self) -> Vec<String> {
@@ -105,10 +112,9 @@ fn an_order_that_the_database_refuses_fails_alone_in_its_batch() {
     run(async |store| {
         // While another connection holds the lock, one batch waits for it, and what it does not include gathers.
         let lock = store.lock();
-        let first = store.repo.create(order("first"));
+        let first = store.create(order("first"));
         let bad = NewOrder { address: Address::unchecked(&"a".repeat(501)), ..order("bad") };
-        let others =
-            join_all([store.repo.create(order("good")), store.repo.create(bad), store.repo.create(order("fine"))]);
+        let others = join_all([store.create(order("good")), store.create(bad), store.create(order("fine"))]);
         let release = async {
             while store.metric("orders_store_writes_waiting ") != "4" {
                 tokio::task::yield_now().await;
@@ -135,12 +141,12 @@ fn a_full_queue_refuses_at_once_and_loses_nothing() {
     run(async |store| {
         let lock = store.lock();
         let names: Vec<String> = (0..WRITES_MAX).map(|n| n.to_string()).collect();
-        let waiting = join_all(names.iter().map(|name| store.repo.create(order(name))));
+        let waiting = join_all(names.iter().map(|name| store.create(order(name))));
         let meanwhile = async {
             while store.repo.writes.free() > 0 {
                 tokio::task::yield_now().await;
             }
-            let refused = store.repo.create(order("one too many")).await;
+            let refused = store.create(order("one too many")).await;
             assert!(matches!(refused, Err(StoreError::Fault(StoreFault::Busy(_)))), "{refused:?}");
             assert_eq!(store.items().await, Vec::<String>::new(), "reading goes on");
             drop(lock);
@@ -156,10 +162,10 @@ fn a_full_queue_refuses_at_once_and_loses_nothing() {
 fn a_write_that_another_process_keeps_out_for_too_long_is_refused_and_leaves_nothing() {
     run(async |store| {
         let lock = store.lock();
-        let refused = store.repo.create(order("locked out")).await;
+        let refused = store.create(order("locked out")).await;
         assert!(matches!(refused, Err(StoreError::Fault(StoreFault::Busy(_)))), "{refused:?}");
         drop(lock);
-        store.repo.create(order("later")).await.unwrap();
+        store.create(order("later")).await.unwrap();
         assert_eq!(store.items().await, ["later"]);
     });
 }
@@ -169,7 +175,7 @@ fn a_store_is_ready_while_another_process_holds_the_lock_and_while_its_queues_ar
     run(async |store| {
         let lock = store.lock();
         let names: Vec<String> = (0..WRITES_MAX).map(|n| n.to_string()).collect();
-        let waiting = join_all(names.iter().map(|name| store.repo.create(order(name))));
+        let waiting = join_all(names.iter().map(|name| store.create(order(name))));
         let reads: Vec<_> = (0..READS_MAX).map(|_| store.repo.reads.admit(()).unwrap()).collect();
         let meanwhile = async {
             while store.repo.writes.free() > 0 {
@@ -188,7 +194,7 @@ fn a_store_is_ready_while_another_process_holds_the_lock_and_while_its_queues_ar
 fn a_shutdown_commits_what_waits_and_refuses_what_comes_later() {
     run(async |store| {
         let lock = store.lock();
-        let waiting = join_all((0..300).map(|n| store.repo.create(order(&n.to_string()))).collect::<Vec<_>>());
+        let waiting = join_all((0..300).map(|n| store.create(order(&n.to_string()))).collect::<Vec<_>>());
         let closing = async {
             while store.repo.writes.free() > WRITES_MAX - 300 {
                 tokio::task::yield_now().await;
@@ -196,7 +202,7 @@ fn a_shutdown_commits_what_waits_and_refuses_what_comes_later() {
             let shutdown = async { store.repo.shutdown().await.unwrap() };
             let late = async {
                 tokio::task::yield_now().await;
-                store.repo.create(order("late")).await
+                store.create(order("late")).await
             };
             let release = async { drop(lock) };
             tokio::join!(shutdown, late, release).1
@@ -212,7 +218,7 @@ fn a_shutdown_commits_what_waits_and_refuses_what_comes_later() {
 #[test]
 fn orders_that_arrive_together_are_committed_together() {
     run(async |store| {
-        let made = join_all((0..500).map(|n| store.repo.create(order(&n.to_string())))).await;
+        let made = join_all((0..500).map(|n| store.create(order(&n.to_string())))).await;
         assert!(made.iter().all(Result::is_ok));
         let batches: usize = store.metric("orders_store_batch_size_count ").parse().unwrap();
         assert!(batches < 100, "{batches} batches for 500 orders");
@@ -225,7 +231,7 @@ fn pages_tell_orders_of_one_moment_apart_by_their_ids() {
     run(async |store| {
         let lock = store.lock();
         let names: Vec<String> = (0..8).map(|n| n.to_string()).collect();
-        let waiting = join_all(names.iter().map(|name| store.repo.create(order(name))));
+        let waiting = join_all(names.iter().map(|name| store.create(order(name))));
         let release = async {
             while store.metric("orders_store_writes_waiting ") != "8" {
                 tokio::task::yield_now().await;
@@ -271,6 +277,35 @@ fn a_reader_of_another_process_lets_the_log_grow_and_the_writer_pauses_only_now_
         assert!(shown > LOG_BYTES_MAX, "{shown} bytes, which the alert needs to see");
         let tried: u64 = store.metric("orders_store_log_truncations_total ").parse().unwrap();
         assert!((1..=1 + start.elapsed().as_secs() / 2).contains(&tried), "{tried} times in {:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn an_order_that_the_database_refuses_leaves_its_key_free() {
+    run(async |store| {
+        let key = || Some(IdempotencyKey::parse("key").unwrap());
+        let bad = NewOrder { address: Address::unchecked(&"a".repeat(501)), ..order("a book") };
+        assert!(store.repo.create(bad, key()).await.is_err());
+        assert!(!store.repo.create(order("a book"), key()).await.unwrap().is_replay);
+        assert!(store.repo.create(order("a book"), key()).await.unwrap().is_replay);
+    });
+}
+
+#[test]
+fn old_keys_are_deleted_some_with_each_batch() {
+    run(async |store| {
+        store.create(order("a book")).await.unwrap();
+        let mut other = connection::open(&store.target, Role::Writer).unwrap();
+        let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+                    INSERT INTO idempotency_keys SELECT 7, 'old ' || i, 1, i FROM n";
+        other.batch_execute(fill).unwrap();
+        let mut count = || idempotency_keys::table.count().get_result::<i64>(&mut other).unwrap();
+        let mut left = vec![count()];
+        for key in ["a", "b", "c"] {
+            store.repo.create(order("a book"), Some(IdempotencyKey::parse(key).unwrap())).await.unwrap();
+            left.push(count());
+        }
+        assert_eq!(left, [1000, 1000 - 512 + 1, 2, 3]);
     });
 }
 

@@ -12,6 +12,7 @@ mod crashes;
 mod create;
 mod disk;
 mod fixture;
+mod idempotency;
 mod list;
 mod openapi;
 mod operations;

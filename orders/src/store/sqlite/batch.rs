@@ -10,7 +10,7 @@ use diesel::{prelude::*, result::Error as DieselError};
 use super::{
     changes::{self, Outcome},
     connection::{self, Checkpoint, Role},
-    fault,
+    fault, keys,
     schema::orders,
     target::Target,
     wal::WriteAheadLog,
@@ -105,6 +105,7 @@ fn apply_all<'a>(
     batch: impl Iterator<Item = &'a Change>,
 ) -> Result<Vec<Outcome>, DieselError> {
     let now = time_of_batch(connection, SystemTime::now().into())?;
+    keys::forget_old(connection, now)?;
     batch.map(|change| changes::apply(connection, change, now)).collect()
 }
 

@@ -4,16 +4,16 @@ use chassis::{store::StoreFault, timestamp::Timestamp};
 use diesel::{prelude::*, result::Error as DieselError};
 
 use super::{
-    fault,
+    fault, keys,
     schema::{NewOrderRow, OrderRow, orders},
 };
 use crate::{
-    domain::{Change, NewOrder, Order, Refusal, StatusChange},
+    domain::{Change, IdempotencyKey, NewOrder, Order, Refusal, StatusChange, Written},
     store::error::StoreError,
 };
 
-/// The outcome of one change in a batch that was committed: the order as it is now.
-pub(super) type Outcome = Result<Order, StoreError>;
+/// The outcome of one change in a batch that was committed.
+pub(super) type Outcome = Result<Written, StoreError>;
 
 /// Why a savepoint is undone.
 enum Undo {
@@ -47,11 +47,11 @@ pub(super) fn apply(
     now: Timestamp,
 ) -> Result<Outcome, DieselError> {
     let applied = connection.transaction(|connection| match change {
-        Change::Create(order) => create(connection, order, now),
-        Change::SetStatus(change) => set_status(connection, change, now),
+        Change::Create { order, key } => create(connection, order, key.as_ref(), now),
+        Change::SetStatus(change) => set_status(connection, change, now).map(Written::now),
     });
     match applied {
-        Ok(order) => Ok(Ok(order)),
+        Ok(written) => Ok(Ok(written)),
         Err(Undo::Change(error)) => Ok(Err(error)),
         Err(Undo::Database(error)) if fault::is_of_the_change(&error) => {
             Ok(Err(StoreFault::failed("change an order", error).into()))
@@ -60,12 +60,32 @@ pub(super) fn apply(
     }
 }
 
-fn create(connection: &mut SqliteConnection, order: &NewOrder, now: Timestamp) -> Result<Order, Undo> {
+/// Creates an order. Requests with the same key that arrive at the same time come one after another here, so that none of
+/// them has to be told that another is in flight.
+fn create(
+    connection: &mut SqliteConnection,
+    order: &NewOrder,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<Written, Undo> {
+    if let Some(key) = key
+        && let Some(earlier) = keys::find(connection, order.created_by, key)?
+    {
+        let earlier = earlier.parse().map_err(Refused)?;
+        if !earlier.was_requested_by(order) {
+            return Err(Refused(Refusal::KeyReused).into());
+        }
+        return Ok(Written { order: earlier.when_created(), is_replay: true });
+    }
     let row: OrderRow = diesel::insert_into(orders::table)
         .values(NewOrderRow::new(order, now))
         .returning(OrderRow::as_returning())
         .get_result(connection)?;
-    Ok(row.parse().map_err(Refused)?)
+    let created = row.parse().map_err(Refused)?;
+    if let Some(key) = key {
+        keys::remember(connection, created.created_by, key, created.id, now)?;
+    }
+    Ok(Written::now(created))
 }
 
 /// Nothing changes between reading and writing, because the transaction holds the write lock.

@@ -75,7 +75,10 @@ mod tests {
     use diesel::{prelude::*, sql_types::Text};
 
     use super::*;
-    use crate::store::{DatabaseLocation, sqlite::schema::orders};
+    use crate::store::{
+        DatabaseLocation,
+        sqlite::schema::{idempotency_keys, orders},
+    };
 
     #[derive(QueryableByName, Debug, PartialEq)]
     struct Named {
@@ -92,12 +95,18 @@ mod tests {
     fn the_tables_of_the_program_are_those_of_the_migrations() {
         let target = Target::prepare(&DatabaseLocation::Memory).unwrap();
         let mut connection = open(&target).unwrap();
-        let migrated = names(&mut connection, "SELECT name FROM pragma_table_info('orders')");
-        let sql = diesel::debug_query::<Sqlite, _>(&orders::table.select(orders::all_columns)).to_string();
-        let expected: Vec<String> = migrated.iter().map(|name| format!("`orders`.`{name}`")).collect();
-        assert!(sql.starts_with(&format!("SELECT {} FROM", expected.join(", "))), "{sql}");
-        let strict = "SELECT name FROM pragma_table_list WHERE name = 'orders' AND strict";
-        assert_eq!(names(&mut connection, strict), ["orders"]);
+        let orders = orders::table.select(orders::all_columns);
+        let keys = idempotency_keys::table.select(idempotency_keys::all_columns);
+        for (table, sql) in [
+            ("orders", diesel::debug_query::<Sqlite, _>(&orders).to_string()),
+            ("idempotency_keys", diesel::debug_query::<Sqlite, _>(&keys).to_string()),
+        ] {
+            let migrated = names(&mut connection, &format!("SELECT name FROM pragma_table_info('{table}')"));
+            let expected: Vec<String> = migrated.iter().map(|name| format!("`{table}`.`{name}`")).collect();
+            assert!(sql.starts_with(&format!("SELECT {} FROM", expected.join(", "))), "{sql}");
+            let strict = format!("SELECT name FROM pragma_table_list WHERE name = '{table}' AND strict");
+            assert_eq!(names(&mut connection, &strict), [table]);
+        }
     }
 
     #[test]
@@ -108,6 +117,8 @@ mod tests {
         let left = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' AND name NOT LIKE '__diesel%'";
         assert_eq!(names(&mut connection, left), Vec::<String>::new());
         migrate(&mut connection).unwrap();
-        assert_eq!(names(&mut connection, left), ["orders", "orders_by_owner", "orders_by_owner_and_status"]);
+        let all =
+            ["idempotency_keys", "idempotency_keys_by_age", "orders", "orders_by_owner", "orders_by_owner_and_status"];
+        assert_eq!(names(&mut connection, &format!("{left} ORDER BY name")), all);
     }
 }

@@ -19,6 +19,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    idempotency_keys (user_id, key) {
+        user_id -> BigInt,
+        key -> Text,
+        order_id -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::joinable!(idempotency_keys -> orders (order_id));
+diesel::allow_tables_to_appear_in_same_query!(idempotency_keys, orders);
+
 /// A row of `orders`.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = orders, check_for_backend(diesel::sqlite::Sqlite))]

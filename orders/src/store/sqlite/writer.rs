@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{batch::Committer, target::Target, wal::WriteAheadLog};
 use crate::{
-    domain::{Change, Order},
+    domain::{Change, Written},
     store::{error::StoreError, metrics::StoreMetrics},
 };
 
@@ -40,7 +40,7 @@ pub(crate) struct Writer {
 /// A change that waits to be committed.
 struct Waiting {
     change: Change,
-    answer: oneshot::Sender<Result<Order, StoreError>>,
+    answer: oneshot::Sender<Result<Written, StoreError>>,
     /// Held until the answer, even if the caller has stopped waiting: it is what bounds the queue.
     permit: Permit,
 }
@@ -50,7 +50,7 @@ impl Waiting {
         self.change.bytes()
     }
 
-    fn answer(self, answer: Result<Order, StoreError>) {
+    fn answer(self, answer: Result<Written, StoreError>) {
         drop(self.permit);
         // The caller may have stopped waiting; the change is made nevertheless.
         let _ = self.answer.send(answer);
@@ -96,7 +96,7 @@ impl Writer {
         self.committer.checkpoint_if_due();
     }
 
-    fn commit(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Order, StoreError>>, StoreFault> {
+    fn commit(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Written, StoreError>>, StoreFault> {
         let start = Instant::now();
         let committed = self.committer.commit(batch.iter().map(|waiting| &waiting.change));
         self.metrics.commits.batch_finished(batch.len(), start.elapsed(), committed.is_ok());
@@ -118,7 +118,7 @@ impl Writer {
 #[rtype(result = "()")]
 pub(crate) struct Write {
     pub(crate) change: Change,
-    pub(crate) answer: oneshot::Sender<Result<Order, StoreError>>,
+    pub(crate) answer: oneshot::Sender<Result<Written, StoreError>>,
 }
 
 impl Handler<Admitted<Write>> for Writer {
