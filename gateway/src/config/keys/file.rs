@@ -127,7 +127,7 @@ section! { BuiltinKeys ("builtin", "The gateway's own pages: the path of each, o
     JWKS: Scalar<Option<String>> = optional("jwks", "`off`", PAGE, "The public keys that verify the gateway's tokens");
     HEALTH: Scalar<Option<String>> = optional("health", "`off`", PAGE, "The prefix of `/live` and `/ready`");
     TITLE: Scalar<String> =
-        optional("title", "`API`", TEXT, "What the API is called: in the documentation, the OpenAPI document and the live page");
+        optional("title", "API", TEXT, "What the API is called: in the documentation, the OpenAPI document and the live page");
 }}
 
 section! { LimitsKeys ("limits", "Limits on what clients can use of the gateway itself.") {
