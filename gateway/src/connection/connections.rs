@@ -78,8 +78,9 @@ where
         }
         if protocol == Protocol::Http2 {
             let served = Box::pin(self.http2.serve(connection.clone())).await;
-            served.map_err(DispatchError::Io)?;
-            return Box::pin(self.close(connection)).await;
+            // After an error, too: the client is to read GOAWAY, which says what was wrong.
+            Box::pin(self.close(connection)).await?;
+            return served.map_err(DispatchError::Io);
         }
         let mut idle_timeout = self.limits.head_timeout;
         loop {
