@@ -15,6 +15,7 @@ mod external_issuers;
 mod fixture;
 mod forwarding;
 mod hooks;
+mod http2;
 mod limits;
 mod matching;
 mod pages;
