@@ -31,26 +31,25 @@ pub(crate) enum Builtin {
     Ready,
 }
 
-/// The title of the documentation where the configuration names none.
-const TITLE_DEFAULT: &str = "API";
-
 /// The paths of the gateway's own pages; `None` is off.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct BuiltinPaths {
-    /// What the API is called; see [`title`](Self::title).
-    pub(crate) named: Option<String>,
+    /// What the API is called in its documentation.
+    pub(crate) title: String,
     pub(crate) docs: Option<String>,
     pub(crate) openapi: Option<String>,
     pub(crate) jwks: Option<String>,
     pub(crate) health: Option<String>,
 }
 
-impl BuiltinPaths {
-    /// Returns what the API is called in its documentation.
-    pub(crate) fn title(&self) -> &str {
-        self.named.as_deref().unwrap_or(TITLE_DEFAULT)
+impl Default for BuiltinPaths {
+    /// No pages, of an API without a name.
+    fn default() -> Self {
+        Self { title: "API".to_owned(), docs: None, openapi: None, jwks: None, health: None }
     }
+}
 
+impl BuiltinPaths {
     /// Returns the pattern of each path, and the page that it leads to.
     pub(crate) fn pages(&self) -> Vec<(Pattern, Builtin)> {
         let below = |path: &Option<String>, rest: &str| path.as_ref().map(|path| format!("{path}/{rest}"));

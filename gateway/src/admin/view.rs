@@ -22,7 +22,7 @@ pub(crate) fn status(current: &CurrentSnapshot) -> Value {
     let snapshot = current.get();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     json!({
-        "title": snapshot.config.builtin.title(),
+        "title": snapshot.config.builtin.title,
         "version": env!("CARGO_PKG_VERSION"),
         "now": now.as_secs_f64(),
         "tls_handshake_failures": snapshot.process.handshake_failures.total(),
@@ -149,7 +149,7 @@ pub(crate) fn config(current: &CurrentSnapshot) -> Value {
         "tokens": tokens,
         "aliases": config.aliases.iter().map(|(prefix, path)| (prefix.clone(), json!(path))).collect::<serde_json::Map<_, _>>(),
         "builtin": {
-            "title": config.builtin.title(), "docs": config.builtin.docs, "openapi": config.builtin.openapi, "jwks": config.builtin.jwks,
+            "title": config.builtin.title, "docs": config.builtin.docs, "openapi": config.builtin.openapi, "jwks": config.builtin.jwks,
             "health": config.builtin.health,
         },
         "access_log": access_log(config.observe.access_log),

@@ -67,7 +67,7 @@ fn swagger(worker: &Worker, path: &str) -> Result<Response<BoxBody>, Problem> {
     };
     match file {
         "" | "index.html" => {
-            return Ok(docs_file(DOCS_PAGE.replace("{{title}}", &escaped(paths.title())), "text/html"));
+            return Ok(docs_file(DOCS_PAGE.replace("{{title}}", &escaped(&paths.title)), "text/html"));
         }
         "logo.svg" => return Ok(docs_file(LOGO.to_owned(), "image/svg+xml")),
         _ => {}

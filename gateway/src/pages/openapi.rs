@@ -82,7 +82,7 @@ fn merge(config: &Config, documents: &[Option<Arc<Value>>]) -> Value {
     components.insert("securitySchemes".to_owned(), json!({"bearer": bearer}));
     json!({
         "openapi": "3.1.0",
-        "info": {"title": config.builtin.title(), "version": env!("CARGO_PKG_VERSION"), "description": description(config, &down)},
+        "info": {"title": config.builtin.title, "version": env!("CARGO_PKG_VERSION"), "description": description(config, &down)},
         "tags": tags,
         "paths": paths,
         "components": components,

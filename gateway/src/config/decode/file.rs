@@ -122,7 +122,7 @@ fn aliases(node: &Node, mistakes: &Mistakes) -> Vec<(String, String)> {
 fn builtin(node: &Node, mistakes: &Mistakes) -> BuiltinPaths {
     let table = node.table(&BuiltinKeys::SECTION, mistakes);
     BuiltinPaths {
-        named: table.get(&BuiltinKeys::TITLE),
+        title: table.get(&BuiltinKeys::TITLE).unwrap_or(BuiltinPaths::default().title),
         docs: table.get(&BuiltinKeys::DOCS).flatten(),
         openapi: table.get(&BuiltinKeys::OPENAPI).flatten(),
         jwks: table.get(&BuiltinKeys::JWKS).flatten(),
