@@ -203,6 +203,7 @@ impl Server {
         let admin = actix_rt::spawn(admin);
         self.current.watch();
         self.tls.iter().for_each(ServerTls::watch);
+        let history = actix_rt::spawn(Arc::clone(&self.current).record_history());
         let watcher = self.watcher.map(|watcher| actix_rt::spawn(watcher.run()));
         let drain =
             Drain { current: Arc::clone(&self.current), delay: self.drain_delay, shared: self.listeners.shared };
@@ -215,6 +216,7 @@ impl Server {
         if let Some(watcher) = watcher {
             watcher.abort();
         }
+        history.abort();
         // Last, so that operators see the drain to its end.
         admin_handle.stop(true).await;
         admin.await.map_err(StartError::failed)?.map_err(StartError::failed)

@@ -11,13 +11,14 @@ use chassis::middleware::{HostCheck, other_methods};
 use crate::runtime::current::CurrentSnapshot;
 
 /// The page loads nothing from other origins and may not be framed.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
+const LOGO: &str = include_str!("../../assets/logo.svg");
 
 /// Returns the check of the `Host` of every request, also for `/metrics` and `/health/*`, by the configuration in force.
 pub(crate) fn host_check(current: &Arc<CurrentSnapshot>) -> Arc<HostCheck> {
@@ -32,17 +33,19 @@ pub(crate) fn endpoints(app: &mut web::ServiceConfig, current: &Arc<CurrentSnaps
         ("/", "text/html; charset=utf-8", PAGE),
         ("/page.css", "text/css; charset=utf-8", STYLE),
         ("/page.js", "text/javascript; charset=utf-8", SCRIPT),
+        ("/logo.svg", "image/svg+xml", LOGO),
     ] {
         let answer = move || async move { file(media_type, text) };
         let resource = web::resource(path).default_service(other_methods(ALLOW));
         app.service(resource.route(web::get().to(answer)).route(web::head().to(answer)));
     }
     type View = fn(&CurrentSnapshot) -> serde_json::Value;
-    let views: [(&str, View); 5] = [
+    let views: [(&str, View); 6] = [
         ("/routes", view::routes),
         ("/upstreams", view::upstreams),
         ("/config", view::config),
         ("/errors", view::errors),
+        ("/history", view::history),
         ("/status", view::status),
     ];
     for (path, view) in views {

@@ -1,11 +1,10 @@
-// The live page: fetches /status every second and draws what has changed. Uses no other data.
+// The live page: fetches /status every second and /history once in its interval, and draws them. Uses no other data.
 "use strict";
 
 const POLL_MS = 1000;
-const SAMPLES_MAX = 120;   // two minutes
 const WINDOW = 10;         // rates and percentiles are of the last ten seconds
-const samples = [];        // answers of /status, the last at the end
-const points = [];         // {rate, failed, p50, p99} of each poll
+const HISTORY_SECONDS = 15 * 60;
+const samples = [];        // the last answers of /status, the newest at the end
 
 const byId = (id) => document.getElementById(id);
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
@@ -64,15 +63,30 @@ function cell(text, className = "") {
 }
 const number = (n, shown, alarming) => cell(shown, n === 0 ? "n zero" : alarming ? "n bad" : "n");
 
+// The first cell of a row names it.
+function heading(text) {
+  const th = document.createElement("th");
+  th.textContent = text;
+  th.scope = "row";
+  th.setAttribute("role", "rowheader");
+  return th;
+}
+
 function fill(id, rows, none) {
-  const body = document.querySelector(`#${id} tbody`);
+  const columns = [...document.querySelectorAll(`#${id} thead th`)].map((th) => th.textContent);
   if (rows.length === 0) {
     const empty = cell(none, "none");
-    empty.colSpan = 10;
+    empty.colSpan = columns.length;
     rows = [[empty]];
   }
-  body.replaceChildren(...rows.map((cells) => {
+  document.querySelector(`#${id} tbody`).replaceChildren(...rows.map((cells) => {
     const tr = document.createElement("tr");
+    tr.setAttribute("role", "row");
+    cells.forEach((one, index) => {
+      if (one.tagName !== "TD") return;
+      one.setAttribute("role", "cell");
+      if (one.colSpan === 1) one.dataset.column = columns[index];
+    });
     tr.append(...cells);
     return tr;
   }));
@@ -84,9 +98,9 @@ function routeRow(route, old, seconds) {
   const recent = bucketsSince(route, old);
   const buckets = percentile(recent, 0.5) === null ? route.latency : recent;
   return [
-    cell(route.route), cell(route.upstream), cell(route.auth), number(perSecond, rate(perSecond)),
-    number(total, whole(total)), number(refused, whole(refused)), number(broken, whole(broken), true),
-    number(total, duration(percentile(buckets, 0.5))), number(total, duration(percentile(buckets, 0.99))),
+    heading(route.route), cell(route.upstream), cell(route.auth, "long"), number(perSecond, rate(perSecond)),
+    number(total, whole(total)), number(route.own, whole(route.own)), number(refused, whole(refused)), number(broken, whole(broken), true),
+    number(total - route.own, duration(percentile(buckets, 0.5))), number(total - route.own, duration(percentile(buckets, 0.99))),
     number(route.in_flight, whole(route.in_flight)),
   ];
 }
@@ -96,7 +110,7 @@ function targetCells(target) {
     : target.breaker !== "closed" ? [`breaker ${target.breaker.replace("_", " ")}`, "bad"]
     : target.health === "healthy" ? ["up", "good"] : ["not checked", "none"];
   return [
-    cell(target.address, "id"), cell(state, className), number(target.in_flight, whole(target.in_flight)),
+    cell(state, className), number(target.in_flight, whole(target.in_flight)),
     number(target.requests, whole(target.requests)), number(target.failures, whole(target.failures), true),
   ];
 }
@@ -106,19 +120,29 @@ function upstreamRows(upstream) {
   const failed = failures.map(([kind, n]) => `${kind.replaceAll("_", " ")} ${whole(n)}`).join(", ");
   const room = `${whole(upstream.in_flight)} of ${whole(upstream.max_in_flight)}`;
   return upstream.targets.map((target, index) => [
-    cell(index === 0 ? upstream.upstream : ""), ...targetCells(target),
+    heading(target.address), cell(upstream.upstream), ...targetCells(target),
     ...(index === 0 ? [
-      number(upstream.in_flight, room), number(upstream.refused, whole(upstream.refused), true),
-      number(upstream.retries, whole(upstream.retries)), cell(failed || "none", failed ? "bad" : "none"),
+      cell(room, upstream.in_flight === 0 ? "n zero long" : "n long"), number(upstream.refused, whole(upstream.refused), true),
+      number(upstream.retries, whole(upstream.retries)), cell(failed || "none", failed ? "bad long" : "none long"),
     ] : [cell(""), cell(""), cell(""), cell("")]),
   ]);
 }
 
-function errorRow(error) {
+function errorRow({ count, last }) {
   return [
-    cell(new Date(error.time).toLocaleTimeString("en-GB")), cell(String(error.status), error.status >= 500 ? "n bad" : "n"),
-    cell(error.code ?? "from the upstream"), cell(error.request), cell(error.route), cell(error.request_id, "id"),
+    heading(last.route), cell(String(last.status), last.status >= 500 ? "n bad" : "n"),
+    cell(last.code ?? "from the upstream", "long"), number(count, whole(count)),
+    cell(new Date(last.time).toLocaleTimeString("en-GB")), cell(last.request, "long"), cell(last.request_id, "id long"),
   ];
+}
+
+function errors() {
+  const groups = samples.at(-1)?.errors ?? [];
+  const text = byId("text").value.trim().toLowerCase();
+  const shown = groups.filter(({ last }) => String(last.status).startsWith(byId("class").value) &&
+    [last.route, last.code, last.request, last.request_id].some((part) => part?.toLowerCase().includes(text) ?? text === ""));
+  fill("errors", shown.map(errorRow), groups.length ? "no such errors" : "no errors so far");
+  byId("shown").textContent = groups.length ? `${shown.length} of ${groups.length} kinds` : "";
 }
 
 function element(name, attributes) {
@@ -127,19 +151,20 @@ function element(name, attributes) {
   return made;
 }
 
-// Two lines over two minutes; the newest point is at the right edge.
-function plot(id, lines, show) {
+// Lines over the last 15 minutes: `times` are seconds before now, and each line has a value or null for each of them.
+function plot(id, times, lines, show) {
   const [width, height] = [600, 160];
   const highest = Math.max(...lines.flat().filter((y) => y !== null), 0);
   const max = highest || 1;
-  const x = (index, length) => width - (length - 1 - index) * (width / (SAMPLES_MAX - 1));
+  const x = (index) => width * (1 - times[index] / HISTORY_SECONDS);
   const y = (value) => height - 4 - (value / (max * 1.1)) * (height - 8);
   const svg = byId(id);
   svg.replaceChildren(...[0.25, 0.5, 0.75].map((part) =>
     element("line", { class: "grid", x1: 0, x2: width, y1: height * part, y2: height * part })));
   lines.forEach((line, index) => {
-    const drawn = line.map((value, i) => (value === null ? null : `${x(i, line.length).toFixed(1)},${y(value).toFixed(1)}`));
+    const drawn = line.map((value, i) => (value === null ? null : `${x(i).toFixed(1)},${y(value).toFixed(1)}`));
     const path = drawn.filter((point) => point !== null);
+    if (path.length === 1) path.push(path[0]);   // a dot
     if (path.length === 0) return;
     if (index === 0) {
       const [from, to] = [path[0].split(",")[0], path.at(-1).split(",")[0]];
@@ -148,67 +173,92 @@ function plot(id, lines, show) {
     svg.append(element("polyline", { class: `line-${index + 1}`, points: path.join(" ") }));
   });
   byId(`${id}-max`).textContent = highest ? `highest ${show(highest)}` : "";
+  const latest = lines.map((line) => line.findLast((value) => value !== null));
+  const caption = svg.closest("figure").querySelectorAll("figcaption i");
+  const spoken = latest.map((value, i) => `${caption[i].textContent} ${value === undefined ? "none" : show(value)}`);
+  svg.setAttribute("aria-label", `The last 15 minutes; now: ${spoken.join(", ")}; highest ${show(highest)}`);
+}
+
+function drawHistory({ points }) {
+  const now = points.length ? points.at(-1).time : 0;
+  const times = points.map((point) => now - point.time);
+  const line = (name) => points.map((point) => point[name]);
+  plot("rates", times, [line("rate"), line("failed"), line("own")], (value) => `${rate(value)}/s`);
+  plot("latencies", times, [line("p50"), line("p99")], duration);
 }
 
 function draw(now) {
-  const then = samples.length > 1 ? samples[Math.max(0, samples.length - 1 - WINDOW)] : null;
-  const last = samples.length > 1 ? samples[samples.length - 2] : null;
+  const then = samples.length > 1 ? samples[0] : null;
   const seconds = then ? now.now - then.now : 0;
   const routes = now.routes;
-  const total = sum(routes.map((route) => count(route)));
-  const broken = sum(routes.map((route) => count(route, isClass("5"))));
   const all = (sample, wanted) => sum(sample.routes.map((route) => count(route, wanted)));
-
-  if (last) {
-    const step = now.now - last.now;
-    const recent = merged(routes.map((route) => bucketsSince(route, before(last, route))));
-    points.push({
-      rate: since(total, all(last)) / step, failed: since(broken, all(last, isClass("5"))) / step,
-      p50: percentile(recent, 0.5), p99: percentile(recent, 0.99),
-    });
-    if (points.length > SAMPLES_MAX) points.shift();
-  }
+  const total = all(now), broken = all(now, isClass("5"));
   const recent = merged(routes.map((route) => bucketsSince(route, then ? before(then, route) : undefined)));
   const buckets = percentile(recent, 0.5) === null ? merged(routes.map((route) => route.latency)) : recent;
-  const perSecond = then ? since(total, all(then)) / seconds : 0;
-  byId("rate").textContent = rate(perSecond);
+  byId("rate").textContent = rate(then ? since(total, all(then)) / seconds : 0);
   byId("failed").textContent = whole(broken);
   byId("failed").className = broken > 0 ? "bad" : "";
   byId("p50").textContent = duration(percentile(buckets, 0.5));
   byId("p99").textContent = duration(percentile(buckets, 0.99));
   byId("inflight").textContent = whole(sum(routes.map((route) => route.in_flight)));
   byId("total").textContent = whole(total);
-  plot("rates", [points.map((p) => p.rate), points.map((p) => p.failed)], (max) => `${rate(max)}/s`);
-  plot("latencies", [points.map((p) => p.p50), points.map((p) => p.p99)], duration);
+  byId("own").textContent = whole(sum(routes.map((route) => route.own)));
+  byId("tls").textContent = whole(now.tls_handshake_failures);
+  byId("tls-card").hidden = now.tls_handshake_failures === 0;
   fill("routes", routes.map((route) => routeRow(route, then && before(then, route), seconds)), "no routes");
   fill("upstreams", now.upstreams.flatMap(upstreamRows), "no upstreams");
-  fill("errors", now.errors.map(errorRow), "no errors so far");
+  errors();
   state(now);
+}
+
+// A screen reader announces the state whenever it is written, so it is written only when it changes.
+function say(text, isBad) {
+  if (byId("state").textContent === text) return;
+  byId("state").textContent = text;
+  byId("state").className = isBad ? "bad" : "";
 }
 
 function state(now) {
   const hash = now.reload.config_hash;
   const reloaded = new Date(now.reload.in_force_since).toLocaleString("en-GB");
+  byId("title").textContent = now.title;
   byId("build").textContent = `${now.version} · configuration ${hash || "embedded"} since ${reloaded}`;
-  byId("state").textContent = now.draining ? "draining" : "serving";
-  byId("state").className = now.draining ? "bad" : "";
+  say(now.draining ? "draining" : "serving", now.draining);
   byId("refused").hidden = now.reload.mistakes.length === 0;
   byId("mistakes").textContent = now.reload.mistakes.join("\n\n");
 }
 
+async function answer(path) {
+  const answered = await fetch(path);
+  if (!answered.ok) throw new Error(`status ${answered.status}`);
+  return answered.json();
+}
+
 async function poll() {
   try {
-    const answer = await fetch("/status");
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const now = await answer.json();
+    const now = await answer("/status");
     samples.push(now);
-    if (samples.length > SAMPLES_MAX) samples.shift();
+    if (samples.length > WINDOW + 1) samples.shift();
     draw(now);
   } catch (error) {
-    byId("state").textContent = `no answer: ${error.message}`;
-    byId("state").className = "bad";
+    say(`no answer: ${error.message}`, true);
   }
   setTimeout(poll, POLL_MS);
 }
 
+async function pollHistory() {
+  let seconds = 5;
+  try {
+    const history = await answer("/history");
+    seconds = history.interval_seconds;
+    drawHistory(history);
+  } catch {
+    // `poll` shows that nobody answers.
+  }
+  setTimeout(pollHistory, seconds * 1000);
+}
+
+byId("filter").addEventListener("input", errors);
+byId("filter").addEventListener("submit", (event) => event.preventDefault());
 poll();
+pollHistory();

@@ -14,7 +14,7 @@ use crate::{
     route::RouteSettings,
     routing::entry::Methods,
     runtime::current::CurrentSnapshot,
-    telemetry::{access_log::AccessLog, route::RouteMetrics},
+    telemetry::{access_log::AccessLog, history::INTERVAL, route::RouteMetrics},
 };
 
 /// Everything that the page shows, in one answer, so that its numbers belong to one moment.
@@ -30,7 +30,7 @@ pub(crate) fn status(current: &CurrentSnapshot) -> Value {
         "reload": reload(current),
         "routes": routes(current)["routes"],
         "upstreams": upstreams(current)["upstreams"],
-        "errors": errors(current)["errors"],
+        "errors": snapshot.process.errors.groups(),
     })
 }
 
@@ -56,6 +56,7 @@ fn counted(auth: &str, metrics: &RouteMetrics) -> Value {
     let (bytes_in, bytes_out) = metrics.bytes();
     json!({
         "route": metrics.route, "upstream": metrics.upstream, "auth": auth, "statuses": statuses, "latency": latency,
+        "own": metrics.own_answers(),
         "in_flight": metrics.in_flight(), "bytes_in": bytes_in, "bytes_out": bytes_out,
     })
 }
@@ -80,9 +81,15 @@ pub(crate) fn upstreams(current: &CurrentSnapshot) -> Value {
     json!({"upstreams": upstreams})
 }
 
-/// The last requests that failed.
+/// The last requests that failed, and how many there were of each kind.
 pub(crate) fn errors(current: &CurrentSnapshot) -> Value {
-    json!({"errors": current.get().process.errors.all()})
+    let snapshot = current.get();
+    json!({"groups": snapshot.process.errors.groups(), "errors": snapshot.process.errors.all()})
+}
+
+/// What happened in the last quarter of an hour, the oldest interval first.
+pub(crate) fn history(current: &CurrentSnapshot) -> Value {
+    json!({"interval_seconds": INTERVAL.as_secs(), "points": current.get().process.history.points()})
 }
 
 fn reload(current: &CurrentSnapshot) -> Value {

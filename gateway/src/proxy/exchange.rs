@@ -79,6 +79,8 @@ pub(crate) struct Exchange {
     bytes_out: u64,
     status: u16,
     code: Option<&'static str>,
+    /// Whether an upstream has answered.
+    upstream_answered: bool,
     /// Whether the whole answer has been sent.
     complete: bool,
     /// Tells the connection that it is busy.
@@ -110,6 +112,7 @@ impl Exchange {
             bytes_out: 0,
             status: CLIENT_CLOSED_REQUEST,
             code: None,
+            upstream_answered: false,
             complete: false,
             _active: ClientStream::of(request).map(|connection| connection.begin(has_body)),
             worker: Rc::clone(worker),
@@ -147,6 +150,12 @@ impl Exchange {
     fn lap(&mut self) -> Duration {
         let now = Instant::now();
         now - std::mem::replace(&mut self.phase_start, now)
+    }
+
+    /// Records that an upstream has answered, which ends the phase of sending.
+    pub(super) fn upstream_answered(&mut self) {
+        self.upstream_answered = true;
+        self.phase_done(Phase::Send);
     }
 
     /// Records the target of an attempt.
@@ -224,6 +233,7 @@ impl Exchange {
         RequestSummary {
             status: self.status,
             took: self.start.elapsed(),
+            proxied: self.upstream_answered && self.code.is_none(),
             bytes_in: self.bytes_in.as_ref().map_or(0, |bytes| bytes.get()),
             bytes_out: self.bytes_out,
             cut: !self.complete,

@@ -89,7 +89,7 @@ async fn forward(
         return Box::pin(upgrade(sending, exchange)).await;
     }
     let answer = send(&mut sending, exchange).await?;
-    exchange.phase_done(Phase::Send);
+    exchange.upstream_answered();
 
     let response = respond(sending, &incoming, &hooks, answer).await?;
     Ok(deadline::limit(response, deadline))
@@ -99,6 +99,6 @@ async fn forward(
 async fn upgrade(sending: Sending<'_>, exchange: &mut Exchange) -> Result<Response<BoxBody>, Problem> {
     let route = sending.route;
     let (opened, permit) = send_upgrade(sending, exchange).await?;
-    exchange.phase_done(Phase::Send);
+    exchange.upstream_answered();
     Ok(websocket(&route.settings, opened, permit))
 }

@@ -1,15 +1,20 @@
 //! The snapshot in force, and how another one takes its place: as a whole, or not at all.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use arc_swap::{ArcSwap, Cache};
 use chassis::config::StartError;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::snapshot::Snapshot;
 use crate::{
     auth::token_issuers::TokenIssuers,
     config::Config,
     connection::settings::ServerLimits,
+    telemetry::history::INTERVAL,
     upstream::{handle::Upstream, health::HealthMonitor, wire::connect::UpstreamTls},
 };
 
@@ -43,6 +48,19 @@ impl CurrentSnapshot {
     /// Starts the health checks and the watching of keys and certificates, in this thread, which must run an actix system.
     pub(crate) fn watch(&self) {
         watch(&self.get(), self.monitor.get_or_init(HealthMonitor::start));
+    }
+
+    /// Records the history for the live page, without end.
+    pub(crate) async fn record_history(self: Arc<Self>) {
+        let mut last = Instant::now();
+        let mut ticks = interval_at(last + INTERVAL, INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = ticks.tick().await;
+            let (snapshot, time) = (self.get(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+            snapshot.process.history.record(snapshot.metrics(), time, now - last);
+            last = now;
+        }
     }
 
     /// Puts a configuration in force.

@@ -12,7 +12,7 @@ use super::request_count::RequestCount;
 use crate::{
     auth::token_issuers::TokenIssuers,
     rules::via::Pseudonym,
-    telemetry::{metrics::GatewayMetrics, recent_errors::RecentErrors, reload_status::ReloadStatus},
+    telemetry::{history::History, metrics::GatewayMetrics, recent_errors::RecentErrors, reload_status::ReloadStatus},
     tls::handshake_failures::HandshakeFailures,
 };
 
@@ -28,6 +28,7 @@ pub(crate) struct Process {
     /// All requests, also those of earlier snapshots.
     pub(crate) requests: RequestCount,
     pub(crate) errors: RecentErrors,
+    pub(crate) history: History,
     pub(crate) reload: ReloadStatus,
 }
 
@@ -46,6 +47,7 @@ impl Process {
             handshake_failures: HandshakeFailures::register(registry),
             requests: RequestCount::default(),
             errors: RecentErrors::default(),
+            history: History::default(),
             reload: ReloadStatus::register(registry),
         }
     }

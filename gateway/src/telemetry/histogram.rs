@@ -40,14 +40,21 @@ impl Histogram {
         bounds.zip(self.buckets.iter().map(|count| count.load(Ordering::Relaxed))).collect()
     }
 
-    /// Writes the histogram in the format of Prometheus.
+    /// Returns the number of durations.
+    pub(crate) fn count(&self) -> u64 {
+        self.buckets.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Writes this histogram and another one, as if they were one, in the format of Prometheus.
     ///
     /// # Errors
     /// The writer fails.
-    pub(crate) fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let buckets = self.buckets();
+    pub(crate) fn encode_with(&self, other: &Self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let pairs = self.buckets().into_iter().zip(other.buckets());
+        let buckets: Vec<(f64, u64)> = pairs.map(|((bound, one), (_, more))| (bound, one + more)).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let seconds = Duration::from_micros(self.sum_micros.load(Ordering::Relaxed)).as_secs_f64();
+        let micros = |histogram: &Self| histogram.sum_micros.load(Ordering::Relaxed);
+        let seconds = Duration::from_micros(micros(self) + micros(other)).as_secs_f64();
         encoder.encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
     }
 }

@@ -8,5 +8,6 @@ pub(crate) mod recent_errors;
 pub(crate) mod reload_status;
 
 mod histogram;
+pub(crate) mod history;
 pub(crate) mod metrics;
 pub(crate) mod route;

@@ -1,4 +1,4 @@
-//! The last failed requests, by request id, for the admin listener. Bounded; knows no HTTP.
+//! The requests that failed, in groups by route and code, for the admin listener. Bounded; knows no HTTP.
 
 use std::{
     collections::VecDeque,
@@ -9,8 +9,11 @@ use std::{
 use chassis::timestamp::Timestamp;
 use serde::Serialize;
 
-/// The number of requests kept of each kind: 2 × 100 × about 0.5 KiB = 100 KiB.
-const KEPT_MAX: usize = 100;
+/// Maximum number of groups: 256 × 10 × about 0.5 KiB = 1.3 MiB. A stack of fifty routes has about that many if each fails
+/// in five ways.
+const GROUPS_MAX: usize = 256;
+/// The number of requests kept of each group.
+const KEPT_MAX: usize = 10;
 /// Paths and request ids come from clients, so that they are cut at this length.
 const TEXT_CHARS_MAX: usize = 200;
 
@@ -39,32 +42,71 @@ impl FailedRequest {
             route: route.to_owned(),
         }
     }
+
+    fn is_like(&self, other: &Self) -> bool {
+        self.status == other.status && self.code == other.code && self.route == other.route
+    }
 }
 
-/// Keeps the last failures. Client and server errors are kept apart, so that a flood of bad tokens does not push out the
-/// one failure that matters.
-#[derive(Debug, Default)]
-pub(crate) struct RecentErrors {
-    client_errors: Mutex<VecDeque<FailedRequest>>,
-    server_errors: Mutex<VecDeque<FailedRequest>>,
+/// The requests that failed in the same way.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ErrorGroup {
+    /// How many there were since the start, or since the group was dropped for others.
+    count: u64,
+    last: FailedRequest,
+    #[serde(skip)]
+    earlier: VecDeque<FailedRequest>,
 }
 
-impl RecentErrors {
-    /// Adds a failure and drops the oldest one of its kind.
-    pub(crate) fn push(&self, failed: FailedRequest) {
-        let ring = if failed.status >= 500 { &self.server_errors } else { &self.client_errors };
-        let mut ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
-        if ring.len() == KEPT_MAX {
-            ring.pop_front();
-        }
-        ring.push_back(failed);
+impl ErrorGroup {
+    const fn new(first: FailedRequest) -> Self {
+        Self { count: 1, last: first, earlier: VecDeque::new() }
     }
 
-    /// Returns all failures, the last first.
+    fn add(&mut self, failed: FailedRequest) {
+        self.count += 1;
+        self.earlier.push_front(std::mem::replace(&mut self.last, failed));
+        self.earlier.truncate(KEPT_MAX - 1);
+    }
+
+    /// Groups of client errors are dropped before those of server errors, which nobody can cause at will; among equals the
+    /// one that has not grown for longest.
+    const fn worth(&self) -> (bool, Timestamp) {
+        (self.last.status >= 500, self.last.time)
+    }
+}
+
+/// Keeps the failures in groups, so that a flood of one kind pushes out nothing but its own.
+#[derive(Debug, Default)]
+pub(crate) struct RecentErrors(Mutex<Vec<ErrorGroup>>);
+
+impl RecentErrors {
+    /// Adds a failure to its group, and drops the oldest one there.
+    pub(crate) fn push(&self, failed: FailedRequest) {
+        let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(group) = groups.iter_mut().find(|group| group.last.is_like(&failed)) {
+            group.add(failed);
+            return;
+        }
+        if groups.len() == GROUPS_MAX {
+            let least = (0..groups.len()).min_by_key(|index| groups[*index].worth());
+            least.map(|index| groups.swap_remove(index));
+        }
+        groups.push(ErrorGroup::new(failed));
+    }
+
+    /// Returns the groups, the one of the last failure first.
+    pub(crate) fn groups(&self) -> Vec<ErrorGroup> {
+        let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.last.time));
+        groups
+    }
+
+    /// Returns all failures that are kept, the last first.
     pub(crate) fn all(&self) -> Vec<FailedRequest> {
-        let rings = [&self.client_errors, &self.server_errors];
-        let copy = |ring: &Mutex<VecDeque<FailedRequest>>| ring.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut all: Vec<FailedRequest> = rings.into_iter().flat_map(|ring| copy(ring).into_iter().rev()).collect();
+        let groups = self.groups().into_iter();
+        let mut all: Vec<FailedRequest> =
+            groups.flat_map(|group| std::iter::once(group.last).chain(group.earlier)).collect();
         all.sort_by_key(|failed| std::cmp::Reverse(failed.time));
         all
     }
@@ -74,16 +116,31 @@ impl RecentErrors {
 mod tests {
     use super::*;
 
+    fn refused(request_id: u32, route: &str) -> FailedRequest {
+        FailedRequest::now(401, Some("token_invalid"), &request_id.to_string(), "GET /", route)
+    }
+
     #[test]
-    fn a_flood_of_one_kind_does_not_push_out_the_other() {
+    fn a_flood_pushes_out_nothing_but_its_own() {
         let errors = RecentErrors::default();
         errors.push(FailedRequest::now(502, Some("upstream_unreachable"), "first", "GET /", "GET /"));
-        for number in 0..1000 {
-            errors.push(FailedRequest::now(401, Some("token_invalid"), &number.to_string(), "GET /", "GET /"));
-        }
+        (0..1000).for_each(|number| errors.push(refused(number, "GET /")));
         let all = errors.all();
-        assert_eq!(all.len(), 101);
+        assert_eq!(all.len(), 11);
         assert_eq!(all[0].request_id, "999");
         assert_eq!(all.iter().filter(|failed| failed.status == 502).count(), 1);
+        let counts: Vec<(u64, u16)> = errors.groups().iter().map(|group| (group.count, group.last.status)).collect();
+        assert_eq!(counts, [(1000, 401), (1, 502)]);
+    }
+
+    #[test]
+    fn more_groups_than_are_kept_push_out_client_errors_first() {
+        let errors = RecentErrors::default();
+        errors.push(FailedRequest::now(502, None, "first", "GET /", "GET /"));
+        (0..1000).for_each(|number| errors.push(refused(number, &format!("GET /{number}"))));
+        let groups = errors.groups();
+        assert_eq!(groups.len(), GROUPS_MAX);
+        assert!(groups.iter().any(|group| group.last.status == 502));
+        assert_eq!(groups[0].last.request_id, "999");
     }
 }

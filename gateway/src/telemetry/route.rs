@@ -24,7 +24,9 @@ pub(crate) struct RouteMetrics {
     pub(crate) upstream: String,
     statuses: [StatusSlot; STATUSES_MAX],
     other_statuses: AtomicU64,
-    seconds: Histogram,
+    /// How long the answers of upstreams took, and those of the gateway itself.
+    proxied: Histogram,
+    own: Histogram,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     cut: AtomicU64,
@@ -45,6 +47,8 @@ pub(crate) struct RequestSummary {
     pub(crate) took: Duration,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// An upstream gave the answer, and not the gateway itself.
+    pub(crate) proxied: bool,
     /// The client did not get the whole answer.
     pub(crate) cut: bool,
 }
@@ -68,7 +72,8 @@ impl RouteMetrics {
     pub(crate) fn end(&self, request: &RequestSummary) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.count_status(request.status);
-        self.seconds.observe(request.took);
+        let seconds = if request.proxied { &self.proxied } else { &self.own };
+        seconds.observe(request.took);
         self.bytes_out.fetch_add(request.bytes_out, Ordering::Relaxed);
         if request.bytes_in > 0 {
             self.bytes_in.fetch_add(request.bytes_in, Ordering::Relaxed);
@@ -116,9 +121,14 @@ impl RouteMetrics {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Returns upper bound in seconds and count of each bucket of the latency.
+    /// Returns upper bound in seconds and count of each bucket of the latency of upstreams.
     pub(crate) fn latency(&self) -> Vec<(f64, u64)> {
-        self.seconds.buckets()
+        self.proxied.buckets()
+    }
+
+    /// Returns the number of requests that the gateway answered itself.
+    pub(crate) fn own_answers(&self) -> u64 {
+        self.own.count()
     }
 
     /// Returns the bytes of request bodies and of answers.
@@ -134,7 +144,7 @@ pub(super) fn encode(mut encoder: DescriptorEncoder<'_>, routes: &[&RouteMetrics
     let unit = Some(&Unit::Seconds);
     let mut family = encoder.encode_descriptor("gateway_request_duration", help, unit, MetricType::Histogram)?;
     for metrics in routes {
-        metrics.seconds.encode(family.encode_family(&labels(metrics))?)?;
+        metrics.proxied.encode_with(&metrics.own, family.encode_family(&labels(metrics))?)?;
     }
     type Read = fn(&RouteMetrics) -> u64;
     let counters: [(&str, &str, Option<&Unit>, Read); 3] = [
@@ -178,7 +188,7 @@ mod tests {
     use super::*;
 
     fn summary(status: u16) -> RequestSummary {
-        RequestSummary { status, took: Duration::from_millis(1), bytes_in: 2, bytes_out: 3, cut: false }
+        RequestSummary { status, took: Duration::from_millis(1), proxied: true, bytes_in: 2, bytes_out: 3, cut: false }
     }
 
     #[test]

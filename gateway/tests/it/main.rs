@@ -17,6 +17,7 @@ mod forwarding;
 mod hooks;
 mod http2;
 mod limits;
+mod live_page;
 mod matching;
 mod pages;
 mod paths;
