@@ -19,7 +19,7 @@ use chassis::{
     metrics::HttpMetrics,
     middleware::ServiceContext,
     problem::Code,
-    server::{DISCONNECT_TIMEOUT, DRAIN_DEADLINE, KEEP_ALIVE, bind, local_addr},
+    server::{DISCONNECT_TIMEOUT, DRAIN_DEADLINE, bind, local_addr},
 };
 use listenfd::ListenFd;
 use prometheus_client::registry::Registry;
@@ -243,7 +243,7 @@ fn serve_public(
             let (expecting, upgrading, serving) = (Rc::clone(&worker), Rc::clone(&worker), Rc::clone(&worker));
             let (tls, limits, health) = (tls.clone(), limits.clone(), health.clone());
             let http1 = HttpService::build()
-                .keep_alive(KEEP_ALIVE)
+                .keep_alive(limits.keep_alive)
                 .client_request_timeout(limits.head_timeout)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 // A client that closes its connection cancels its request.

@@ -10,7 +10,7 @@ use actix_rt::net::TcpStream;
 use actix_service::Service;
 use chassis::{
     problem::{Code, Problem},
-    server::{DISCONNECT_TIMEOUT, KEEP_ALIVE},
+    server::DISCONNECT_TIMEOUT,
     trace::RequestContext,
 };
 use tokio::{
@@ -70,7 +70,7 @@ where
         let (stream, protocol, peer) = accept(stream, self.tls.as_ref()).await.map_err(DispatchError::Io)?;
         // With TLS the first bytes may have arrived, and been decrypted, together with the end of the handshake.
         let can_wait = matches!(stream, Stream::Plain(_));
-        let schedule = TickSchedule::new(self.limits.head_timeout, KEEP_ALIVE);
+        let schedule = TickSchedule::new(self.limits.head_timeout, self.limits.keep_alive);
         let connection =
             ClientStream::new(stream, Peer::new(peer), schedule, self.limits.write_pace, self.served.clone());
         if can_wait && timeout(self.limits.head_timeout, connection.readable()).await.is_err() {
@@ -95,7 +95,7 @@ where
                 DetachReason::Idle => {
                     served?;
                     if progress.had_request() {
-                        idle_timeout = KEEP_ALIVE;
+                        idle_timeout = self.limits.keep_alive;
                     }
                     match timeout(idle_timeout, connection.readable()).await {
                         Ok(()) => continue,

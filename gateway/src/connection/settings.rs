@@ -13,6 +13,8 @@ pub(crate) struct ServerLimits {
     pub(crate) head_bytes_max: usize,
     /// Maximum time until the head of a request is complete.
     pub(crate) head_timeout: Duration,
+    /// Maximum time for which a connection stays open without a request.
+    pub(crate) keep_alive: Duration,
     /// Maximum number of requests in progress on one HTTP/2 connection.
     pub(crate) streams_max: u32,
     /// How slowly a client may read its answer.

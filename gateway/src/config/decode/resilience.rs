@@ -110,13 +110,14 @@ fn idempotent_method(text: &str) -> Result<Method, String> {
     }
 }
 
-/// `{connections: 10000, head_bytes: 64KiB, head_timeout: 10s, streams: 128, write_timeout: 60s, write_rate: 240B/s}`.
+/// `{connections: 10000, head_bytes: 64KiB, head_timeout: 10s, keep_alive: 75s, streams: 128, write_timeout: 60s, write_rate: 240B/s}`.
 pub(crate) fn server_limits(node: Option<&Node>, mistakes: &Mistakes) -> ServerLimits {
     let default = ServerLimits {
         // With a head of 64 KiB each, 640 MB at worst; idle connections take a few KiB.
         connections: 10_000,
         head_bytes_max: 64 * 1024,
         head_timeout: Duration::from_secs(10),
+        keep_alive: chassis::server::KEEP_ALIVE,
         streams_max: 128,
         write_pace: WritePace { timeout: Duration::from_secs(60), rate_min: 240 },
     };
@@ -126,6 +127,7 @@ pub(crate) fn server_limits(node: Option<&Node>, mistakes: &Mistakes) -> ServerL
         connections: table.get(&LimitsKeys::CONNECTIONS).unwrap_or(default.connections),
         head_bytes_max: table.get(&LimitsKeys::HEAD_BYTES).unwrap_or(default.head_bytes_max),
         head_timeout: table.get(&LimitsKeys::HEAD_TIMEOUT).unwrap_or(default.head_timeout),
+        keep_alive: table.get(&LimitsKeys::KEEP_ALIVE).unwrap_or(default.keep_alive),
         streams_max: table.get(&LimitsKeys::STREAMS).unwrap_or(default.streams_max),
         write_pace: WritePace {
             timeout: table.get(&LimitsKeys::WRITE_TIMEOUT).unwrap_or(default.write_pace.timeout),

@@ -149,6 +149,13 @@ section! { LimitsKeys ("limits", "Limits on what clients can use of the gateway 
         DURATION,
         "Maximum time for a client to send the request line and headers. A change needs a restart",
     );
+    KEEP_ALIVE: Scalar<Duration> = optional(
+        "keep_alive",
+        "`75s`",
+        DURATION,
+        "How long a connection stays open without a request. Longer than what a load balancer before the gateway keeps its \
+         connections, so that it never sends on one that is being closed. A change needs a restart",
+    );
     STREAMS: Scalar<u32> = optional(
         "streams",
         "`128`",

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use chassis::server::{DISCONNECT_TIMEOUT, KEEP_ALIVE};
+use chassis::server::DISCONNECT_TIMEOUT;
 use tokio::time::Instant;
 
 /// What is waited for, and since when.
 #[derive(Debug)]
 pub(super) struct Patience {
     head_timeout: Duration,
+    keep_alive: Duration,
     /// The frame or header block that is not complete.
     incomplete: Option<(u64, Instant)>,
     /// Since when no request is in progress.
@@ -29,9 +30,9 @@ pub(super) enum Exceeded {
 }
 
 impl Patience {
-    /// The patience with a new connection, on which a head may take `head_timeout`.
-    pub(super) const fn new(head_timeout: Duration) -> Self {
-        Self { head_timeout, incomplete: None, idle_since: None, is_closing: false }
+    /// The patience with a new connection, on which a head may take `head_timeout`, and which may be idle for `keep_alive`.
+    pub(super) const fn new(head_timeout: Duration, keep_alive: Duration) -> Self {
+        Self { head_timeout, keep_alive, incomplete: None, idle_since: None, is_closing: false }
     }
 
     /// Takes notice of the frame that is not complete, and of whether no request is in progress. Reads the clock only
@@ -58,7 +59,8 @@ impl Patience {
 
     /// Returns what is to be given up first, and when.
     pub(super) fn first_end(&self) -> Option<(Instant, Exceeded)> {
-        let idle = if self.is_closing { (DISCONNECT_TIMEOUT, Exceeded::Closing) } else { (KEEP_ALIVE, Exceeded::Idle) };
+        let idle =
+            if self.is_closing { (DISCONNECT_TIMEOUT, Exceeded::Closing) } else { (self.keep_alive, Exceeded::Idle) };
         let idle = self.idle_since.map(|since| (since + idle.0, idle.1));
         let incomplete = self.incomplete.map(|(_, since)| (since + self.head_timeout, Exceeded::Incomplete));
         [incomplete, idle].into_iter().flatten().min_by_key(|(end, _)| *end)
@@ -70,11 +72,12 @@ mod tests {
     use super::*;
 
     const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+    const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
     #[test]
     fn a_frame_has_its_time_however_often_it_is_looked_at() {
         let start = Instant::now();
-        let mut patience = Patience::new(HEAD_TIMEOUT);
+        let mut patience = Patience::new(HEAD_TIMEOUT, KEEP_ALIVE);
         for second in 0..9 {
             patience.observe(Some(1), false, || start + Duration::from_secs(second));
         }
@@ -89,7 +92,7 @@ mod tests {
     #[test]
     fn an_idle_connection_is_told_and_then_closed() {
         let start = Instant::now();
-        let mut patience = Patience::new(HEAD_TIMEOUT);
+        let mut patience = Patience::new(HEAD_TIMEOUT, KEEP_ALIVE);
         patience.observe(None, true, || start);
         patience.observe(None, true, || start + KEEP_ALIVE);
         assert_eq!(patience.first_end(), Some((start + KEEP_ALIVE, Exceeded::Idle)));

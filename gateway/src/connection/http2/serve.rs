@@ -12,10 +12,7 @@ use std::{
 
 use actix_http::{HttpMessage, Method, Request, Response, body::MessageBody, header::EXPECT};
 use bytes::Bytes;
-use chassis::{
-    health::Health,
-    server::{DISCONNECT_TIMEOUT, KEEP_ALIVE},
-};
+use chassis::{health::Health, server::DISCONNECT_TIMEOUT};
 use futures_util::stream::{FuturesUnordered, Stream};
 use h2::{
     Reason, RecvStream,
@@ -175,9 +172,9 @@ impl<S: Future<Output = ()>> Serving<S> {
             shared,
             frames,
             allowance: Allowance::new(Instant::now()),
-            patience: Patience::new(limits.head_timeout),
+            patience: Patience::new(limits.head_timeout, limits.keep_alive),
             // Later than anything that is waited for, so that the first limit sets it.
-            timer: Box::pin(sleep(KEEP_ALIVE + limits.head_timeout)),
+            timer: Box::pin(sleep(limits.keep_alive + limits.head_timeout)),
         }
     }
 

@@ -25,6 +25,7 @@ fn limits_that_would_not_work_are_mistakes() {
         ("{head_timeout: 0s}", "limits.head_timeout"),
         ("{write_timeout: never}", "limits.write_timeout"),
         ("{write_rate: 240}", "limits.write_rate"),
+        ("{keep_alive: 0s}", "limits.keep_alive"),
         ("{streams: 0}", "limits.streams"),
         ("{streams: 1001}", "limits.streams"),
         ("{conections: 1}", "limits.conections"),
