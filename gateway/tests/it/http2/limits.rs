@@ -113,6 +113,7 @@ fn an_idle_http_2_connection_ends_after_its_time_whatever_it_sends() {
         for client in [&mut unused, &mut used] {
             client.send_all(&[ping()]);
             assert!(client.next(|frame| frame.kind == kind::PING).is_some(), "after {:?}", start.elapsed());
+            assert!(client.is_quiet(Duration::from_millis(100)));
         }
     }
     for client in [&mut unused, &mut used] {
