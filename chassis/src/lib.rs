@@ -26,6 +26,7 @@ pub mod timestamp;
 pub mod store;
 
 // For operators.
+mod exposition;
 pub mod health;
 pub mod metrics;
 pub mod probe;

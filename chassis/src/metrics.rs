@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, http::header};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
 
-use crate::process::ProcessCollector;
+use crate::{exposition, process::ProcessCollector};
 
 /// From half a millisecond (a read from memory) to ten seconds (most clients have given up).
 const SECONDS_BUCKETS: [f64; 14] =
@@ -72,10 +72,11 @@ fn known_method(method: &str) -> &str {
     }
 }
 
-/// The answer of `/metrics`, in the OpenMetrics text format.
-pub fn render(registry: &Arc<Registry>) -> HttpResponse {
-    let mut body = String::new();
+/// The answer of `/metrics` to a client with this `Accept`: OpenMetrics if it names that, otherwise the text format 0.0.4.
+pub fn render(registry: &Arc<Registry>, accept: &str) -> HttpResponse {
+    let mut openmetrics = String::new();
     // Writing to a String cannot fail.
-    let _ = text::encode(&mut body, registry);
-    HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(body)
+    let _ = text::encode(&mut openmetrics, registry);
+    let (content_type, body) = exposition::negotiate(accept, openmetrics);
+    HttpResponse::Ok().content_type(content_type).insert_header((header::VARY, "Accept")).body(body)
 }

@@ -8,8 +8,9 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpResponse, HttpServer,
+    App, HttpRequest, HttpResponse, HttpServer,
     dev::{Server, ServerHandle},
+    http::header,
     middleware::from_fn,
     web,
 };
@@ -96,8 +97,9 @@ fn observability(app: &mut web::ServiceConfig) {
     async fn ready(service: web::Data<ServiceContext>) -> Result<HttpResponse, Problem> {
         service.health.ready(Map::new()).await.map(HttpResponse::from)
     }
-    async fn scrape(service: web::Data<ServiceContext>) -> HttpResponse {
-        metrics::render(&service.registry)
+    async fn scrape(service: web::Data<ServiceContext>, request: HttpRequest) -> HttpResponse {
+        let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        metrics::render(&service.registry, accept.unwrap_or_default())
     }
     let resource = |path: &str| web::resource(path).default_service(middleware::other_methods(ALLOW));
     app.service(resource("/health/live").route(web::get().to(live)).route(web::head().to(live)))

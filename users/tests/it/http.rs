@@ -139,5 +139,26 @@ fn health_and_metrics_need_no_caller() {
     assert!(users.metric("process_start_time_seconds") > 1_700_000_000.0);
     let text = users.send(&get("/metrics")).text();
     assert!(text.contains("route=\"/api/users\""), "{text}");
+    assert!(text.contains("\n# TYPE http_requests_total counter\n") && !text.contains("# EOF"), "{text}");
     assert_eq!(users.send(&GATEWAY.signed(post("/metrics", &json!({})), None)).status, 405);
+}
+
+#[test]
+fn metrics_are_in_the_format_that_is_asked_for() {
+    let users = Users::demo();
+    let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let prometheus = "text/plain; version=0.0.4; charset=utf-8";
+    for (accept, content_type) in [
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", openmetrics),
+        ("text/plain;version=0.0.4", prometheus),
+        ("*/*", prometheus),
+    ] {
+        let answer = users.send(&get("/metrics").header("Accept", accept));
+        assert_eq!(
+            (answer.header("content-type"), answer.header("vary")),
+            (Some(content_type), Some("Accept")),
+            "{accept}"
+        );
+        assert_eq!(answer.text().ends_with("\n# EOF\n"), content_type == openmetrics, "{accept}");
+    }
 }
