@@ -59,6 +59,7 @@ impl Server {
         let endpoints = http::Endpoints {
             repo: web::Data::new(repo.clone()),
             cursors: web::Data::new(CursorKey::derive(&internal_key, AUDIENCE)),
+            event_streams: web::Data::new(http::EventStreams::default()),
         };
         Ok(Self { addr, listener, workers: workers.get(), drain_delay, service, endpoints, repo })
     }

@@ -2,6 +2,7 @@
 //! no database, no actor and no clock.
 
 mod change;
+mod event;
 mod key;
 mod list;
 mod order;
@@ -9,6 +10,7 @@ mod rules;
 mod text;
 
 pub(crate) use change::{Change, StatusChange, Written};
+pub(crate) use event::{Event, EventId};
 pub(crate) use key::IdempotencyKey;
 pub(crate) use list::{Filter, OrderPage, PageRequest, Position};
 pub(crate) use order::{NewOrder, Order, OrderId, Status};

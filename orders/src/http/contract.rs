@@ -9,7 +9,7 @@ use chassis::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Address, Item, NewOrder, Order, Status};
+use crate::domain::{Address, Event, Item, NewOrder, Order, Status};
 
 /// An order.
 #[derive(Serialize, ToSchema)]
@@ -43,6 +43,37 @@ impl<'a> OrderOut<'a> {
             created_by: order.created_by,
             created_at: order.created_at,
             updated_at: order.updated_at,
+        }
+    }
+}
+
+/// An event, in the JSON format of CloudEvents 1.0.
+#[derive(Serialize)]
+pub(super) struct EventOut<'a> {
+    specversion: &'static str,
+    /// Unique and increasing.
+    id: String,
+    source: &'static str,
+    r#type: &'static str,
+    /// The id of the order.
+    subject: String,
+    time: Timestamp,
+    datacontenttype: &'static str,
+    /// The order after the event.
+    data: OrderOut<'a>,
+}
+
+impl<'a> EventOut<'a> {
+    pub(super) fn new(event: &'a Event) -> Self {
+        Self {
+            specversion: "1.0",
+            id: event.id.to_string(),
+            source: "/orders",
+            r#type: event.kind(),
+            subject: event.order.id.to_string(),
+            time: event.order.updated_at,
+            datacontenttype: "application/json",
+            data: OrderOut::new(&event.order),
         }
     }
 }

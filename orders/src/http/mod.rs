@@ -7,14 +7,16 @@
 //! | `GET /api/orders/{id}` | owner, admin | 200 with `ETag`; 304; 404 for everybody else |
 //! | `PATCH /api/orders/{id}` | admin | 200 with `ETag` |
 //! | `POST /api/orders/{id}/cancel` | owner, admin | 200 with `ETag`; 404 for everybody else |
+//! | `GET /internal/events?limit&cursor` | admin; the gateway has no route to it | 200 with CloudEvents; a stream with `Accept: text/event-stream` |
 //! | `GET /openapi.json` | anyone | 200 with the description of this API |
 //!
 //! `HEAD` is answered like `GET`, `OPTIONS` with 204 and `Allow`. Every error is a problem (RFC 9457).
 //!
-//! In the order to read: [`contract`] (bodies), [`parameters`] (queries and headers), [`handlers`], [`error`].
+//! In the order to read: [`contract`] (bodies), [`parameters`] (queries and headers), [`handlers`], [`events`], [`error`].
 
 mod contract;
 mod error;
+mod events;
 mod handlers;
 mod openapi;
 mod parameters;
@@ -22,6 +24,7 @@ mod parameters;
 use actix_web::web;
 use chassis::{middleware::other_methods, page::CursorKey};
 
+pub(crate) use self::events::EventStreams;
 use crate::store::OrdersRepo;
 
 /// The endpoints, with what their handlers use.
@@ -29,6 +32,7 @@ use crate::store::OrdersRepo;
 pub(crate) struct Endpoints {
     pub(crate) repo: web::Data<OrdersRepo>,
     pub(crate) cursors: web::Data<CursorKey>,
+    pub(crate) event_streams: web::Data<EventStreams>,
 }
 
 impl Endpoints {
@@ -37,6 +41,7 @@ impl Endpoints {
         config
             .app_data(self.repo.clone())
             .app_data(self.cursors.clone())
+            .app_data(self.event_streams.clone())
             .service(
                 web::resource("/api/orders")
                     .route(web::post().to(handlers::create))
@@ -55,6 +60,11 @@ impl Endpoints {
                 web::resource("/api/orders/{id}/cancel")
                     .route(web::post().to(handlers::cancel))
                     .default_service(other_methods("OPTIONS, POST")),
+            )
+            .service(
+                web::resource("/internal/events")
+                    .route(web::get().to(events::events))
+                    .default_service(other_methods("GET, OPTIONS")),
             )
             .service(
                 web::resource("/openapi.json")

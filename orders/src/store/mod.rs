@@ -31,13 +31,14 @@ use self::{
     sqlite::{
         connection, migrations,
         probe::Probe,
-        readers::{self, Get, List, Reader},
+        readers::{self, Events, Get, List, Reader},
         target::Target,
         writer::{Write, Writer},
     },
 };
 use crate::domain::{
-    Change, Filter, IdempotencyKey, NewOrder, Order, OrderId, OrderPage, PageRequest, StatusChange, Written,
+    Change, Event, EventId, Filter, IdempotencyKey, NewOrder, Order, OrderId, OrderPage, PageRequest, StatusChange,
+    Written,
 };
 
 /// Maximum number of queued writes: four full batches of 256. Each has at most 4 × (500 + 200) bytes of text, 2.8 MiB
@@ -57,6 +58,7 @@ pub(crate) struct OrdersRepo {
     writes: Queue,
     probe: Probe,
     failed: watch::Receiver<bool>,
+    committed: watch::Receiver<()>,
 }
 
 impl OrdersRepo {
@@ -77,17 +79,18 @@ impl OrdersRepo {
         let registry = store_registry("orders", registry);
         let metrics = StoreMetrics::register(registry);
         let (failed_sender, failed) = watch::channel(false);
+        let (committed_sender, committed) = watch::channel(());
         let arbiter = Arbiter::new().handle();
         let readers = readers::start(&pool, readers, &metrics);
         let writer = Writer::start_in_arbiter(&arbiter, move |context| {
             // Permits bound what is sent: the mailbox has room for all of it, and for the shutdown.
             context.set_mailbox_capacity(WRITES_MAX + 1);
-            Writer::new(target, connection, failed_sender, metrics)
+            Writer::new(target, connection, failed_sender, committed_sender, metrics)
         });
         let reads = Queue::register("reads", READS_MAX, registry);
         let writes = Queue::register("writes", WRITES_MAX, registry);
         log::info!(database:% = location; "the database is open");
-        Ok(Self { writer, arbiter, readers, reads, writes, probe, failed })
+        Ok(Self { writer, arbiter, readers, reads, writes, probe, failed, committed })
     }
 
     /// Creates an order, unless a request with this key has done so already. Resolves once the order is durable on disk.
@@ -126,6 +129,16 @@ impl OrdersRepo {
     /// [`Refusal::NotFound`](crate::domain::Refusal::NotFound) where there is none.
     pub(crate) async fn get(&self, id: OrderId) -> Result<Order, StoreError> {
         self.reads.send(&self.readers, Get { id }).await
+    }
+
+    /// The events after this one, in the order in which they happened.
+    pub(crate) async fn events(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.reads.send(&self.readers, Events { after, limit }).await
+    }
+
+    /// Changes whenever this process has committed something, and is closed when it does so no more.
+    pub(crate) fn committed(&self) -> watch::Receiver<()> {
+        self.committed.clone()
     }
 
     /// Whether the store serves: reads can be answered, and the writer has neither failed nor ended. It says nothing about

@@ -11,6 +11,7 @@ mod change;
 mod crashes;
 mod create;
 mod disk;
+mod events;
 mod fixture;
 mod idempotency;
 mod list;

@@ -89,6 +89,13 @@ fn a_new_user_with_the_id_of_nobody_sees_nobodys_orders() {
 }
 
 #[test]
+fn events_are_not_for_clients_of_the_gateway() {
+    let (stack, _folder) = Stack::new();
+    let answer = stack.send(&get("/internal/events").bearer(&stack.token("admin")));
+    assert_eq!((answer.status, answer.problem().as_str()), (404, "not_found"));
+}
+
+#[test]
 fn an_order_is_cancelled_by_its_owner_and_goes_on_by_an_admin() {
     let (stack, _folder) = Stack::new();
     let (demo, test, admin) = (stack.token("demo"), stack.token("test"), stack.token("admin"));

@@ -10,8 +10,7 @@ use diesel::{prelude::*, result::Error as DieselError};
 use super::{
     changes::{self, Outcome},
     connection::{self, Checkpoint, Role},
-    fault, keys,
-    schema::orders,
+    events, fault, keys,
     target::Target,
     wal::WriteAheadLog,
 };
@@ -109,11 +108,8 @@ fn apply_all<'a>(
     batch.map(|change| changes::apply(connection, change, now)).collect()
 }
 
-/// The time of a batch that begins when the clock shows `clock`: never before the order that was created last. So a clock
-/// that is set back, here or on another machine that had this database before, puts no order behind an older one, and no
-/// cursor loses its place.
+/// The time of a batch that begins when the clock shows `clock`: never before the last event. So a clock that is set back,
+/// here or on another machine that had this database before, puts no order behind an older one, and no cursor loses its place.
 fn time_of_batch(connection: &mut SqliteConnection, clock: Timestamp) -> Result<Timestamp, DieselError> {
-    let last: Option<i64> =
-        orders::table.select(orders::created_at).order(orders::id.desc()).first(connection).optional()?;
-    Ok(last.and_then(Timestamp::from_unix_micros).map_or(clock, |last| last.max(clock)))
+    Ok(events::last_time(connection)?.map_or(clock, |last| last.max(clock)))
 }

@@ -4,7 +4,7 @@ use chassis::{store::StoreFault, timestamp::Timestamp};
 use diesel::{prelude::*, result::Error as DieselError};
 
 use super::{
-    fault, keys,
+    events, fault, keys,
     schema::{NewOrderRow, OrderRow, orders},
 };
 use crate::{
@@ -82,6 +82,7 @@ fn create(
         .returning(OrderRow::as_returning())
         .get_result(connection)?;
     let created = row.parse().map_err(Refused)?;
+    events::record(connection, &created)?;
     if let Some(key) = key {
         keys::remember(connection, created.created_by, key, created.id, now)?;
     }
@@ -100,5 +101,6 @@ fn set_status(connection: &mut SqliteConnection, change: &StatusChange, now: Tim
         orders::version.eq(orders::version + 1),
     );
     diesel::update(orders::table.find(order.id.0)).set(state).execute(connection)?;
+    events::record(connection, &order)?;
     Ok(order)
 }

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::store::{
         DatabaseLocation,
-        sqlite::schema::{idempotency_keys, orders},
+        sqlite::schema::{events, idempotency_keys, orders},
     };
 
     #[derive(QueryableByName, Debug, PartialEq)]
@@ -96,9 +96,11 @@ mod tests {
         let target = Target::prepare(&DatabaseLocation::Memory).unwrap();
         let mut connection = open(&target).unwrap();
         let orders = orders::table.select(orders::all_columns);
+        let events = events::table.select(events::all_columns);
         let keys = idempotency_keys::table.select(idempotency_keys::all_columns);
         for (table, sql) in [
             ("orders", diesel::debug_query::<Sqlite, _>(&orders).to_string()),
+            ("events", diesel::debug_query::<Sqlite, _>(&events).to_string()),
             ("idempotency_keys", diesel::debug_query::<Sqlite, _>(&keys).to_string()),
         ] {
             let migrated = names(&mut connection, &format!("SELECT name FROM pragma_table_info('{table}')"));
@@ -117,8 +119,14 @@ mod tests {
         let left = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' AND name NOT LIKE '__diesel%'";
         assert_eq!(names(&mut connection, left), Vec::<String>::new());
         migrate(&mut connection).unwrap();
-        let all =
-            ["idempotency_keys", "idempotency_keys_by_age", "orders", "orders_by_owner", "orders_by_owner_and_status"];
+        let all = [
+            "events",
+            "idempotency_keys",
+            "idempotency_keys_by_age",
+            "orders",
+            "orders_by_owner",
+            "orders_by_owner_and_status",
+        ];
         assert_eq!(names(&mut connection, &format!("{left} ORDER BY name")), all);
     }
 }

@@ -14,11 +14,11 @@ use r2d2::PooledConnection;
 
 use super::{
     connection::ReaderPool,
-    fault,
+    events, fault,
     schema::{OrderRow, orders},
 };
 use crate::{
-    domain::{Filter, Order, OrderId, OrderPage, PageRequest, Refusal},
+    domain::{Event, EventId, Filter, Order, OrderId, OrderPage, PageRequest, Refusal},
     store::{error::StoreError, metrics::StoreMetrics},
 };
 
@@ -93,6 +93,23 @@ impl Handler<Admitted<Get>> for Reader {
 
     fn handle(&mut self, admitted: Admitted<Get>, _: &mut Self::Context) -> Self::Result {
         self.read(admitted.queued_at, |connection| get(connection, admitted.message.id))
+    }
+}
+
+/// Reads the events after one of them.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Event>, StoreError>")]
+pub(crate) struct Events {
+    pub(crate) after: EventId,
+    pub(crate) limit: usize,
+}
+
+impl Handler<Admitted<Events>> for Reader {
+    type Result = Result<Vec<Event>, StoreError>;
+
+    fn handle(&mut self, admitted: Admitted<Events>, _: &mut Self::Context) -> Self::Result {
+        let Events { after, limit } = admitted.message;
+        self.read(admitted.queued_at, |connection| events::read(connection, after, limit))
     }
 }
 

@@ -28,8 +28,19 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    events (sequence) {
+        sequence -> BigInt,
+        order_id -> BigInt,
+        version -> BigInt,
+        status -> Text,
+        created_at -> BigInt,
+    }
+}
+
 diesel::joinable!(idempotency_keys -> orders (order_id));
-diesel::allow_tables_to_appear_in_same_query!(idempotency_keys, orders);
+diesel::joinable!(events -> orders (order_id));
+diesel::allow_tables_to_appear_in_same_query!(events, idempotency_keys, orders);
 
 /// A row of `orders`.
 #[derive(Debug, Queryable, Selectable)]

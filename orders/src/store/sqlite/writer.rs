@@ -33,6 +33,7 @@ pub(crate) struct Writer {
     gathered: VecDeque<Waiting>,
     is_closed: bool,
     failed: watch::Sender<bool>,
+    committed: watch::Sender<()>,
     metrics: StoreMetrics,
     _abort_on_panic: AbortOnPanic,
 }
@@ -62,11 +63,13 @@ impl Actor for Writer {
 }
 
 impl Writer {
-    /// A writer that owns `connection`. `failed` becomes true when a write has an unknown outcome.
+    /// A writer that owns `connection`. `failed` becomes true when a write has an unknown outcome; `committed` changes with
+    /// each batch.
     pub(crate) fn new(
         target: Target,
         connection: SqliteConnection,
         failed: watch::Sender<bool>,
+        committed: watch::Sender<()>,
         metrics: StoreMetrics,
     ) -> Self {
         let log = WriteAheadLog::new(target.clone(), metrics.log.clone());
@@ -75,6 +78,7 @@ impl Writer {
             gathered: VecDeque::new(),
             is_closed: false,
             failed,
+            committed,
             metrics,
             _abort_on_panic: AbortOnPanic("orders writer"),
         }
@@ -90,7 +94,10 @@ impl Writer {
     fn commit_next_batch(&mut self) {
         let batch = BATCH.take(&mut self.gathered, Waiting::bytes);
         match self.check_open().and_then(|()| self.commit(&batch)) {
-            Ok(answers) => batch.into_iter().zip(answers).for_each(|(waiting, answer)| waiting.answer(answer)),
+            Ok(answers) => {
+                self.committed.send_replace(());
+                batch.into_iter().zip(answers).for_each(|(waiting, answer)| waiting.answer(answer));
+            }
             Err(fault) => batch.into_iter().for_each(|waiting| waiting.answer(Err(fault.clone().into()))),
         }
         self.committer.checkpoint_if_due();
