@@ -21,36 +21,66 @@ use crate::fixture::{Process, Upstream};
 /// Much less than the 30 s after which requests in flight are cut off.
 const SOON: Duration = Duration::from_secs(15);
 
+/// Requests that are in flight when their gateway is asked to end.
+struct InFlight {
+    http2: Http2Process,
+    client: Client,
+    upstream: Upstream,
+    /// Lets the upstream answer.
+    release: Arc<AtomicBool>,
+}
+
+const STREAMS: [u32; 3] = [1, 3, 5];
+
+impl InFlight {
+    fn with(manners: Manners) -> Self {
+        let release = Arc::new(AtomicBool::new(false));
+        let released = Arc::clone(&release);
+        let upstream = Upstream::start(move |_| {
+            until("the upstream may answer", || released.load(Ordering::Acquire));
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
+        });
+        let http2 = Http2Process::with(upstream.addr, "");
+        let mut client = http2.client_with(manners, &[]);
+        STREAMS.iter().for_each(|stream| client.get(*stream, "/x"));
+        let in_flight = "gateway_in_flight{route=\"* /{path...}\",upstream=\"u\"}";
+        until("the requests are in flight", || http2.gateway.metric(in_flight) == 3.0);
+        http2.gateway.signal("TERM");
+        Self { http2, client, upstream, release }
+    }
+
+    /// Lets the upstream answer, and sees that all requests are answered whole.
+    fn assert_answered(&mut self) {
+        self.release.store(true, Ordering::Release);
+        for stream in STREAMS {
+            let answer = self.client.answer(stream);
+            answer.assert_whole(200);
+            assert_eq!(answer.body, b"ok");
+        }
+    }
+}
+
 #[test]
 fn a_drain_finishes_what_is_in_flight_and_begins_nothing() {
-    let release = Arc::new(AtomicBool::new(false));
-    let released = Arc::clone(&release);
-    let slow = Upstream::start(move |_| {
-        until("the upstream may answer", || released.load(Ordering::Acquire));
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
-    });
-    let http2 = Http2Process::with(slow.addr, "");
-    let mut client = http2.client_with(Manners::GOOD, &[]);
-    let streams = [1, 3, 5];
-    streams.iter().for_each(|stream| client.get(*stream, "/x"));
-    let in_flight = "gateway_in_flight{route=\"* /{path...}\",upstream=\"u\"}";
-    until("the requests are in flight", || http2.gateway.metric(in_flight) == 3.0);
-    http2.gateway.signal("TERM");
+    let mut draining = InFlight::with(Manners::GOOD);
     // First no number is named, because requests may be on their way; a round trip later, the last one that is taken.
-    assert_eq!(client.go_away(), (WINDOW_MAX, NO_ERROR));
-    assert_eq!(client.go_away(), (5, NO_ERROR));
-    client.get(7, "/late");
-    release.store(true, Ordering::Release);
-    for stream in streams {
-        let answer = client.answer(stream);
-        answer.assert_whole(200);
-        assert_eq!(answer.body, b"ok");
-    }
+    assert_eq!(draining.client.go_away(), (WINDOW_MAX, NO_ERROR));
+    assert_eq!(draining.client.go_away(), (5, NO_ERROR));
+    draining.client.get(7, "/late");
+    draining.assert_answered();
     let answered = Instant::now();
-    assert_eq!(client.answer(7).end, Some(End::Connection), "its client may repeat it");
-    http2.gateway.ended_well();
+    assert_eq!(draining.client.answer(7).end, Some(End::Connection), "its client may repeat it");
+    draining.http2.gateway.ended_well();
     assert!(answered.elapsed() < SOON, "{:?}", answered.elapsed());
-    assert!(slow.received().iter().all(|received| !received.line.contains("/late")));
+    assert!(draining.upstream.received().iter().all(|received| !received.line.contains("/late")));
+}
+
+#[test]
+fn a_drain_finishes_what_is_in_flight_of_a_client_that_confirms_nothing() {
+    let mut draining = InFlight::with(Manners::NONE);
+    assert_eq!(draining.client.go_away(), (WINDOW_MAX, NO_ERROR));
+    draining.assert_answered();
+    draining.http2.gateway.ended_well();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Requests and answers: what becomes of them between HTTP/2 and the HTTP/1.1 of upstreams.
 
-use chassis::testing::{Received, message::first};
+use chassis::testing::{Received, message::first, until};
 
 use super::{
     client::{Client, request, request_with},
@@ -150,4 +150,14 @@ fn trailers_end_a_request_and_an_answer() {
     assert_eq!(answer.body, b"ok");
     assert_eq!(upstream.only().body, b"body");
     assert!(client.is_served(3));
+}
+
+#[test]
+fn an_upload_that_stalls_is_refused_and_ends_with_its_stream() {
+    let http2 = Http2::with(upstream_by_path(), "", ", timeout: {idle: 300ms}");
+    let mut client = http2.client();
+    client.send_all(&[open(1, &request_with("POST", "/x", &[("content-length", "10")])), data(1, b"some")]);
+    client.answer(1).assert_whole(408);
+    assert!(client.is_served(3));
+    until("nothing is in flight", || http2.in_flight() == 0.0);
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read, Write},
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -10,13 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::testing::{Received, message::Head, until};
+use chassis::testing::{PATIENCE, Received, message::Head, until};
 
 use super::{
     client::{Client, End, Manners, request_with},
     frame::{
-        PAYLOAD_BYTES_MAX, WINDOW, WINDOW_MAX, data, error::CANCEL, kind, last_data, open,
-        setting::INITIAL_WINDOW_SIZE, window_update,
+        Frame, PAYLOAD_BYTES_MAX, WINDOW, WINDOW_MAX, data,
+        error::{CANCEL, PROTOCOL_ERROR},
+        kind, last_data, open, ping,
+        setting::INITIAL_WINDOW_SIZE,
+        window_update,
     },
     gateway::{Http2, Http2Process},
 };
@@ -98,43 +102,78 @@ const DOWNLOAD_BYTES: usize = 2 * MIB;
 /// sent and the chunks that were read last, of up to 64 KiB each, and what the allocator keeps.
 const GROWTH_MAX: usize = 32 * MIB;
 
+/// An upstream whose answers are large, and that counts how much of them was taken.
+struct Downloads {
+    addr: SocketAddr,
+    taken: Arc<AtomicU64>,
+}
+
+impl Downloads {
+    fn start() -> Self {
+        let taken = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&taken);
+        let addr = upstream(move |mut reader| {
+            let Some(_) = Received::read(&mut reader) else { return };
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {DOWNLOAD_BYTES}\r\n\r\n");
+            reader.get_mut().write_all(head.as_bytes()).unwrap();
+            let piece = [b'x'; 16 * 1024];
+            for _ in 0..DOWNLOAD_BYTES / piece.len() {
+                if reader.get_mut().write_all(&piece).is_err() {
+                    return;
+                }
+                counted.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            }
+        });
+        Self { addr, taken }
+    }
+
+    /// Waits until nothing more is taken.
+    fn await_standstill(&self) {
+        let (mut so_far, mut since) = (0, Instant::now());
+        until("nothing more is taken from the upstream", || {
+            let now = self.taken.load(Ordering::Relaxed);
+            if now != so_far || now == 0 {
+                (so_far, since) = (now, Instant::now());
+            }
+            since.elapsed() > Duration::from_secs(2)
+        });
+    }
+}
+
+/// Asks for all downloads. The windows allow everything; only the socket holds the gateway back.
+fn ask_for_all(client: &mut Client) {
+    client.send_all(&[window_update(0, WINDOW_MAX - WINDOW)]);
+    (0..DOWNLOADS).for_each(|nth| client.get(2 * nth + 1, "/x"));
+}
+
 #[test]
 fn a_client_that_reads_nothing_makes_the_gateway_hold_little() {
-    let sent = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&sent);
-    let upstream = upstream(move |mut reader| {
-        let Some(_) = Received::read(&mut reader) else { return };
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {DOWNLOAD_BYTES}\r\n\r\n");
-        reader.get_mut().write_all(head.as_bytes()).unwrap();
-        let piece = [b'x'; 16 * 1024];
-        for _ in 0..DOWNLOAD_BYTES / piece.len() {
-            if reader.get_mut().write_all(&piece).is_err() {
-                return;
-            }
-            counted.fetch_add(piece.len() as u64, Ordering::Relaxed);
-        }
-    });
-    let http2 = Http2Process::with(upstream, "");
-    // Its windows allow everything; only the socket holds the gateway back.
+    let downloads = Downloads::start();
+    let http2 = Http2Process::with(downloads.addr, "");
     let mut client = http2.client_with(Manners::NO_WINDOWS, &[(INITIAL_WINDOW_SIZE, WINDOW_MAX)]);
-    client.send_all(&[window_update(0, WINDOW_MAX - WINDOW)]);
     let before = http2.gateway.resident_bytes();
-    (0..DOWNLOADS).for_each(|nth| client.get(2 * nth + 1, "/x"));
-    let (mut so_far, mut since) = (0, Instant::now());
-    until("the upstream is held back", || {
-        let now = sent.load(Ordering::Relaxed);
-        if now != so_far || now == 0 {
-            (so_far, since) = (now, Instant::now());
-        }
-        since.elapsed() > Duration::from_secs(2)
-    });
+    ask_for_all(&mut client);
+    downloads.await_standstill();
     let growth = http2.gateway.resident_bytes().saturating_sub(before);
     assert!(growth < GROWTH_MAX, "{growth} bytes for {DOWNLOADS} answers");
     // Nothing is lost.
-    let client = &mut client;
     let answer = client.answer(1);
     answer.assert_whole(200);
     assert_eq!(answer.body.len(), DOWNLOAD_BYTES);
+}
+
+#[test]
+fn a_client_that_is_behind_with_reading_still_sees_why_its_connection_ends() {
+    let downloads = Downloads::start();
+    let http2 = Http2Process::with(downloads.addr, "");
+    let mut client = http2.client_with(Manners::NO_WINDOWS, &[(INITIAL_WINDOW_SIZE, WINDOW_MAX)]);
+    ask_for_all(&mut client);
+    downloads.await_standstill();
+    // A mistake, and more after it that nobody reads: closing with that unread would throw away what is being sent.
+    let on_stream = Frame { stream: 1, ..ping() };
+    client.send_all(&vec![on_stream; 4_000]);
+    assert_eq!(client.go_away().1, PROTOCOL_ERROR);
+    client.read_to_end();
 }
 
 /// The windows that the gateway has opened to a client, for one stream.
@@ -148,7 +187,7 @@ impl Windows {
     fn of(client: &mut Client) -> Self {
         let mut windows = Self { stream: i64::from(WINDOW), connection: i64::from(WINDOW) };
         // Its SETTINGS come first, and WINDOW_UPDATE before the answer to a PING.
-        client.send_all(&[super::frame::ping()]);
+        client.send_all(&[ping()]);
         while let Some(frame) = client.frame() {
             match frame.kind {
                 kind::SETTINGS => {
@@ -165,7 +204,7 @@ impl Windows {
         windows
     }
 
-    fn on_frame(&mut self, frame: &super::frame::Frame) {
+    fn on_frame(&mut self, frame: &Frame) {
         if frame.kind == kind::WINDOW_UPDATE {
             let window = if frame.stream == 0 { &mut self.connection } else { &mut self.stream };
             *window += i64::from(frame.number(0));
@@ -232,4 +271,36 @@ fn an_upload_waits_for_its_upstream_and_arrives_whole() {
     }
     assert!(is_held_back);
     client.answer(1).assert_whole(200);
+}
+
+#[test]
+fn an_answer_that_comes_during_an_upload_is_whole() {
+    let upstream = upstream(|mut reader| {
+        let Ok(Some(_)) = Head::read(&mut reader) else { return };
+        let answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!";
+        reader.get_mut().write_all(answer).unwrap();
+        // It reads no further, and closes only when the other side does.
+        std::thread::park_timeout(PATIENCE);
+    });
+    let http2 = Http2::before(upstream);
+    let mut client = http2.client_with(Manners::NO_WINDOWS, &[]);
+    let mut windows = Windows::of(&mut client);
+    let length = (20 * MIB).to_string();
+    client.send_all(&[open(1, &request_with("POST", "/x", &[("content-length", length.as_str())]))]);
+    let mut left = 20 * MIB;
+    while left > 0 && !client.has_ended(1) {
+        let bytes = left.min(windows.open()).min(PAYLOAD_BYTES_MAX);
+        if bytes == 0 {
+            windows.on_frame(&client.frame().expect("the connection goes on"));
+            continue;
+        }
+        left -= bytes;
+        windows.spend(bytes);
+        let part = vec![b'u'; bytes];
+        client.send_all(&[if left == 0 { last_data(1, &part) } else { data(1, &part) }]);
+    }
+    let answer = client.answer(1);
+    answer.assert_whole(403);
+    assert_eq!(answer.body, b"no!");
+    until("nothing is in flight", || http2.in_flight() == 0.0);
 }
