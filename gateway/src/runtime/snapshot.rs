@@ -2,7 +2,7 @@
 //! that changes.
 //!
 //! A reload never changes a snapshot: it makes a new one, and takes from the previous one the parts whose settings are
-//! equal. Those parts are handles (`Arc` inside), so that counters, limits, breakers and connections of what did not change
+//! equal. Of an upstream whose settings changed, each target takes over its own state. Those parts are handles (`Arc` inside), so that counters, limits, breakers and connections of what did not change
 //! go on, while requests that began earlier keep the snapshot that they began with.
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
@@ -78,8 +78,9 @@ fn upstreams(config: &Config, previous: Option<&Snapshot>) -> Result<Vec<Upstrea
     let known: HashMap<&str, &Upstream> =
         previous.iter().flat_map(|previous| &previous.upstreams).map(|known| (known.name(), known)).collect();
     let upstream = |settings: &UpstreamSettings| {
-        let kept = known.get(settings.name.as_str()).filter(|known| known.settings() == settings);
-        kept.map_or_else(|| Upstream::new(settings.clone()), |known| Ok((*known).clone()))
+        let known = known.get(settings.name.as_str()).copied();
+        let kept = known.filter(|known| known.settings() == settings);
+        kept.map_or_else(|| Upstream::new(settings.clone(), known), |known| Ok(known.clone()))
     };
     config.upstreams.iter().map(upstream).collect::<Result<_, _>>().map_err(StartError::failed)
 }

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::decide::failure_kind::FailureKind;
 
 /// The kinds of failure, with their names in metrics.
-const NAMES: [(FailureKind, &str); 8] = [
+const NAMES: [(FailureKind, &str); 10] = [
     (FailureKind::NotConnected, "not_connected"),
     (FailureKind::ConnectTimeout, "connect_timeout"),
     (FailureKind::Broken, "broken"),
     (FailureKind::Stale, "stale"),
     (FailureKind::HeadTimeout, "head_timeout"),
     (FailureKind::Invalid, "invalid"),
+    (FailureKind::AnswerCut, "answer_cut"),
+    (FailureKind::AnswerStalled, "answer_stalled"),
     (FailureKind::RequestBody, "request_body"),
     (FailureKind::Deadline, "total_timeout"),
 ];

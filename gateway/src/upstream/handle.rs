@@ -3,11 +3,15 @@
 //!
 //! Counts are given back by guards: a [`Permit`] and an [`Attempt`] end when they are dropped, also if the client
 //! closes the connection before the answer is complete.
+//!
+//! A reload makes a new upstream even where one target was added. It takes over what is known of the targets that stay
+//! ([`Target`]) and what was counted for the upstream of this name ([`Load`]), so that a reload neither sends requests
+//! to a target that is known to be dead, nor doubles what may be in flight.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -26,8 +30,9 @@ use super::{
         pool::{self, TargetSet, TargetState, TargetStates},
     },
     failures::FailureCounts,
-    settings::{TargetAddress, UpstreamSettings},
-    target::{self, Health, Target, TargetStatus},
+    settings::{TargetAddress, TargetSettings, UpstreamSettings},
+    target::{Health, Target, TargetStatus},
+    target_breaker::BreakerState,
     wire::connect::UpstreamTls,
 };
 
@@ -42,14 +47,19 @@ pub(crate) struct Inner {
     signer: Option<AssertionSigner>,
     pub(crate) tls: Option<UpstreamTls>,
     pub(crate) targets: Vec<Target>,
+    load: Arc<Load>,
+}
+
+/// The requests to an upstream.
+#[derive(Default)]
+struct Load {
+    /// Number of choices of a target.
     turn: AtomicU64,
     in_flight: AtomicUsize,
     refused: AtomicU64,
     retries: AtomicU64,
     failures: FailureCounts,
     budget: RetryBudget,
-    /// Its health checks were started.
-    pub(crate) is_watched: AtomicBool,
 }
 
 /// No target is available.
@@ -90,16 +100,16 @@ impl UpstreamStatus {
 impl TargetStatus {
     /// Returns whether it gets no requests but probes.
     pub(crate) fn is_unavailable(&self) -> bool {
-        self.health == Health::Unhealthy || self.breaker != target::BreakerState::Closed
+        self.health == Health::Unhealthy || self.breaker != BreakerState::Closed
     }
 }
 
 impl Upstream {
-    /// Creates an upstream with these settings.
+    /// Creates an upstream with these settings. It takes over the live state of `previous`, which had the same name.
     ///
     /// # Errors
     /// The key for its assertions is too short, or a file for TLS cannot be used.
-    pub(crate) fn new(settings: UpstreamSettings) -> Result<Self, String> {
+    pub(crate) fn new(settings: UpstreamSettings, previous: Option<&Self>) -> Result<Self, String> {
         static IDS: AtomicU64 = AtomicU64::new(0);
         let signer =
             settings.assertion.as_ref().map(|(audience, key)| AssertionSigner::new(audience, key)).transpose()?;
@@ -107,21 +117,23 @@ impl Upstream {
             .tls
             .as_ref()
             .map(|tls| UpstreamTls::load(tls).map_err(|error| format!("upstreams.{}.tls: {error}", settings.name)));
-        let target = |target: &super::settings::TargetSettings| Target::new(target.clone(), settings.breaker.as_ref());
+        let target = |target: &TargetSettings| {
+            let known =
+                previous.and_then(|previous| previous.target_at(&target.address).zip(Some(previous.settings())));
+            Target::new(target.clone(), &settings, known)
+        };
         Ok(Self(Arc::new(Inner {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             targets: settings.targets.iter().map(target).collect(),
             tls: tls.transpose()?,
             settings,
             signer,
-            turn: AtomicU64::new(0),
-            in_flight: AtomicUsize::new(0),
-            refused: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
-            failures: FailureCounts::default(),
-            budget: RetryBudget::default(),
-            is_watched: AtomicBool::new(false),
+            load: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.0.load)),
         })))
+    }
+
+    fn target_at(&self, address: &TargetAddress) -> Option<&Target> {
+        self.0.targets.iter().find(|target| target.settings.address == *address)
     }
 
     /// Returns a number that no other upstream has, or will have, while the process runs.
@@ -152,13 +164,13 @@ impl Upstream {
     /// Admits a request, or returns `None` if the maximum number of requests is in flight (the bulkhead): a slow
     /// upstream must not use up what the others need.
     pub(crate) fn admit(&self) -> Option<Permit> {
-        let before = self.0.in_flight.fetch_add(1, Ordering::Relaxed);
+        let before = self.0.load.in_flight.fetch_add(1, Ordering::Relaxed);
         // Created before the check, so that dropping it undoes the increment.
         let permit = Permit { upstream: Arc::clone(&self.0), attempt: None };
         if before < self.0.settings.in_flight_max {
             return Some(permit);
         }
-        self.0.refused.fetch_add(1, Ordering::Relaxed);
+        self.0.load.refused.fetch_add(1, Ordering::Relaxed);
         None
     }
 
@@ -181,7 +193,8 @@ impl Upstream {
             let index = chosen.ok_or_else(|| self.unavailable(now))?;
             match self.0.targets[index].admit(states.is_ejected(index), now) {
                 Some(admission) => {
-                    return Ok(Attempt { upstream: Arc::clone(&self.0), index, admission, outcome: Outcome::Unknown });
+                    let outcome = Some(Outcome::Unknown);
+                    return Ok(Attempt { upstream: Arc::clone(&self.0), index, admission, outcome });
                 }
                 // Another request was faster to become its probe.
                 None => refused = refused.with(index),
@@ -198,12 +211,12 @@ impl Upstream {
 
     /// Returns its retry budget.
     pub(crate) fn budget(&self) -> &RetryBudget {
-        &self.0.budget
+        &self.0.load.budget
     }
 
     /// Counts a retry.
     pub(crate) fn count_retry(&self) {
-        self.0.retries.fetch_add(1, Ordering::Relaxed);
+        self.0.load.retries.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns its current state.
@@ -211,17 +224,17 @@ impl Upstream {
         let now = Instant::now();
         UpstreamStatus {
             name: self.name().to_owned(),
-            in_flight: self.0.in_flight.load(Ordering::Relaxed),
+            in_flight: self.0.load.in_flight.load(Ordering::Relaxed),
             in_flight_max: self.0.settings.in_flight_max,
-            refused: self.0.refused.load(Ordering::Relaxed),
-            retries: self.0.retries.load(Ordering::Relaxed),
-            failures: self.0.failures.all(),
+            refused: self.0.load.refused.load(Ordering::Relaxed),
+            retries: self.0.load.retries.load(Ordering::Relaxed),
+            failures: self.0.load.failures.all(),
             targets: self.0.targets.iter().map(|target| target.status(now)).collect(),
         }
     }
 
     fn choose(&self, pool: TargetSet, key: Option<u64>) -> Option<usize> {
-        let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
+        let turn = self.0.load.turn.fetch_add(1, Ordering::Relaxed);
         let candidates: Vec<Candidate> = pool.iter().map(|index| self.candidate(index)).collect();
         choose(&self.0.settings.balance, &candidates, ChoiceInput { turn, random: mix(turn), key })
     }
@@ -262,20 +275,36 @@ impl Permit {
     pub(crate) fn hold(&mut self, attempt: Attempt) {
         self.attempt = Some(attempt);
     }
+
+    /// Records that the target did not complete its answer.
+    pub(crate) fn failed(&mut self, kind: FailureKind) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.failed(kind);
+        }
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.upstream.load.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// An attempt in flight, until it is dropped. Dropped before its outcome is known, it says nothing about the target.
+/// An attempt in flight, until it is dropped.
+///
+/// Its outcome is that of the last byte: an answer counts as a success when the attempt is dropped and nothing has failed
+/// until then, be it that the answer was complete or that the client did not want the rest. Dropped before there was an
+/// answer, it says nothing about the target.
+///
+/// A probe is the exception. The breaker lets nobody else through while it waits for one, and an answer may be a stream
+/// that goes on for hours. So its head ends the probe: the breaker closes on trial, and what follows is the outcome of a
+/// usual request, whose failure alone opens it again.
 pub(crate) struct Attempt {
     upstream: Arc<Inner>,
     index: usize,
     admission: Admission,
-    outcome: Outcome,
+    /// What would be recorded if the attempt ended now; `None` once its outcome was recorded.
+    outcome: Option<Outcome>,
 }
 
 impl Attempt {
@@ -294,19 +323,31 @@ impl Attempt {
     pub(crate) fn answered(&mut self, status: StatusCode) {
         let unable =
             matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
-        let failed = unable && self.upstream.targets.len() > 1;
-        self.record(if failed { Outcome::Failure } else { Outcome::Success });
+        if unable && self.upstream.targets.len() > 1 {
+            return self.end(Outcome::Failure);
+        }
+        if self.admission == Admission::Probe {
+            self.record(Outcome::Success);
+            self.admission = Admission::Normal;
+        }
+        self.outcome = Some(Outcome::Success);
     }
 
-    /// Records that there was no answer.
+    /// Records that there was no answer, or not all of it.
     pub(crate) fn failed(&mut self, kind: FailureKind) {
-        self.upstream.failures.count(kind);
-        self.record(kind.outcome());
+        self.upstream.load.failures.count(kind);
+        self.end(kind.outcome());
     }
 
-    fn record(&mut self, outcome: Outcome) {
-        self.outcome = outcome;
-        if outcome != Outcome::Unknown && self.target().record(self.admission, outcome, Instant::now()) {
+    /// Records the outcome, unless one was recorded already.
+    fn end(&mut self, outcome: Outcome) {
+        if self.outcome.take().is_some() {
+            self.record(outcome);
+        }
+    }
+
+    fn record(&self, outcome: Outcome) {
+        if self.target().record(self.admission, outcome, Instant::now()) {
             let (upstream, target) = (self.upstream.settings.name.as_str(), self.address().authority.as_str());
             log::warn!(upstream, target; "the target fails, its breaker opens");
         }
@@ -319,8 +360,8 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if self.outcome == Outcome::Unknown {
-            self.target().record(self.admission, Outcome::Unknown, Instant::now());
+        if let Some(outcome) = self.outcome {
+            self.end(outcome);
         }
         self.target().release();
     }

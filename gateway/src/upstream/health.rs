@@ -1,16 +1,19 @@
 //! Active health checks: an actor, one for the process, that sends a request to each target at an interval and
 //! publishes the result. Knows no requests of clients.
 
-use std::sync::{Arc, Weak, atomic::Ordering};
+use std::{
+    sync::{Arc, Weak},
+    time::Instant,
+};
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use actix_http::{Method, header::HeaderMap};
 use tokio::time::timeout;
 
 use super::{
-    handle::{Inner, Upstream},
-    settings::HealthSettings,
-    target::Health,
+    handle::Upstream,
+    settings::{HealthSettings, TargetAddress},
+    target::{Condition, Health},
     wire::client::{Client, Outgoing},
 };
 
@@ -28,10 +31,16 @@ impl HealthMonitor {
         Self(Monitor.start())
     }
 
-    /// Checks the targets of an upstream until the last handle to it is dropped. Calling it again has no effect.
+    /// Checks the targets of an upstream, each for as long as anybody knows its condition. A target that has been
+    /// checked before a reload goes on being checked as it was.
     pub(crate) fn watch(&self, upstream: &Upstream) {
-        if upstream.settings().health.is_some() && !upstream.0.is_watched.swap(true, Ordering::Relaxed) {
-            self.0.do_send(Watch(Arc::downgrade(&upstream.0)));
+        if upstream.settings().health.is_none() {
+            return;
+        }
+        for (index, target) in upstream.0.targets.iter().enumerate() {
+            if target.condition.start_watching() {
+                self.0.do_send(Watch { upstream: upstream.clone(), index });
+            }
         }
     }
 }
@@ -44,56 +53,72 @@ impl Actor for Monitor {
     type Context = Context<Self>;
 }
 
-/// Starts the checks of this upstream.
+/// Starts the checks of this target.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Watch(Weak<Inner>);
+struct Watch {
+    upstream: Upstream,
+    index: usize,
+}
 
 impl Handler<Watch> for Monitor {
     type Result = ();
 
-    fn handle(&mut self, Watch(upstream): Watch, ctx: &mut Self::Context) {
-        let Some(inner) = upstream.upgrade() else { return };
-        let client = Client::new(&inner.settings, inner.tls.as_ref());
-        for index in 0..inner.targets.len() {
-            let check =
-                Check { upstream: Weak::clone(&upstream), index, client: client.clone(), tally: Tally::default() };
-            self.begin(check, ctx);
-        }
+    fn handle(&mut self, Watch { upstream, index }: Watch, ctx: &mut Self::Context) {
+        let (all, target) = (upstream.settings(), &upstream.0.targets[index]);
+        let Some(settings) = all.health.clone() else { return };
+        let check = Check {
+            // A check keeps neither its target nor its upstream alive.
+            condition: Arc::downgrade(&target.condition),
+            upstream: all.name.clone(),
+            address: target.settings.address.clone(),
+            settings,
+            client: Client::new(all, upstream.tls()),
+            tally: Tally::default(),
+        };
+        self.begin(check, ctx);
     }
 }
 
 impl Monitor {
     fn begin(&mut self, check: Check, ctx: &mut Context<Self>) {
-        // A check does not keep its upstream alive.
-        let Some(upstream) = check.upstream.upgrade() else { return };
+        if check.condition.strong_count() == 0 {
+            return;
+        }
         let checked = async move {
-            let healthy = check.check(&upstream).await;
-            (check, healthy)
+            let begun = Instant::now();
+            let result = check.check().await;
+            (check, begun, result)
         };
-        ctx.spawn(checked.into_actor(self).map(|(check, healthy), monitor, ctx| monitor.end(check, healthy, ctx)));
+        let end = |(check, begun, result), monitor: &mut Self, ctx: &mut Context<Self>| {
+            monitor.end(check, begun, result, ctx);
+        };
+        ctx.spawn(checked.into_actor(self).map(end));
     }
 
     #[expect(clippy::unused_self, reason = "the callbacks of actix have this shape")]
-    fn end(&mut self, mut check: Check, healthy: Result<(), String>, ctx: &mut Context<Self>) {
-        let Some(upstream) = check.upstream.upgrade() else { return };
-        let Some(settings) = &upstream.settings.health else { return };
-        check.publish(&upstream, settings, healthy);
-        ctx.run_later(settings.interval, |monitor, ctx| monitor.begin(check, ctx));
+    fn end(&mut self, mut check: Check, begun: Instant, result: Result<(), String>, ctx: &mut Context<Self>) {
+        let Some(condition) = check.condition.upgrade() else { return };
+        condition.record_check(result.is_ok(), begun);
+        check.publish(&condition, result);
+        ctx.run_later(check.settings.interval, |monitor, ctx| monitor.begin(check, ctx));
     }
 }
 
 /// The checks of one target.
 struct Check {
-    upstream: Weak<Inner>,
-    index: usize,
+    condition: Weak<Condition>,
+    /// The name of its upstream, for the log.
+    upstream: String,
+    address: TargetAddress,
+    settings: HealthSettings,
     client: Client,
     tally: Tally,
 }
 
 impl Check {
-    async fn check(&self, upstream: &Inner) -> Result<(), String> {
-        let Some(settings) = &upstream.settings.health else { return Ok(()) };
+    async fn check(&self) -> Result<(), String> {
+        let settings = &self.settings;
         let mut outgoing = Outgoing {
             method: Method::GET,
             path_and_query: settings.path.parse().map_err(|_| "its health path is invalid".to_owned())?,
@@ -102,9 +127,8 @@ impl Check {
             head_timeout: settings.timeout,
             deadline: None,
         };
-        let target = &upstream.targets[self.index].settings.address;
         let exchange = async {
-            let mut answer = self.client.send(target, &mut outgoing).await.map_err(|failure| failure.cause)?;
+            let mut answer = self.client.send(&self.address, &mut outgoing).await.map_err(|failure| failure.cause)?;
             // Read to its end, so that the connection can be used for the next check.
             let _ = answer.body().limit(BODY_BYTES_MAX).await;
             if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status())) }
@@ -112,16 +136,15 @@ impl Check {
         timeout(settings.timeout, exchange).await.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))
     }
 
-    fn publish(&mut self, upstream: &Inner, settings: &HealthSettings, healthy: Result<(), String>) {
-        let target = &upstream.targets[self.index];
-        let before = target.health();
-        let after = self.tally.count(before, healthy.is_ok(), settings);
+    fn publish(&mut self, condition: &Condition, result: Result<(), String>) {
+        let before = condition.health();
+        let after = self.tally.count(before, result.is_ok(), &self.settings);
         if after == before {
             return;
         }
-        target.set_health(after == Health::Healthy);
-        let (name, address) = (upstream.settings.name.as_str(), target.settings.address.authority.as_str());
-        match healthy {
+        condition.set_health(after == Health::Healthy);
+        let (name, address) = (self.upstream.as_str(), self.address.authority.as_str());
+        match result {
             Ok(()) if before == Health::Unhealthy => {
                 log::info!(upstream = name, target = address; "the target is healthy again")
             }

@@ -59,7 +59,7 @@ fn counter(value: u64) -> ConstCounter<u64> {
 }
 
 fn failures(encoder: &mut DescriptorEncoder<'_>, all: &[UpstreamStatus]) -> fmt::Result {
-    let help = "Attempts without an answer, by upstream and kind";
+    let help = "Attempts without a complete answer, by upstream and kind";
     let mut family = encoder.encode_descriptor("gateway_upstream_failures", help, None, MetricType::Counter)?;
     for status in all {
         for (kind, count) in &status.failures {

@@ -6,8 +6,9 @@
 //! and breaker say which are eligible, the balancing which of them), the exchange, and its outcome, which goes back to
 //! the breaker.
 //!
-//! The tricky parts: choosing a target takes no lock although breakers change all the time (see [`target`]), and awc
-//! cannot be trusted to find the end of an answer (see [`wire`]).
+//! The tricky parts: choosing a target takes no lock although breakers change all the time (see [`target_breaker`]), a
+//! reload must not forget what is known about a target (see [`target`]), and awc cannot be trusted to find the end of an
+//! answer (see [`wire`]).
 
 pub(crate) mod settings;
 
@@ -16,6 +17,7 @@ pub(crate) mod handle;
 pub(crate) mod health;
 pub(crate) mod metrics;
 mod target;
+mod target_breaker;
 
 pub(crate) mod decide;
 pub(crate) mod wire;

@@ -59,6 +59,14 @@ pub(crate) struct UpstreamSettings {
     pub(crate) connect_timeout: Duration,
 }
 
+impl UpstreamSettings {
+    /// Returns whether a target is judged in the same way under both settings: checked, connected to and ejected alike.
+    pub(crate) fn judges_targets_as(&self, other: &Self) -> bool {
+        let judgement = |of: &Self| (of.health.clone(), of.breaker.clone(), of.tls.clone(), of.connect_timeout);
+        judgement(self) == judgement(other)
+    }
+}
+
 /// One target of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TargetSettings {

@@ -1,15 +1,13 @@
-//! The live state of one target: its health, its breaker, its requests in flight.
+//! The live state of one target: its requests in flight, its health, its breaker.
 //!
-//! The tricky part is the breaker. Every request asks every target of its upstream whether its breaker is open, from
-//! all threads; the breaker itself is a state machine behind a lock. So its state is published as one atomic number
-//! after each change, and choosing a target reads only that. The number may be outdated by the time of a request: a
-//! request may be sent to a target whose breaker opens at that moment, which is harmless. Only the probe must be exact,
-//! so that a breaker that is not closed is asked itself, under its lock.
+//! It outlives a reload. Each of its two parts is kept for as long as its address is configured: the [`Load`] whatever
+//! changes, the [`Condition`] only while it is judged in the same way, since a health check of another path, or a breaker
+//! with other limits, would have come to another result.
 
 use std::{
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -17,12 +15,9 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    decide::{
-        balance,
-        breaker::{Admission, Breaker, BreakerSettings, State},
-        outcome::Outcome,
-    },
-    settings::TargetSettings,
+    decide::{balance, breaker::Admission, outcome::Outcome},
+    settings::{TargetSettings, UpstreamSettings},
+    target_breaker::{BreakerState, TargetBreaker},
 };
 
 /// The result of the active health checks of a target.
@@ -33,16 +28,6 @@ pub(crate) enum Health {
     Unknown,
     Healthy,
     Unhealthy,
-}
-
-/// The state of the breaker of a target, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum BreakerState {
-    Closed,
-    Open,
-    /// The open time is over: one request is let through as a probe.
-    HalfOpen,
 }
 
 /// The current state of a target, for metrics and the admin listener.
@@ -59,45 +44,108 @@ pub(crate) struct TargetStatus {
     pub(crate) failures: u64,
 }
 
-/// The live state of a target.
+/// A target of one snapshot, with the live state that it shares with the same target of the snapshots before.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) settings: TargetSettings,
     pub(crate) hash: u64,
+    load: Arc<Load>,
+    pub(super) condition: Arc<Condition>,
+}
+
+/// The requests to a target.
+#[derive(Debug, Default)]
+struct Load {
     in_flight: AtomicUsize,
     requests: AtomicU64,
     failures: AtomicU64,
-    health: AtomicU8,
-    /// The state of the breaker, packed as [`PackedState`] says.
-    breaker_state: AtomicU64,
-    epoch: Instant,
-    breaker: Option<Mutex<Breaker>>,
 }
 
-/// The state of a breaker as one number: the milliseconds since the epoch of the target at which its open time is over.
-struct PackedState;
-
-impl PackedState {
-    const CLOSED: u64 = 0;
-    const HALF_OPEN: u64 = u64::MAX;
+/// Whether a target works, as far as requests and health checks have shown.
+#[derive(Debug)]
+pub(super) struct Condition {
+    health: AtomicU8,
+    /// Its health checks were started.
+    is_watched: AtomicBool,
+    breaker: Option<TargetBreaker>,
 }
 
 impl Target {
-    pub(crate) fn new(settings: TargetSettings, breaker: Option<&BreakerSettings>) -> Self {
+    /// A target of an upstream. It takes over the state of `known`, the same address in the previous snapshot.
+    pub(super) fn new(
+        settings: TargetSettings,
+        upstream: &UpstreamSettings,
+        known: Option<(&Self, &UpstreamSettings)>,
+    ) -> Self {
+        let judged_alike = known.filter(|(_, previous)| previous.judges_targets_as(upstream));
+        let new = || {
+            Arc::new(Condition {
+                health: AtomicU8::new(0),
+                is_watched: AtomicBool::new(false),
+                breaker: upstream.breaker.clone().map(TargetBreaker::new),
+            })
+        };
         Self {
             hash: balance::hash(settings.address.authority.as_str().as_bytes()),
             settings,
-            in_flight: AtomicUsize::new(0),
-            requests: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            health: AtomicU8::new(0),
-            breaker_state: AtomicU64::new(PackedState::CLOSED),
-            epoch: Instant::now(),
-            breaker: breaker.map(|settings| Mutex::new(Breaker::new(settings.clone()))),
+            load: known.map_or_else(Arc::default, |(known, _)| Arc::clone(&known.load)),
+            condition: judged_alike.map_or_else(new, |(known, _)| Arc::clone(&known.condition)),
         }
     }
 
     pub(crate) fn health(&self) -> Health {
+        self.condition.health()
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.load.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long the breaker stays open; zero if it lets a request through.
+    pub(crate) fn open_for(&self, now: Instant) -> Duration {
+        self.condition.breaker.as_ref().map_or(Duration::ZERO, |breaker| breaker.open_for(now))
+    }
+
+    /// Lets a request through, or returns `None` if the breaker does not. `forced` lets it through all the same: the
+    /// target is ejected, but eligible because too many are.
+    pub(crate) fn admit(&self, forced: bool, now: Instant) -> Option<Admission> {
+        let admission = match &self.condition.breaker {
+            Some(breaker) => breaker.admit(now).or(forced.then_some(Admission::Normal))?,
+            None => Admission::Normal,
+        };
+        self.load.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.load.requests.fetch_add(1, Ordering::Relaxed);
+        Some(admission)
+    }
+
+    /// Records an outcome, and returns whether the breaker opened because of it.
+    pub(crate) fn record(&self, admission: Admission, outcome: Outcome, now: Instant) -> bool {
+        if outcome == Outcome::Failure {
+            self.load.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        self.condition.breaker.as_ref().is_some_and(|breaker| breaker.record(admission, outcome, now))
+    }
+
+    /// Ends a request that was let through.
+    pub(crate) fn release(&self) {
+        self.load.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn status(&self, now: Instant) -> TargetStatus {
+        TargetStatus {
+            address: self.settings.address.authority.to_string(),
+            weight: self.settings.weight,
+            in_flight: self.in_flight(),
+            health: self.health(),
+            breaker: self.condition.breaker.as_ref().map_or(BreakerState::Closed, |breaker| breaker.state(now)),
+            requests: self.load.requests.load(Ordering::Relaxed),
+            failures: self.load.failures.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Condition {
+    pub(super) fn health(&self) -> Health {
         match self.health.load(Ordering::Relaxed) {
             0 => Health::Unknown,
             1 => Health::Healthy,
@@ -105,92 +153,19 @@ impl Target {
         }
     }
 
-    pub(crate) fn set_health(&self, healthy: bool) {
-        self.health.store(if healthy { 1 } else { 2 }, Ordering::Relaxed);
+    pub(super) fn set_health(&self, is_healthy: bool) {
+        self.health.store(if is_healthy { 1 } else { 2 }, Ordering::Relaxed);
     }
 
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// Returns how long the breaker stays open; zero if it lets a request through.
-    pub(crate) fn open_for(&self, now: Instant) -> Duration {
-        /// An estimate of how long the probe that is in flight will take.
-        const PROBE_TIME: Duration = Duration::from_secs(1);
-        match self.breaker_state.load(Ordering::Relaxed) {
-            PackedState::HALF_OPEN => PROBE_TIME,
-            until => Duration::from_millis(until).saturating_sub(self.since_epoch(now)),
+    /// Records the result of a health check for the breaker.
+    pub(super) fn record_check(&self, is_good: bool, begun: Instant) {
+        if let Some(breaker) = &self.breaker {
+            breaker.record_check(is_good, begun, Instant::now());
         }
     }
 
-    /// Lets a request through, or returns `None` if the breaker does not. `forced` lets it through all the same: the
-    /// target is ejected, but eligible because too many are.
-    pub(crate) fn admit(&self, forced: bool, now: Instant) -> Option<Admission> {
-        let closed = self.breaker_state.load(Ordering::Relaxed) == PackedState::CLOSED;
-        let admission = match &self.breaker {
-            Some(breaker) if !closed => {
-                let mut breaker = breaker.lock().unwrap_or_else(PoisonError::into_inner);
-                let admission = breaker.admit(self.since_epoch(now));
-                self.publish(breaker.state());
-                admission.or(forced.then_some(Admission::Normal))?
-            }
-            Some(_) | None => Admission::Normal,
-        };
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        Some(admission)
-    }
-
-    /// Records an outcome, and returns whether the breaker opened because of it.
-    pub(crate) fn record(&self, admission: Admission, outcome: Outcome, now: Instant) -> bool {
-        if outcome == Outcome::Failure {
-            self.failures.fetch_add(1, Ordering::Relaxed);
-        }
-        let Some(breaker) = &self.breaker else { return false };
-        let mut breaker = breaker.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = breaker.state();
-        breaker.record(admission, outcome, self.since_epoch(now));
-        self.publish(breaker.state());
-        before == State::Closed && breaker.state() != State::Closed
-    }
-
-    /// Ends a request that was let through.
-    pub(crate) fn release(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn since_epoch(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.epoch)
-    }
-
-    fn publish(&self, state: State) {
-        let published = match state {
-            State::Closed => PackedState::CLOSED,
-            State::HalfOpen => PackedState::HALF_OPEN,
-            State::Open { until } => {
-                let millis = until.as_millis() + 1;
-                // Rounded up, so that it is never 0, which means closed.
-                u64::try_from(millis).unwrap_or(PackedState::HALF_OPEN - 1)
-            }
-        };
-        self.breaker_state.store(published, Ordering::Relaxed);
-    }
-
-    pub(crate) fn status(&self, now: Instant) -> TargetStatus {
-        let breaker = match self.breaker_state.load(Ordering::Relaxed) {
-            PackedState::CLOSED => BreakerState::Closed,
-            PackedState::HALF_OPEN => BreakerState::HalfOpen,
-            _ if self.open_for(now).is_zero() => BreakerState::HalfOpen,
-            _ => BreakerState::Open,
-        };
-        TargetStatus {
-            address: self.settings.address.authority.to_string(),
-            weight: self.settings.weight,
-            in_flight: self.in_flight(),
-            health: self.health(),
-            breaker,
-            requests: self.requests.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
-        }
+    /// Returns `true` once: then its health checks are to be started.
+    pub(super) fn start_watching(&self) -> bool {
+        !self.is_watched.swap(true, Ordering::Relaxed)
     }
 }

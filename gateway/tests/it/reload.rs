@@ -14,7 +14,7 @@ use std::{
 
 use chassis::testing::{get, until};
 
-use crate::fixture::{Client, File, Process, Upstream};
+use crate::fixture::{Client, File, Mode, Process, Target, Upstream};
 
 fn yaml(upstream: &Upstream, routes: &str) -> String {
     format!(
@@ -111,6 +111,48 @@ fn counters_and_limits_of_what_did_not_change_are_kept() {
     file.replace(&yaml(&upstream, &limited.replace("2/h", "3/h")));
     gateway.signal("HUP");
     until("the new limit is in force", || get("/limited").send(gateway.addr).status == 200);
+}
+
+#[test]
+fn what_is_known_about_a_target_outlives_a_reload_that_adds_another() {
+    let (broken, sick, well) = (Target::start("broken"), Target::start("sick"), Target::start("well"));
+    broken.set(Mode::Break);
+    sick.set_health(Mode::Status(503));
+    let yaml = |targets: &[&Target], routes: &str| {
+        let urls: Vec<String> = targets.iter().map(|target| target.url()).collect();
+        format!(
+            "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\n\
+             upstreams: {{u: {{targets: [{}], breaker: {{failures: 2, open: 60m}}, max_in_flight: 2, \
+             health: {{path: /health, interval: 500ms}}}}}}\n\
+             routes:\n  - {{route: GET /x, to: u, auth: public}}\n{routes}",
+            urls.join(", ")
+        )
+    };
+    let file = File::new(&yaml(&[&broken, &sick, &well], ""));
+    let gateway = Process::start(&file);
+    let up =
+        |target: &Target| gateway.metric(&format!("gateway_target_up{{upstream=\"u\",target=\"{}\"}}", target.addr));
+    until("one target is left", || {
+        get("/x").send(gateway.addr);
+        up(&broken) == 0.0 && up(&sick) == 0.0
+    });
+    let seen = (broken.count(), sick.count());
+    well.set(Mode::Hang);
+    let addr = gateway.addr;
+    let hanging: Vec<_> = (0..2).map(|_| thread::spawn(move || get("/x").send(addr).status)).collect();
+    until("the upstream is full", || well.in_flight() == 2);
+
+    let new = Target::start("new");
+    file.replace(&yaml(&[&broken, &sick, &well, &new], MORE));
+    gateway.signal("HUP");
+    until("the new route is in force", || get("/more").send(gateway.addr).status != 404);
+    assert_eq!((up(&broken), up(&sick), up(&new)), (0.0, 0.0, 1.0));
+    assert_eq!(get("/more").send(gateway.addr).problem(), "overloaded", "the requests from before count");
+    well.set(Mode::Healthy);
+    assert!(hanging.into_iter().all(|hanging| hanging.join().unwrap() == 200));
+    until("there is room", || get("/more").send(gateway.addr).status == 200);
+    assert!((0..20).all(|_| get("/x").send(gateway.addr).status == 200));
+    assert_eq!((broken.count(), sick.count()), seen, "nothing was tried again");
 }
 
 /// A gateway with a request in flight whose route and upstream a reload has removed.

@@ -3,7 +3,10 @@
 use std::{
     io::{BufReader, Write},
     net::{SocketAddr, TcpListener},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -444,4 +447,150 @@ fn a_target_that_got_less_than_its_time_for_a_head_is_not_blamed() {
     }
     target.set(Mode::Healthy);
     assert_eq!(fetch(&gateway).status, 200);
+}
+
+/// What becomes of a target whose answers break off, or stop, in their bodies.
+fn assert_ejected_by_its_bodies(sick: &Upstream, route: &str) {
+    let other = Target::start("other");
+    let gateway = Gateway::start(
+        &format!(
+            "upstreams: {{u: {{targets: [\"http://{}\", \"{}\"], breaker: {{failures: 2, open: 60m}}}}}}\n\
+             routes:\n  - {{route: \"GET /x\", to: u, auth: public, {route}}}\n",
+            sick.addr,
+            other.url()
+        ),
+        &[],
+    );
+    let up = format!("gateway_target_up{{upstream=\"u\",target=\"{}\"}}", sick.addr);
+    until("the sick target is out", || {
+        get("/x").begin(gateway.addr()).answer(false).unwrap();
+        gateway.metric(&up) == Some(0.0)
+    });
+    let seen = sick.received().len();
+    assert_eq!(seen, 2, "a good head does not make up for a body");
+    assert!((0..20).all(|_| fetch(&gateway).text() == "other"));
+    assert_eq!(sick.received().len(), seen);
+}
+
+#[test]
+fn a_target_that_dies_in_its_answers_becomes_unavailable() {
+    // An upstream that closes after one answer; the client gets the head and a part of the body.
+    let cutting = || Upstream::start_closing(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_vec());
+    assert_ejected_by_its_bodies(&cutting(), "timeout: {idle: 60s}");
+    let stalling = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+    assert_ejected_by_its_bodies(&stalling, "timeout: {idle: 200ms}");
+}
+
+#[test]
+fn a_target_that_dies_in_answers_for_a_hook_becomes_unavailable() {
+    let sick = Upstream::start_closing(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_vec());
+    let gateway = Gateway::start(
+        &format!(
+            "upstreams: {{u: {{targets: [\"http://{}\"], breaker: {{failures: 2, open: 60m}}}}}}\n\
+             routes:\n  - {{route: POST /x, to: u, auth: public, then: issue-token}}\n",
+            sick.addr
+        ),
+        &[],
+    );
+    let problems: Vec<String> = (0..3).map(|_| post("/x", &json!(1)).send(gateway.addr()).problem()).collect();
+    assert_eq!(problems, ["upstream_invalid", "upstream_invalid", "upstream_unavailable"]);
+}
+
+#[test]
+fn clients_that_leave_in_the_middle_of_an_answer_do_not_count_against_the_target() {
+    let target = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+    let gateway = Gateway::before(&target, ANY);
+    // Twice as many as open a breaker.
+    for _ in 0..10 {
+        let mut connection = Connection::open(gateway.addr());
+        connection.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(connection.head().unwrap().0, 200);
+    }
+    until("all have left", || gateway.metric("gateway_upstream_in_flight{upstream=\"u\"}") == Some(0.0));
+    let up = format!("gateway_target_up{{upstream=\"u\",target=\"{}\"}}", target.addr);
+    assert_eq!(gateway.metric(&up), Some(1.0));
+}
+
+#[test]
+fn a_trial_that_streams_lets_others_in_and_one_broken_body_ends_it() {
+    let mode = Arc::new(AtomicUsize::new(0));
+    let current = Arc::clone(&mode);
+    let (broken, endless, cut) = (0, 1, 2);
+    let target = Upstream::start_closing(move |_| match current.load(Ordering::SeqCst) {
+        mode if mode == broken => Vec::new(),
+        mode if mode == endless => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n".to_vec(),
+        _ => b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_vec(),
+    });
+    let gateway = Gateway::start(
+        &format!(
+            "upstreams: {{u: {{targets: [\"http://{}\"], breaker: {{failures: 3, open: 1s}}}}}}\n\
+             defaults: {{retry: off, timeout: {{idle: 60m}}}}\nroutes:\n{ANY}",
+            target.addr
+        ),
+        &[],
+    );
+    let begin = || {
+        let mut connection = Connection::open(gateway.addr());
+        connection.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        let status = connection.head().unwrap().0;
+        (connection, status)
+    };
+    let up = format!("gateway_target_up{{upstream=\"u\",target=\"{}\"}}", target.addr);
+    (0..3).for_each(|_| assert_eq!(fetch(&gateway).status, 502));
+    assert_eq!(fetch(&gateway).status, 503);
+    mode.store(endless, Ordering::SeqCst);
+    target.keep_open(true);
+    let streams = std::cell::RefCell::new(Vec::new());
+    until("a trial is let through", || {
+        let (connection, status) = begin();
+        streams.borrow_mut().push(connection);
+        status == 200
+    });
+    // The trial still streams.
+    assert!((0..5).map(|_| begin()).all(|(connection, status)| {
+        streams.borrow_mut().push(connection);
+        status == 200
+    }));
+    mode.store(cut, Ordering::SeqCst);
+    target.keep_open(false);
+    assert!(!get("/x").begin(gateway.addr()).answer(false).unwrap().whole);
+    until("one broken body is enough", || gateway.metric(&up) == Some(0.0));
+}
+
+#[test]
+fn a_target_that_is_back_is_used_at_its_first_good_health_check() {
+    let mut target = Target::start("t");
+    let settings = ", breaker: {failures: 2, open: 60m}, health: {path: /health, interval: 100ms}";
+    let gateway = before(&[&target], settings, &any(""));
+    target.kill();
+    until("the breaker is open", || fetch(&gateway).status == 503);
+    target.revive();
+    until("it is used again", || fetch(&gateway).status == 200);
+}
+
+#[test]
+fn good_health_checks_hasten_only_one_trial_of_a_target_that_fails_all_requests() {
+    let (checks, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (Arc::clone(&checks), Arc::clone(&requests));
+    let target = Upstream::start(move |received| {
+        let (count, answer): (_, &[u8]) = match received.line.contains(" /health ") {
+            true => (&counts.0, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+            false => (&counts.1, b""),
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+        answer.to_vec()
+    });
+    let gateway = Gateway::start(
+        &format!(
+            "upstreams: {{u: {{targets: [\"http://{}\"], breaker: {{failures: 2, open: 60m}}, \
+             health: {{path: /health, interval: 20ms}}}}}}\ndefaults: {{retry: off}}\nroutes:\n{ANY}",
+            target.addr
+        ),
+        &[],
+    );
+    until("many checks were good", || {
+        fetch(&gateway);
+        checks.load(Ordering::SeqCst) >= 50
+    });
+    assert_eq!(requests.load(Ordering::SeqCst), 3, "two that open the breaker, and one trial");
 }

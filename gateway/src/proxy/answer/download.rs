@@ -14,7 +14,10 @@ use actix_http::{
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::{body::idle::IdleTimer, upstream::handle::Permit};
+use crate::{
+    body::idle::IdleTimer,
+    upstream::{decide::failure_kind::FailureKind, handle::Permit},
+};
 
 /// The body of an answer. It holds the permit of its upstream to the last byte.
 pub(crate) struct Download {
@@ -23,19 +26,20 @@ pub(crate) struct Download {
     idle: IdleTimer,
     /// Returned at the next poll.
     fault: Option<PayloadError>,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Download {
     /// A body of the length that the upstream declared, or of unknown length.
     pub(crate) fn new(payload: Payload, length: Option<u64>, idle: Duration, permit: Permit) -> Self {
         let size = length.map_or(BodySize::Stream, BodySize::Sized);
-        Self { payload, size, idle: IdleTimer::new(idle), fault: None, _permit: permit }
+        Self { payload, size, idle: IdleTimer::new(idle), fault: None, permit }
     }
 
     /// Cuts the answer short, so that the client sees that it is incomplete. Waits for one more poll: actix-http drops what
     /// it has not yet written when a body fails, and flushes before it polls again.
-    fn cut_short<T>(&mut self, fault: PayloadError, cx: &Context<'_>) -> Poll<T> {
+    fn cut_short<T>(&mut self, kind: FailureKind, fault: PayloadError, cx: &Context<'_>) -> Poll<T> {
+        self.permit.failed(kind);
         self.fault = Some(fault);
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -54,14 +58,14 @@ impl MessageBody for Download {
             return Poll::Ready(Some(Err(fault)));
         }
         match Pin::new(&mut self.payload).poll_next(cx) {
-            Poll::Ready(Some(Err(fault))) => self.cut_short(fault, cx),
+            Poll::Ready(Some(Err(fault))) => self.cut_short(FailureKind::AnswerCut, fault, cx),
             Poll::Ready(chunk) => {
                 self.idle.progressed();
                 Poll::Ready(chunk)
             }
             Poll::Pending => {
                 ready!(self.idle.poll_expired(cx));
-                self.cut_short(PayloadError::Incomplete(None), cx)
+                self.cut_short(FailureKind::AnswerStalled, PayloadError::Incomplete(None), cx)
             }
         }
     }

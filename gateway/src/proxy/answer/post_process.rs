@@ -13,6 +13,7 @@ use super::{super::send::Sending, headers};
 use crate::{
     hooks::{Answer, PostProcessor, Request},
     rules::edits::Edits,
+    upstream::wire::failure::Failure,
 };
 
 /// The maximum size of an answer that a hook gets. Users, lists and documents are smaller; a larger answer is an error.
@@ -22,7 +23,7 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) async fn post_process(
     hook: &PostProcessor,
     request: Request,
-    sending: &Sending<'_>,
+    sending: &mut Sending<'_>,
     mut answer: ClientResponse,
 ) -> Result<Response<BoxBody>, Problem> {
     let body = whole_body(&mut answer, sending).await?;
@@ -37,27 +38,29 @@ pub(crate) async fn post_process(
 
 /// Reads the body of an answer, within the time that a streamed one has: `idle` between two chunks, and the deadline of the
 /// whole request.
-async fn whole_body(answer: &mut ClientResponse, sending: &Sending<'_>) -> Result<Bytes, Problem> {
+async fn whole_body(answer: &mut ClientResponse, sending: &mut Sending<'_>) -> Result<Bytes, Problem> {
     let name = sending.route.upstream.name();
-    let fail = |code, what: &str, cause: String| Problem::new(code, format!("`{name}` {what}")).because(cause);
     let mut body = BytesMut::new();
     loop {
         let idle = Instant::now() + sending.route.settings.timeouts.idle;
-        let until = sending.outgoing.deadline.map_or(idle, |deadline| idle.min(deadline));
-        let chunk = match timeout_at(until, poll_fn(|cx| Pin::new(&mut *answer).poll_next(cx))).await {
-            Ok(None) => return Ok(body.freeze()),
-            Ok(Some(chunk)) => {
-                chunk.map_err(|error| fail(Code::UpstreamInvalid, "did not end its answer", error.to_string()))?
-            }
-            Err(_) => {
-                let cause = format!("{} bytes of the body were received", body.len());
-                return Err(fail(Code::UpstreamTimeout, "did not end its answer in time", cause));
-            }
-        };
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            let cause = format!("the answer has more than {ANSWER_BYTES_MAX} bytes");
-            return Err(fail(Code::UpstreamInvalid, "did not end its answer", cause));
-        }
-        body.extend_from_slice(&chunk);
+        let deadline = sending.outgoing.deadline.filter(|deadline| *deadline < idle);
+        let failure =
+            match timeout_at(deadline.unwrap_or(idle), poll_fn(|cx| Pin::new(&mut *answer).poll_next(cx))).await {
+                Ok(None) => return Ok(body.freeze()),
+                Ok(Some(Ok(chunk))) if body.len() + chunk.len() > ANSWER_BYTES_MAX => {
+                    let cause = format!("the answer has more than {ANSWER_BYTES_MAX} bytes");
+                    let detail = format!("`{name}` answered more than a hook can read");
+                    return Err(Problem::new(Code::UpstreamInvalid, detail).because(cause));
+                }
+                Ok(Some(Ok(chunk))) => {
+                    body.extend_from_slice(&chunk);
+                    continue;
+                }
+                Ok(Some(Err(error))) => Failure::answer_cut(error.to_string()),
+                Err(_) if deadline.is_some() => Failure::deadline_exceeded(),
+                Err(_) => Failure::answer_stalled(body.len()),
+            };
+        sending.permit.failed(failure.kind);
+        return Err(failure.to_problem(name));
     }
 }

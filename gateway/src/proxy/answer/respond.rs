@@ -31,14 +31,14 @@ use crate::rules::fields::content_length;
 /// 502 where an answer that is to be post-processed breaks off or is too large, 504 where it does not end in time, and the
 /// problem of the hook.
 pub(crate) async fn respond(
-    sending: Sending<'_>,
+    mut sending: Sending<'_>,
     incoming: &Incoming,
     hooks: &HookCalls<'_>,
     answer: ClientResponse,
 ) -> Result<Response<BoxBody>, Problem> {
     match hooks.then() {
         Some((hook, request)) if answer.status().is_success() && request.method != Method::HEAD => {
-            let mut response = Box::pin(post_process(hook, request, &sending, answer)).await?;
+            let mut response = Box::pin(post_process(hook, request, &mut sending, answer)).await?;
             sending.route.settings.response_edits.apply(response.headers_mut());
             Ok(response)
         }

@@ -5,7 +5,8 @@
 //!          failures in a row, or too large a share of them
 //! Closed ───────────────────────────────────────────────────► Open
 //!    ▲                                                         │ ▲
-//!    │ success                        the open time is over    │ │ failure
+//!    │ success            the open time is over, or the target │ │ failure
+//!    │                    passes its first health check since  │ │
 //!    └──────────────────────── HalfOpen ◄──────────────────────┘ │
 //!                                 └──────────────────────────────┘
 //! ```
@@ -17,6 +18,13 @@
 //! is just starting is not hit by all traffic at once. And requests that were sent before the breaker opened end later:
 //! their outcomes are ignored, since they say nothing about the target since. So each request carries its
 //! [`Admission`].
+//!
+//! A success of the probe closes the breaker on trial: the next failure opens it again, and the next success of a usual
+//! request makes it forget. For a probe succeeds with the head of its answer, and a target may fail in every body.
+//!
+//! Health checks hasten the probe, because a process that was restarted answers them long before the open time is over.
+//! They do so once: where the probe fails although the check succeeds, the checks say nothing about requests, until one of
+//! them fails too.
 
 use std::time::Duration;
 
@@ -73,6 +81,8 @@ pub(crate) struct Breaker {
     state: State,
     failures_in_a_row: u32,
     window: Option<Window>,
+    /// The next good health check lets a probe through.
+    awaits_check: bool,
 }
 
 /// The requests of a fixed window of time. Failures around the end of a window are detected one window later at most.
@@ -86,7 +96,7 @@ struct Window {
 impl Breaker {
     /// A closed breaker.
     pub(crate) const fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: State::Closed, failures_in_a_row: 0, window: None }
+        Self { settings, state: State::Closed, failures_in_a_row: 0, window: None, awaits_check: false }
     }
 
     /// Returns its state.
@@ -109,7 +119,7 @@ impl Breaker {
     /// Records the outcome of a request that was let through.
     pub(crate) fn record(&mut self, admission: Admission, outcome: Outcome, now: Duration) {
         match (admission, outcome) {
-            (Admission::Probe, Outcome::Success) => self.close(),
+            (Admission::Probe, Outcome::Success) => self.close_on_trial(),
             (Admission::Probe, Outcome::Failure) => self.open(now),
             // It says nothing about the target: the next request is the probe.
             (Admission::Probe, Outcome::Unknown) => self.state = State::Open { until: now },
@@ -123,9 +133,22 @@ impl Breaker {
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
                 if self.count(1, now) || self.failures_in_a_row >= self.settings.failures {
                     self.open(now);
+                    self.awaits_check = true;
                 }
             }
             (Admission::Normal, Outcome::Unknown) => {}
+        }
+    }
+
+    /// Records the result of a health check that began at `begun`. One that began before the breaker opened says nothing
+    /// about the time since.
+    pub(crate) fn record_check(&mut self, is_good: bool, begun: Duration, now: Duration) {
+        let State::Open { until } = self.state else { return };
+        if !is_good {
+            self.awaits_check = true;
+        } else if self.awaits_check && begun + self.settings.open >= until {
+            self.awaits_check = false;
+            self.state = State::Open { until: until.min(now) };
         }
     }
 
@@ -146,9 +169,9 @@ impl Breaker {
         self.window = None;
     }
 
-    fn close(&mut self) {
+    fn close_on_trial(&mut self) {
         self.state = State::Closed;
-        self.failures_in_a_row = 0;
+        self.failures_in_a_row = self.settings.failures.saturating_sub(1);
         self.window = None;
     }
 }
@@ -195,6 +218,39 @@ mod tests {
         assert!(send(&mut breaker, Outcome::Unknown, back));
         assert!(send(&mut breaker, Outcome::Failure, back));
         assert_eq!(breaker.state(), State::Open { until: back + 5 * SECOND });
+    }
+
+    #[test]
+    fn after_a_probe_one_failure_opens_it_and_one_success_forgives() {
+        let (mut breaker, start) = (Breaker::new(settings()), Duration::ZERO);
+        let back = |now: Duration| now + 5 * SECOND;
+        (0..3).for_each(|_| assert!(send(&mut breaker, Outcome::Failure, start)));
+        assert!(send(&mut breaker, Outcome::Success, back(start)));
+        assert!(send(&mut breaker, Outcome::Failure, back(start)));
+        assert_eq!(breaker.state(), State::Open { until: back(back(start)) });
+        assert!(send(&mut breaker, Outcome::Success, back(back(start))));
+        for outcome in [Outcome::Success, Outcome::Failure, Outcome::Failure] {
+            assert!(send(&mut breaker, outcome, back(back(start))));
+        }
+        assert_eq!(breaker.state(), State::Closed);
+    }
+
+    #[test]
+    fn a_good_health_check_hastens_the_probe_once() {
+        let (mut breaker, start) = (Breaker::new(settings()), 10 * SECOND);
+        (0..3).for_each(|_| assert!(send(&mut breaker, Outcome::Failure, start)));
+        let now = start + SECOND;
+        breaker.record_check(true, start - SECOND, now);
+        assert!(!send(&mut breaker, Outcome::Success, now), "the check began before the breaker opened");
+        breaker.record_check(true, start, now);
+        assert!(send(&mut breaker, Outcome::Failure, now), "the probe");
+        breaker.record_check(true, now, now + SECOND);
+        assert!(!send(&mut breaker, Outcome::Success, now + SECOND), "checks and requests differ");
+        breaker.record_check(false, now, now + SECOND);
+        assert!(!send(&mut breaker, Outcome::Success, now + SECOND));
+        breaker.record_check(true, now + SECOND, now + 2 * SECOND);
+        assert!(send(&mut breaker, Outcome::Success, now + 2 * SECOND), "it was down, and is back");
+        assert_eq!(breaker.state(), State::Closed);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::outcome::Outcome;
 
-/// Why an attempt got no answer.
+/// Why an attempt got no answer, or not all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
     /// No connection could be opened: nothing was sent.
@@ -18,6 +18,10 @@ pub(crate) enum FailureKind {
     HeadTimeout,
     /// The answer was not valid HTTP.
     Invalid,
+    /// The answer broke off in its body.
+    AnswerCut,
+    /// No byte of the body of the answer arrived for too long.
+    AnswerStalled,
     /// The body of the request ended early, was too large or too slow: not the fault of the upstream.
     RequestBody,
     /// The deadline of the whole request passed before the target had the time for its answer that it is granted.
@@ -28,9 +32,13 @@ impl FailureKind {
     /// Returns what it says about the target.
     pub(crate) const fn outcome(self) -> Outcome {
         match self {
-            Self::NotConnected | Self::ConnectTimeout | Self::Broken | Self::HeadTimeout | Self::Invalid => {
-                Outcome::Failure
-            }
+            Self::NotConnected
+            | Self::ConnectTimeout
+            | Self::Broken
+            | Self::HeadTimeout
+            | Self::Invalid
+            | Self::AnswerCut
+            | Self::AnswerStalled => Outcome::Failure,
             Self::Stale | Self::RequestBody | Self::Deadline => Outcome::Unknown,
         }
     }

@@ -68,7 +68,10 @@ pub(crate) fn decide(settings: &RetrySettings, kind: FailureKind, request: &Atte
             FailureKind::HeadTimeout | FailureKind::Invalid => {
                 request.has_other_target && may_repeat(settings, request)
             }
-            FailureKind::RequestBody | FailureKind::Deadline => false,
+            // The client has got the head of the answer, or does not want one.
+            FailureKind::AnswerCut | FailureKind::AnswerStalled | FailureKind::RequestBody | FailureKind::Deadline => {
+                false
+            }
         };
     if !possible {
         return RetryDecision::GiveUp;

@@ -58,6 +58,17 @@ impl Failure {
         Self { kind: FailureKind::HeadTimeout, cause: "no response head in time".to_owned() }
     }
 
+    /// The answer broke off in its body.
+    pub(crate) fn answer_cut(cause: String) -> Self {
+        Self { kind: FailureKind::AnswerCut, cause }
+    }
+
+    /// Nothing more of the answer arrived for the time that it may pause.
+    pub(crate) fn answer_stalled(bytes_received: usize) -> Self {
+        let cause = format!("the answer stopped after {bytes_received} bytes of its body");
+        Self { kind: FailureKind::AnswerStalled, cause }
+    }
+
     /// The deadline of the whole request passed while its body was still awaited from the client.
     pub(crate) fn upload_timeout() -> Self {
         Self { kind: FailureKind::RequestBody, cause: "the deadline passed before the body was complete".to_owned() }
@@ -82,6 +93,10 @@ impl Failure {
                 (Code::UpstreamTimeout, format!("`{upstream}` did not answer in time"))
             }
             FailureKind::Invalid => (Code::UpstreamInvalid, format!("`{upstream}` did not answer with valid HTTP")),
+            FailureKind::AnswerCut => (Code::UpstreamInvalid, format!("`{upstream}` did not end its answer")),
+            FailureKind::AnswerStalled => {
+                (Code::UpstreamTimeout, format!("`{upstream}` did not end its answer in time"))
+            }
             FailureKind::RequestBody => (Code::BadRequest, "the request body ended before its time".to_owned()),
         };
         Problem::new(code, detail).because(self.cause.clone())
