@@ -322,7 +322,7 @@ fn a_client_that_does_not_read_its_answer_is_cut_off_and_a_slow_one_is_not() {
 
 #[test]
 fn a_client_that_reads_below_the_minimum_rate_is_cut_off() {
-    const BYTES: usize = 32 * 1024 * 1024;
+    const BYTES: usize = 64 * 1024 * 1024;
     const PIECE: usize = 1024 * 1024;
     let answer =
         [format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n").as_bytes(), &vec![b'x'; BYTES]].concat();
@@ -330,7 +330,7 @@ fn a_client_that_reads_below_the_minimum_rate_is_cut_off() {
     for (rate, is_cut) in [("16MiB/s", true), ("16KiB/s", false)] {
         let gateway = Gateway::start(
             &format!(
-                "limits: {{write_timeout: 1s, write_rate: {rate}}}\nupstreams: {{u: {{targets: [\"http://{}\"]}}}}\n\
+                "limits: {{write_timeout: 3s, write_rate: {rate}}}\nupstreams: {{u: {{targets: [\"http://{}\"]}}}}\n\
                  routes:\n  - {{route: GET /x, to: u, auth: public}}\n",
                 upstream.addr
             ),
@@ -339,13 +339,13 @@ fn a_client_that_reads_below_the_minimum_rate_is_cut_off() {
         let mut connection = Connection::open(gateway.addr());
         connection.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
         let (mut piece, mut read) = (vec![0; PIECE], 0);
-        // Never a second without a read, so that the time limit alone would not end it.
+        // At most 10 MiB/s, and never three seconds without a read, so that the time limit alone would not end it.
         while connection.stream().read_exact(&mut piece).is_ok() {
             read += PIECE;
             if read + PIECE >= BYTES {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(150));
+            std::thread::sleep(Duration::from_millis(100));
         }
         assert_eq!(read + PIECE < BYTES, is_cut, "{rate}: {read} bytes were read");
     }
