@@ -237,6 +237,19 @@ impl FromRequest for Caller {
     }
 }
 
+/// The address of the client, as the gateway sees it; `None` where it does not say.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub Option<IpAddr>);
+
+impl FromRequest for ClientAddress {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(request.extensions().get::<Assertion>().and_then(|assertion| assertion.client_ip))))
+    }
+}
+
 /// A caller who is an admin: the second level of authorization, inside the service.
 #[derive(Clone, Debug)]
 pub struct Admin(pub Caller);

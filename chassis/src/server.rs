@@ -81,6 +81,8 @@ where
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
     .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+    // A client that closes its connection cancels its request: nobody would get the answer.
+    .h1_allow_half_closed(false)
     .workers(workers)
     .shutdown_timeout(DRAIN_DEADLINE.as_secs())
     .disable_signals()

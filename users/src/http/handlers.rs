@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, we
 use chassis::{
     conditional::{ETag, IfMatch, is_not_modified},
     extract::{JsonBody, PathId},
-    identity::{Admin, UserId},
+    identity::{Admin, ClientAddress, UserId},
     openapi::{IfMatchIn, IfNoneMatchIn},
     page::{CursorKey, refuse_unknown_parameters},
     problem::{Code, Problem},
@@ -21,7 +21,7 @@ use super::{
     },
 };
 use crate::{
-    domain::{PasswordPolicy, Plaintext, User, UserEdit},
+    domain::{PasswordHash, PasswordPolicy, User, UserEdit},
     passwords::Passwords,
     store::{StoreError, UsersStore},
 };
@@ -38,6 +38,7 @@ const USERS_PATH: &str = "/api/users";
     responses((status = 201, description = "Signed in", body = TokenOut), LoginProblems),
 )]
 pub(super) async fn login(
+    ClientAddress(client): ClientAddress,
     body: JsonBody,
     store: Data<UsersStore>,
     passwords: Data<Passwords>,
@@ -48,9 +49,11 @@ pub(super) async fn login(
         None => None,
     };
     let hash = user.as_ref().map(|user| user.hashed_password.clone());
-    let is_right = passwords.verify(password.clone(), hash).await?;
+    let is_right = passwords.verify(password.clone(), hash, client).await?;
     let user = user.filter(|_| is_right).ok_or_else(wrong_credentials)?;
-    rehash(&store, &passwords, &user, &password).await;
+    if let Some(rehashed) = passwords.rehash(&password, &user.hashed_password, client).await {
+        replace_hash(&store, &user, rehashed).await;
+    }
     let current = reread(&store, &user).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(UserOut::new(&current)))
 }
@@ -73,10 +76,8 @@ async fn reread(store: &UsersStore, user: &User) -> Result<Arc<User>, Problem> {
 }
 
 /// Replaces the hash of the password by one of the configured cost. A login does not fail because of it.
-async fn rehash(store: &UsersStore, passwords: &Passwords, user: &User, password: &Plaintext) {
-    let verified = &user.hashed_password;
-    let Some(rehashed) = passwords.rehash(password, verified).await else { return };
-    if let Err(error) = store.rehash(user.id, verified.clone(), rehashed).await {
+async fn replace_hash(store: &UsersStore, user: &User, rehashed: PasswordHash) {
+    if let Err(error) = store.rehash(user.id, user.hashed_password.clone(), rehashed).await {
         log::warn!(user_id = user.id.0; "the hash of a password keeps its old cost: {error}");
     }
 }
@@ -127,6 +128,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn create(
     Admin(caller): Admin,
+    ClientAddress(client): ClientAddress,
     body: JsonBody,
     store: Data<UsersStore>,
     passwords: Data<Passwords>,
@@ -134,7 +136,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let (new, password) = contract::read_create(body, **policy)?;
     store.check_available(new.username.clone(), new.email.clone()).await?;
-    let hash = passwords.hash(password).await?;
+    let hash = passwords.hash(password, client).await?;
     let user = store.create(new.with_hash(hash, caller.user_id)).await?;
     let location = format!("{USERS_PATH}/{}", user.id);
     Ok(answer(HttpResponse::Created().insert_header((header::LOCATION, location)), &user))

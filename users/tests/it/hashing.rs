@@ -1,9 +1,67 @@
-//! A user who cannot be created costs no password hash: bcrypt would occupy a core for a quarter of a second.
+//! Who has a password hashed, and in which order: bcrypt occupies a core for a quarter of a second.
 
-use chassis::testing::post;
+use std::{net::IpAddr, thread};
+
+use chassis::{
+    identity::Assertion,
+    testing::{Call, Connection, post, until},
+};
 use serde_json::json;
 
-use crate::fixture::{PASSWORD, Users, new_user};
+use crate::fixture::{GATEWAY, PASSWORD, Users, new_user};
+
+/// A login as the gateway passes it on for a client at this address.
+fn login_from(address: &str, username: &str, password: &str) -> Call {
+    let client_ip: IpAddr = address.parse().unwrap();
+    let assertion = GATEWAY.sign(&Assertion { client_ip: Some(client_ip), ..Assertion::default() });
+    post("/api/login", &json!({"username": username, "password": password})).header("gateway-assertion", &assertion)
+}
+
+/// More than the line has room for on any machine that runs tests: 32 for each core.
+fn flood() -> usize {
+    40 * thread::available_parallelism().map_or(4, usize::from)
+}
+
+#[test]
+fn an_address_that_signs_in_without_pause_keeps_nobody_waiting() {
+    let users = Users::demo();
+    let addr = users.addr();
+    let (flood, cores) = (flood(), thread::available_parallelism().map_or(4, usize::from));
+    thread::scope(|scope| {
+        let attackers: Vec<_> = (0..flood)
+            .map(|_| scope.spawn(move || login_from("198.51.100.7", "admin", "guess").send(addr).status))
+            .collect();
+        let waiting_max = users.metric("users_bcrypt_waiting_max");
+        until("the line is full", || users.metric("users_bcrypt_waiting") >= waiting_max - 1.0);
+        let computed = || users.metric("users_bcrypt_wait_seconds_count");
+        let before = computed();
+        for _ in 0..3 {
+            assert_eq!(login_from("203.0.113.9", "admin", "a").send(addr).status, 200);
+        }
+        // Each waits for the hashes that are being computed, and for one of the other address.
+        let others = computed() - before - 3.0;
+        assert!(others <= (3 * 2 * cores + 3) as f64, "{others} of the others came first");
+        let answers: Vec<u16> = attackers.into_iter().map(|attacker| attacker.join().unwrap()).collect();
+        assert!(answers.iter().all(|status| [401, 503].contains(status)), "{answers:?}");
+        assert!(answers.contains(&503), "the line is bounded");
+    });
+}
+
+#[test]
+fn a_login_whose_client_has_gone_is_not_computed() {
+    let users = Users::demo();
+    let waiting = || users.metric("users_bcrypt_waiting");
+    let clients: Vec<Connection> =
+        (0..30).map(|_| login_from("198.51.100.7", "admin", "guess").begin(users.addr())).collect();
+    until("they wait", || waiting() > 20.0);
+    let computed = || users.metric("users_bcrypt_wait_seconds_count");
+    let before = computed();
+    drop(clients);
+    until("they have left", || waiting() == 0.0);
+    let cores = thread::available_parallelism().map_or(4, usize::from) as f64;
+    assert!(computed() - before <= 3.0 * cores, "{} were computed for nobody", computed() - before);
+    assert_eq!(users.login("admin", "a").status, 200);
+}
 
 #[test]
 fn what_can_be_refused_is_refused_before_the_password_is_hashed() {

@@ -1,4 +1,4 @@
-//! Computes and verifies bcrypt hashes on a bounded pool, never on a thread that serves requests or owns state.
+//! The pool of threads that compute and verify hashes.
 //!
 //! The tricky part is that a failed login must take the same time for every name, or the time would tell which names
 //! exist. A hash of cost c takes 2^c rounds. An unknown name takes one dummy hash of cost t, 2^t rounds. A known hash of a
@@ -6,7 +6,7 @@
 //! that this holds for every hash in the store, t is the configured cost or the highest cost of a stored hash, whichever
 //! is higher.
 
-use std::{hint::black_box, sync::Arc, time::Instant};
+use std::{hint::black_box, net::IpAddr, time::Instant};
 
 use chassis::metrics::seconds_histogram;
 use prometheus_client::{
@@ -17,8 +17,9 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
+use super::turns::{Overloaded, Turns};
 use crate::domain::{NewPassword, PasswordHash, Plaintext};
 
 /// Maximum number of passwords that wait for each core. At cost 12 a hash takes about a quarter of a second, so that the
@@ -35,15 +36,18 @@ pub(crate) enum PasswordsError {
     Failed(String),
 }
 
+impl From<Overloaded> for PasswordsError {
+    fn from(Overloaded: Overloaded) -> Self {
+        Self::Overloaded
+    }
+}
+
 /// The pool. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Passwords {
     cost: u32,
     failure_cost: u32,
-    /// Permits for passwords, waiting or being hashed.
-    queue_permits: Arc<Semaphore>,
-    /// Permits for passwords being hashed, one for each core.
-    core_permits: Arc<Semaphore>,
+    turns: Turns,
     metrics: Metrics,
 }
 
@@ -75,37 +79,51 @@ impl Passwords {
         Self {
             cost,
             failure_cost: cost.max(stored_cost_max),
-            queue_permits: Arc::new(Semaphore::new(passwords_max)),
-            core_permits: Arc::new(Semaphore::new(cores)),
+            turns: Turns::new(cores, cores * WAITING_PER_CORE_MAX),
             metrics,
         }
     }
 
-    /// Hashes a new password.
-    pub(crate) async fn hash(&self, password: NewPassword) -> Result<PasswordHash, PasswordsError> {
+    /// Hashes a new password for a client at this address.
+    pub(crate) async fn hash(
+        &self,
+        password: NewPassword,
+        client: Option<IpAddr>,
+    ) -> Result<PasswordHash, PasswordsError> {
         let cost = self.cost;
         let rounds = self.metrics.rounds.clone();
-        self.run(move || {
+        self.run(client, move || {
             rounds.inc_by(1 << cost);
             hash_blocking(&password, cost)
         })
         .await?
     }
 
-    /// Whether `password` is the one that was hashed. Without a hash it is wrong, after the same work.
-    pub(crate) async fn verify(&self, password: Plaintext, hash: Option<PasswordHash>) -> Result<bool, PasswordsError> {
+    /// Whether `password`, from a client at this address, is the one that was hashed. Without a hash it is wrong, after the
+    /// same work.
+    pub(crate) async fn verify(
+        &self,
+        password: Plaintext,
+        hash: Option<PasswordHash>,
+        client: Option<IpAddr>,
+    ) -> Result<bool, PasswordsError> {
         let work = Work { rounds: self.metrics.rounds.clone(), failure_cost: self.failure_cost };
-        self.run(move || work.verify(&password, hash.as_ref())).await
+        self.run(client, move || work.verify(&password, hash.as_ref())).await
     }
 
     /// A new hash of a password that was just verified, if `hash` does not have the configured cost.
-    pub(crate) async fn rehash(&self, password: &Plaintext, hash: &PasswordHash) -> Option<PasswordHash> {
+    pub(crate) async fn rehash(
+        &self,
+        password: &Plaintext,
+        hash: &PasswordHash,
+        client: Option<IpAddr>,
+    ) -> Option<PasswordHash> {
         if hash.cost() == self.cost {
             return None;
         }
         let (cost, password) = (self.cost, password.clone());
         let rounds = self.metrics.rounds.clone();
-        let rehashed = self.run(move || {
+        let rehashed = self.run(client, move || {
             rounds.inc_by(1 << cost);
             compute(&password, cost)
         });
@@ -119,19 +137,20 @@ impl Passwords {
         }
     }
 
-    /// Runs `job` on a blocking thread when a core is free. The job itself returns the permits: when a client disconnects,
-    /// the wait ends but not the computation.
-    async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordsError> {
-        let queue_permit =
-            Arc::clone(&self.queue_permits).try_acquire_owned().map_err(|_| PasswordsError::Overloaded)?;
+    /// Runs `job` on a blocking thread when it is the turn of this client. A client that disconnects leaves the line. A
+    /// computation that has begun goes on, and keeps its core: the job itself holds the turn.
+    async fn run<T: Send + 'static>(
+        &self,
+        client: Option<IpAddr>,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordsError> {
         let waiting = Waiting::start(self.metrics.waiting.clone());
         let start = Instant::now();
-        let core_permit = Arc::clone(&self.core_permits).acquire_owned().await;
+        let turn = self.turns.take(client.into()).await?;
         self.metrics.wait_seconds.observe(start.elapsed().as_secs_f64());
-        let core_permit = core_permit.map_err(|error| PasswordsError::Failed(error.to_string()))?;
         let seconds = self.metrics.seconds.clone();
         let computed = spawn_blocking(move || {
-            let _held = (queue_permit, core_permit, waiting);
+            let _held = (turn, waiting);
             let start = Instant::now();
             let outcome = job();
             seconds.observe(start.elapsed().as_secs_f64());
@@ -223,30 +242,27 @@ mod tests {
         assert!(work.verify(&Plaintext::new("right"), Some(&hash_of("right", 6))));
     }
 
-    #[test]
-    fn passwords_beyond_the_queue_are_refused_and_the_permits_are_returned() {
+    #[actix_rt::test]
+    async fn passwords_beyond_the_line_are_refused_and_the_turns_are_returned() {
         let pool = Passwords::new(4, 4, 1, &mut Registry::default());
+        let held = pool.turns.take(None.into()).await.unwrap();
         let policy = PasswordPolicy { chars_min: 1 };
-        let system = actix_rt::System::new();
-        system.block_on(async {
-            let held = Arc::clone(&pool.core_permits).acquire_owned().await.unwrap();
-            let tasks: Vec<_> = (0..=WAITING_PER_CORE_MAX)
-                .map(|_| {
-                    let (pool, password) = (pool.clone(), policy.accept("right", None).unwrap());
-                    actix_rt::spawn(async move { pool.hash(password).await })
-                })
-                .collect();
-            while pool.queue_permits.available_permits() > 0 {
-                tokio::task::yield_now().await;
-            }
-            let refused = pool.verify(Plaintext::new("x"), None).await;
-            assert!(matches!(refused, Err(PasswordsError::Overloaded)), "{refused:?}");
-            drop(held);
-            for task in tasks {
-                assert!(task.await.unwrap().is_ok());
-            }
-            assert_eq!(pool.verify(Plaintext::new("x"), None).await.ok(), Some(false));
-            assert_eq!(pool.metrics.waiting.get(), 0);
-        });
+        let tasks: Vec<_> = (0..WAITING_PER_CORE_MAX)
+            .map(|_| {
+                let (pool, password) = (pool.clone(), policy.accept("right", None).unwrap());
+                actix_rt::spawn(async move { pool.hash(password, None).await })
+            })
+            .collect();
+        while pool.metrics.waiting.get() < WAITING_PER_CORE_MAX as i64 {
+            tokio::task::yield_now().await;
+        }
+        let refused = pool.verify(Plaintext::new("x"), None, None).await;
+        assert!(matches!(refused, Err(PasswordsError::Overloaded)), "{refused:?}");
+        drop(held);
+        for task in tasks {
+            assert!(task.await.unwrap().is_ok());
+        }
+        assert_eq!(pool.verify(Plaintext::new("x"), None, None).await.ok(), Some(false));
+        assert_eq!(pool.metrics.waiting.get(), 0);
     }
 }

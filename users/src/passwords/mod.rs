@@ -1,0 +1,12 @@
+//! Computes and verifies bcrypt hashes on a bounded pool, never on a thread that serves requests or owns state.
+//!
+//! A hash takes a core for a quarter of a second, and anybody may ask for one: [`pool`] limits how many are computed at
+//! once. Those that wait take [`turns`], and the order is fair between the addresses of clients ([`line`], pure), so that
+//! one address that signs in without pause keeps nobody else waiting for longer than one turn.
+
+mod line;
+mod pool;
+mod turns;
+
+pub(crate) use self::pool::hash_blocking;
+pub(crate) use self::pool::{Passwords, PasswordsError};
