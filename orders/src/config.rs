@@ -9,7 +9,7 @@ use chassis::{
 };
 use clap::Parser;
 
-use crate::store::DatabaseLocation;
+use crate::{store::DatabaseLocation, tools::Command};
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:8003";
 const DATABASE_URL_DEFAULT: &str = "sqlite://data/orders/orders.db";
@@ -47,6 +47,9 @@ pub struct Args {
     /// Ask the running service whether it is ready, and exit with 0 or 1.
     #[arg(long)]
     pub healthcheck: bool,
+    /// A command for the database; without one, the service runs.
+    #[command(subcommand)]
+    pub command: Option<Command>,
 }
 
 /// The settings as needed.
@@ -68,6 +71,23 @@ pub struct Settings {
     pub readers: NonZeroUsize,
 }
 
+impl Args {
+    /// The database alone, for a command: it needs no key.
+    ///
+    /// # Errors
+    /// `ORDERS_DATABASE_URL` is not valid.
+    pub fn database(&self) -> Result<DatabaseLocation, StartError> {
+        let mut mistakes = Mistakes::default();
+        let database = self.read_database(&mut mistakes);
+        mistakes.finish(database)
+    }
+
+    fn read_database(&self, mistakes: &mut Mistakes) -> Option<DatabaseLocation> {
+        let url = non_empty(&self.database_url).unwrap_or(DATABASE_URL_DEFAULT);
+        mistakes.take("ORDERS_DATABASE_URL", url.parse())
+    }
+}
+
 impl Settings {
     /// Reads the settings. An empty setting counts as absent.
     ///
@@ -76,8 +96,7 @@ impl Settings {
     pub fn from_args(args: &Args, lookup: Lookup<'_>) -> Result<Self, StartError> {
         let mut mistakes = Mistakes::default();
         let listen = mistakes.parse("ORDERS_LISTEN", non_empty(&args.listen).unwrap_or(LISTEN_DEFAULT));
-        let database = non_empty(&args.database_url).unwrap_or(DATABASE_URL_DEFAULT);
-        let database = mistakes.take("ORDERS_DATABASE_URL", database.parse());
+        let database = args.read_database(&mut mistakes);
         let internal_key = internal_key(&mut mistakes, lookup);
         let drain_delay = parse_duration(non_empty(&args.drain_delay).unwrap_or(DRAIN_DELAY_DEFAULT));
         let drain_delay = mistakes.take("DRAIN_DELAY", drain_delay);
@@ -157,7 +176,7 @@ mod tests {
             log_format: wrong("xml"),
             workers: wrong("0"),
             readers: wrong("1000"),
-            healthcheck: false,
+            ..Args::default()
         };
         let mistakes = mistakes_of(&args, &|name| (name == "ORDERS_INTERNAL_KEY").then(|| "short".to_owned()));
         let named: Vec<&str> = mistakes.iter().filter_map(|line| line.split(':').next()).collect();

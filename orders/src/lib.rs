@@ -11,7 +11,9 @@ mod http;
 
 mod config;
 mod server;
+mod tools;
 
 pub use config::{Args, Settings};
 pub use server::Server;
 pub use store::DatabaseLocation;
+pub use tools::Command;

@@ -1,4 +1,5 @@
-//! The `orders` program: reads the command line and the environment, and serves until the operating system says stop.
+//! The `orders` program: reads the command line and the environment, and serves until the operating system says stop, or
+//! does one thing with the database.
 
 use std::process::ExitCode;
 
@@ -17,6 +18,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), StartError> {
+    if let Some(command) = &args.command {
+        return command.run(&args.database()?);
+    }
     let settings = Settings::from_args(args, &config::environment)?;
     if args.healthcheck {
         return probe::check_listener(settings.listen).map_err(StartError::failed);

@@ -26,6 +26,7 @@ use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::error::StoreError;
 pub use self::location::DatabaseLocation;
+pub(crate) use self::sqlite::maintenance;
 use self::{
     metrics::StoreMetrics,
     sqlite::{

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -92,6 +93,15 @@ pub(crate) fn next_page(answer: &Answer) -> Option<String> {
 
 pub(crate) fn ids(orders: &[Value]) -> Vec<i64> {
     orders.iter().map(|order| order["id"].as_i64().expect("an id")).collect()
+}
+
+/// Ends the other threads also where an assertion fails.
+pub(crate) struct StopOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A folder for a database, removed afterwards.

@@ -10,7 +10,7 @@ use chassis::testing::{Clock, Process, call, post};
 use serde_json::json;
 
 use crate::{
-    fixture::{ADMIN, ANN, BOB, Folder, ids, in_folder, in_memory, next_page},
+    fixture::{ADMIN, ANN, BOB, Folder, StopOnDrop, ids, in_folder, in_memory, next_page},
     process::command,
 };
 
@@ -181,15 +181,6 @@ fn a_cursor_that_was_changed_or_belongs_to_another_user_is_refused() {
         changed.replace_range(at..=at, if &cursor[at..=at] == "A" { "B" } else { "A" });
         let answer = ANN.gets(service.addr(), &format!("/api/orders?cursor={changed}"));
         assert_eq!(answer.status, 400, "the character at {at} was changed");
-    }
-}
-
-/// Ends the other threads also where an assertion fails.
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -21,3 +21,4 @@ mod process;
 mod read;
 mod start;
 mod storage;
+mod tools;

@@ -1,6 +1,6 @@
 //! Opens connections to SQLite with their settings, runs checkpoints, and checks the version of the library.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, path::Path, time::Duration};
 
 use chassis::{config::StartError, store::StoreFault};
 use diesel::{
@@ -50,6 +50,18 @@ pub(super) fn open_for_start(target: &Target) -> Result<SqliteConnection, StoreF
 pub(crate) fn open(target: &Target, role: Role) -> Result<SqliteConnection, StoreFault> {
     let mut connection = establish(target)?;
     set_up(&mut connection, target, role)?;
+    Ok(connection)
+}
+
+/// Opens the database in a file without changing anything about it.
+pub(super) fn open_as_it_is(file: &Path, busy_timeout: Duration) -> Result<SqliteConnection, StoreFault> {
+    let url = file.to_str().ok_or_else(|| StoreFault::failed("open the database", "the path is not UTF-8"))?;
+    // A name that begins with `file:` would be a URI.
+    let url = if file.is_absolute() { url.to_owned() } else { format!("./{url}") };
+    let opened = SqliteConnection::establish(&url).map_err(|error| StoreFault::failed("open the database", error));
+    let mut connection = opened?;
+    set_busy_timeout(&mut connection, busy_timeout)?;
+    assert_version(&mut connection)?;
     Ok(connection)
 }
 

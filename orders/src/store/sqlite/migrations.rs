@@ -21,14 +21,20 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/orders/s
 /// # Errors
 /// What is wrong with the database, in one line.
 pub(crate) fn open(target: &Target) -> Result<SqliteConnection, StartError> {
-    let connection = connection::open_for_start(target).and_then(|mut connection| {
-        migrate(&mut connection).map_err(|error| StoreFault::failed("bring the schema up to date", error))?;
+    open_and_migrate(target).map(|(connection, _)| connection)
+}
+
+/// As [`open`]. Returns the migrations that were run, too.
+pub(super) fn open_and_migrate(target: &Target) -> Result<(SqliteConnection, Vec<String>), StartError> {
+    let opened = connection::open_for_start(target).and_then(|mut connection| {
+        let applied =
+            migrate(&mut connection).map_err(|error| StoreFault::failed("bring the schema up to date", error))?;
         // On the same connection: a database in memory is deleted with its last connection.
         connection::set_up(&mut connection, target, Role::Writer)?;
         rewrite_log(&mut connection)?;
-        Ok(connection)
+        Ok((connection, applied))
     });
-    connection.map_err(|fault| StartError::failed(format!("cannot use the database {target}: {}", fault.chain())))
+    opened.map_err(|fault| StartError::failed(format!("cannot use the database {target}: {}", fault.chain())))
 }
 
 /// Copies the log into the database. The log may have a commit whose fsync failed before the last process ended: it is in
@@ -45,29 +51,49 @@ fn rewrite_log(connection: &mut SqliteConnection) -> Result<(), StoreFault> {
 }
 
 /// Runs all migrations in one exclusive transaction: of two processes that start at once, the second waits and finds
-/// nothing left to do. A failed migration leaves nothing behind, not even the ones before it.
-fn migrate(connection: &mut SqliteConnection) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// nothing left to do. A failed migration leaves nothing behind, not even the ones before it. Returns those that were run.
+fn migrate(connection: &mut SqliteConnection) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
     connection.exclusive_transaction(|connection| {
-        refuse_newer(connection)?;
-        for version in connection.run_pending_migrations(MIGRATIONS)? {
+        if let Schema::Newer(why) = compare(connection)? {
+            return Err(why.into());
+        }
+        let applied = connection.run_pending_migrations(MIGRATIONS)?;
+        for version in &applied {
             log::info!(version:% = version; "the schema of the database was migrated");
         }
-        Ok(())
+        Ok(applied.iter().map(ToString::to_string).collect())
     })
 }
 
-fn refuse_newer(connection: &mut SqliteConnection) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// The schema of a database, as this program sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Schema {
+    Current,
+    Older,
+    /// Says what to do.
+    Newer(String),
+}
+
+/// Compares the schema of a database with that of this program.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) fn schema_of(connection: &mut SqliteConnection) -> Result<Schema, StoreFault> {
+    compare(connection).map_err(|error| StoreFault::failed("read the schema of the database", error))
+}
+
+fn compare(connection: &mut SqliteConnection) -> Result<Schema, Box<dyn Error + Send + Sync>> {
     let own: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations()?;
     let known: HashSet<String> = own.iter().map(|migration| migration.name().version().to_string()).collect();
     let applied = connection.applied_migrations()?;
-    match applied.iter().find(|version| !known.contains(&version.to_string())) {
-        None => Ok(()),
-        Some(unknown) => Err(format!(
+    Ok(match applied.iter().find(|version| !known.contains(&version.to_string())) {
+        None if applied.len() == known.len() => Schema::Current,
+        None => Schema::Older,
+        Some(unknown) => Schema::Newer(format!(
             "it has the migration {unknown}, which this program does not know: a newer version has written it; \
              start that version again, or restore a backup from before it (nothing was changed)"
-        )
-        .into()),
-    }
+        )),
+    })
 }
 
 #[cfg(test)]
@@ -109,6 +135,21 @@ mod tests {
             let strict = format!("SELECT name FROM pragma_table_list WHERE name = '{table}' AND strict");
             assert_eq!(names(&mut connection, &strict), [table]);
         }
+    }
+
+    #[test]
+    fn an_order_from_before_there_were_events_has_one_afterwards() {
+        let target = Target::prepare(&DatabaseLocation::Memory).unwrap();
+        let mut connection = open(&target).unwrap();
+        connection.revert_last_migration(MIGRATIONS).unwrap();
+        let insert = "INSERT INTO orders (address, item, status, created_by, created_at, updated_at)
+                      VALUES ('1 Main Street', 'a book', 'pending', 7, 1, 1), ('1 Main Street', 'a pen', 'pending', 7, 2, 2)";
+        diesel::sql_query(insert).execute(&mut connection).unwrap();
+        assert_eq!(compare(&mut connection).unwrap(), Schema::Older);
+        migrate(&mut connection).unwrap();
+        let shown = "SELECT sequence || ' ' || order_id || ' ' || version || ' ' || status || ' ' || created_at AS name
+                     FROM events ORDER BY sequence";
+        assert_eq!(names(&mut connection, shown), ["1 1 1 pending 1", "2 2 1 pending 2"]);
     }
 
     #[test]

@@ -1,0 +1,223 @@
+//! The commands for the database: migrate, check, backup, restore. They print what they have done, and need no key.
+//!
+//! The tricky part is that a file is complete or absent. A copy is made beside its place, in a file that ends with
+//! `.partial`; it is checked, made durable, and only then gets its name, if nothing else has that name.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, IsTerminal, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use chassis::{config::StartError, store::folder};
+use clap::Subcommand;
+
+use crate::store::{DatabaseLocation, maintenance};
+
+/// Number of bytes that a restore copies at a time.
+const COPY_BYTES: usize = 1024 * 1024;
+/// Interval at which a backup looks how far it is.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What to do instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Bring the schema of the database up to date, as the service does when it starts
+    Migrate,
+    /// Check the whole database, also while the service runs; the exit code is 1 if anything is wrong
+    Check,
+    /// Copy the database into a new file, also while the service runs
+    Backup {
+        /// A file that does not exist yet
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the database, where there is none
+    Restore {
+        /// What `backup` has written
+        file: PathBuf,
+    },
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// What failed. No file was made, and the database is as it was.
+    pub fn run(&self, location: &DatabaseLocation) -> Result<(), StartError> {
+        let DatabaseLocation::File(database) = location else {
+            return Err(StartError::failed(
+                "a database in memory has no file; set ORDERS_DATABASE_URL to one that has",
+            ));
+        };
+        match self {
+            Self::Migrate => migrate(location),
+            Self::Check => check(database).map(|contents| say(&format!("ok: {contents}"))),
+            Self::Backup { file } => back_up(database, file),
+            Self::Restore { file } => restore(file, database),
+        }
+    }
+}
+
+fn say(line: &str) {
+    // If nobody reads the output, there is nowhere to print to.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+fn migrate(location: &DatabaseLocation) -> Result<(), StartError> {
+    let applied = maintenance::migrate(location)?;
+    applied.iter().for_each(|version| say(&format!("applied the migration {version}")));
+    say(&format!("the schema of {location} is up to date"));
+    Ok(())
+}
+
+fn check(database: &Path) -> Result<maintenance::Contents, StartError> {
+    exists(database)?;
+    maintenance::check(database).map_err(|findings| {
+        StartError::failed(format!("{} is not in order:\n  {}", database.display(), findings.join("\n  ")))
+    })
+}
+
+/// SQLite would make an empty database where there is none.
+fn exists(database: &Path) -> Result<(), StartError> {
+    if database.is_file() {
+        return Ok(());
+    }
+    Err(StartError::failed(format!("there is no database at {}", database.display())))
+}
+
+fn back_up(database: &Path, file: &Path) -> Result<(), StartError> {
+    exists(database)?;
+    let failed = |fault: chassis::store::StoreFault| StartError::failed(fault.chain());
+    let total = u64::try_from(maintenance::size(database).map_err(failed)?).unwrap_or(0);
+    let contents = complete(file, |partial| {
+        let progress = Progress::new("backing up", total);
+        let copied = watching(partial, progress, || maintenance::copy(database, partial));
+        copied.map_err(failed)?;
+        check(partial)
+    })?;
+    say(&format!("{} has {contents}", file.display()));
+    Ok(())
+}
+
+/// Does something that makes a file longer, and shows how long it is meanwhile.
+fn watching<T>(file: &Path, mut progress: Progress, act: impl FnOnce() -> T) -> T {
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while is_done.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                progress.reached(file.metadata().map_or(0, |metadata| metadata.len()));
+            }
+            progress.end();
+        });
+        let acted = act();
+        drop(done);
+        acted
+    })
+}
+
+fn restore(file: &Path, database: &Path) -> Result<(), StartError> {
+    exists(file)?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        // The log of another database would be applied to this one.
+        if Path::new(&path).exists() {
+            let path = Path::new(&path).display();
+            return Err(StartError::failed(format!(
+                "{path} exists; stop the service and move its database away first"
+            )));
+        }
+    }
+    folder::create(folder::parent(database), 0o700).map_err(at(folder::parent(database)))?;
+    let contents = complete(database, |partial| {
+        copy_bytes(file, partial).map_err(at(file))?;
+        check(partial)
+    })?;
+    say(&format!("{} has {contents}", database.display()));
+    Ok(())
+}
+
+fn copy_bytes(from: &Path, to: &Path) -> io::Result<()> {
+    let (mut from, mut to) = (File::open(from)?, OpenOptions::new().write(true).open(to)?);
+    let mut progress = Progress::new("restoring", from.metadata()?.len());
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut copied = 0;
+    loop {
+        let count = from.read(&mut buffer)?;
+        if count == 0 {
+            progress.end();
+            return Ok(());
+        }
+        to.write_all(&buffer[..count])?;
+        copied += count as u64;
+        progress.reached(copied);
+    }
+}
+
+/// Makes a file that is complete or absent: `fill` fills an empty one, which only our own account can read.
+fn complete<T>(file: &Path, fill: impl FnOnce(&Path) -> Result<T, StartError>) -> Result<T, StartError> {
+    if file.exists() {
+        return Err(StartError::failed(format!("{} exists; choose another file, or move it away", file.display())));
+    }
+    let mut partial = file.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = Path::new(&partial);
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            let hint = "another command is making it, or one was interrupted; in that case delete it";
+            StartError::failed(format!("{} exists: {hint}", partial.display()))
+        } else {
+            at(partial)(error)
+        }
+    })?;
+    let filled = fill(partial).and_then(|filled| publish(partial, file).map(|()| filled).map_err(at(file)));
+    // Also where it has its name now: this is the other one.
+    let _ = fs::remove_file(partial);
+    filled
+}
+
+/// Makes a file durable and gives it its name, unless something has that name.
+fn publish(partial: &Path, file: &Path) -> io::Result<()> {
+    File::open(partial)?.sync_all()?;
+    fs::hard_link(partial, file)?;
+    File::open(folder::parent(file))?.sync_all()
+}
+
+fn at(place: &Path) -> impl FnOnce(io::Error) -> StartError {
+    move |error| StartError::failed(format!("cannot use {}: {error}", place.display()))
+}
+
+/// How far something is: in a terminal one line that changes, elsewhere a line for each tenth.
+struct Progress {
+    what: &'static str,
+    total: u64,
+    in_terminal: bool,
+    shown_percent: u64,
+}
+
+impl Progress {
+    fn new(what: &'static str, total: u64) -> Self {
+        Self { what, total, in_terminal: io::stderr().is_terminal(), shown_percent: 0 }
+    }
+
+    fn reached(&mut self, done: u64) {
+        // A copy may be a little longer than what it was made of.
+        let percent = (done.saturating_mul(100) / self.total.max(1)).min(100);
+        if percent >= self.shown_percent + if self.in_terminal { 1 } else { 10 } {
+            self.shown_percent = percent;
+            let end = if self.in_terminal { "" } else { "\n" };
+            let start = if self.in_terminal { "\r" } else { "" };
+            let _ = write!(io::stderr(), "{start}{}: {percent} %{end}", self.what);
+        }
+    }
+
+    fn end(&self) {
+        if self.in_terminal && self.shown_percent > 0 {
+            let _ = writeln!(io::stderr());
+        }
+    }
+}
