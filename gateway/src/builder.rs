@@ -13,7 +13,7 @@ use chassis::{
 };
 
 use crate::{
-    auth::policy::Claims,
+    auth::claims::Claims,
     config::{self, Config},
     hooks::{Answer, Authorizer, Decoder, GeneratesHeaders, HeaderGenerator, Hooks, PostProcessor, Request, register},
     reload::source::Source,

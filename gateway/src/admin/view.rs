@@ -7,10 +7,7 @@ use chassis::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    auth::{
-        policy::Policy,
-        settings::{JwksSource, KeySource},
-    },
+    auth::settings::{JwksSource, KeySource},
     route::RouteSettings,
     routing::entry::Methods,
     runtime::current::CurrentSnapshot,
@@ -38,7 +35,7 @@ pub(crate) fn status(current: &CurrentSnapshot) -> Value {
 pub(crate) fn routes(current: &CurrentSnapshot) -> Value {
     let snapshot = current.get();
     let mut routes: Vec<Value> =
-        snapshot.routes.iter().map(|route| counted(&auth(&route.settings.policy), &route.metrics)).collect();
+        snapshot.routes.iter().map(|route| counted(&route.settings.policy.to_string(), &route.metrics)).collect();
     routes.push(counted("public", &snapshot.builtin));
     routes.push(counted("public", &snapshot.unmatched));
     json!({"routes": routes})
@@ -171,7 +168,7 @@ fn route(route: &RouteSettings, upstream: &str) -> Value {
         Methods::Only(methods) => methods.clone(),
     };
     json!({
-        "methods": methods, "path": route.pattern.as_str(), "to": upstream, "auth": auth(&route.policy),
+        "methods": methods, "path": route.pattern.as_str(), "to": upstream, "auth": route.policy.to_string(),
         "limit": route.limits.iter().map(ToString::to_string).collect::<Vec<_>>(), "rewrite": route.rewrite.as_ref().map(|rewrite| rewrite.as_str().to_owned()),
         "body_limit": route.body_bytes_max,
         "body_rate": route.body_rate_min,
@@ -179,17 +176,6 @@ fn route(route: &RouteSettings, upstream: &str) -> Value {
         "retry": {"attempts": route.retry.attempts, "budget_percent": route.retry.budget_percent},
         "forward_authorization": route.forward_authorization,
     })
-}
-
-fn auth(policy: &Policy) -> String {
-    match policy {
-        Policy::Public => "public".to_owned(),
-        Policy::SignedIn => "signed-in".to_owned(),
-        Policy::Claims(claims) => {
-            let claim = |(claim, values): &(String, Vec<String>)| format!("{claim}: {}", values.join(" or "));
-            claims.iter().map(claim).collect::<Vec<_>>().join(", ")
-        }
-    }
 }
 
 fn access_log(log: AccessLog) -> Value {

@@ -18,7 +18,7 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<&str, Problem> {
         (Some(field), None) => field,
         (Some(_), Some(_)) => {
             let problem = Problem::new(Code::BadRequest, "there are two Authorization headers; send one");
-            return Err(challenge(problem, Some("invalid_request")));
+            return Err(challenge(problem, &[("error", "invalid_request")]));
         }
     };
     // The scheme is case-insensitive and one or more spaces follow it (RFC 9110, section 11.4).
@@ -35,7 +35,7 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 fn missing(detail: &'static str) -> Problem {
-    challenge(Problem::new(Code::TokenMissing, detail), None)
+    challenge(Problem::new(Code::TokenMissing, detail), &[])
 }
 
 /// Returns the problem for a token that is malformed, of an unknown issuer, or revoked.
@@ -47,7 +47,7 @@ fn missing(detail: &'static str) -> Problem {
 /// assert_eq!(challenge, Some(r#"Bearer realm="api", error="invalid_token""#));
 /// ```
 pub fn invalid(detail: &'static str) -> Problem {
-    challenge(Problem::new(Code::TokenInvalid, detail), Some("invalid_token"))
+    challenge(Problem::new(Code::TokenInvalid, detail), &[("error", "invalid_token")])
 }
 
 /// Returns the problem for an expired token.
@@ -56,7 +56,7 @@ pub fn invalid(detail: &'static str) -> Problem {
 /// assert_eq!(gateway::bearer::expired().status(), 401);
 /// ```
 pub fn expired() -> Problem {
-    challenge(Problem::new(Code::TokenExpired, "the token has expired; sign in again"), Some("invalid_token"))
+    challenge(Problem::new(Code::TokenExpired, "the token has expired; sign in again"), &[("error", "invalid_token")])
 }
 
 /// Returns the problem for a valid token whose `claim` does not allow the request.
@@ -67,12 +67,25 @@ pub fn expired() -> Problem {
 pub fn insufficient(claim: &str) -> Problem {
     let problem =
         Problem::new(Code::InsufficientScope, format!("the claim `{claim}` of the token does not allow this"));
-    challenge(problem, Some("insufficient_scope"))
+    challenge(problem, &[("error", "insufficient_scope")])
 }
 
-fn challenge(problem: Problem, error: Option<&str>) -> Problem {
-    let error = error.map(|error| format!(", error=\"{error}\"")).unwrap_or_default();
-    let value = HeaderValue::try_from(format!("Bearer realm=\"{REALM}\"{error}"));
+/// Returns the problem for a valid token without all of these scopes (RFC 6750, section 3.1).
+pub(crate) fn insufficient_scopes(scopes: &[String]) -> Problem {
+    let scopes = scopes.join(" ");
+    let problem = Problem::new(Code::InsufficientScope, format!("the token does not have the scopes `{scopes}`"));
+    challenge(problem, &[("error", "insufficient_scope"), ("scope", &scopes)])
+}
+
+/// Returns the problem for a valid token none of whose claims allow the request.
+pub(crate) fn insufficient_claims() -> Problem {
+    let problem = Problem::new(Code::InsufficientScope, "the claims of the token do not allow this");
+    challenge(problem, &[("error", "insufficient_scope")])
+}
+
+fn challenge(problem: Problem, parameters: &[(&str, &str)]) -> Problem {
+    let parameters: String = parameters.iter().map(|(name, value)| format!(", {name}=\"{value}\"")).collect();
+    let value = HeaderValue::try_from(format!("Bearer realm=\"{REALM}\"{parameters}"));
     problem.with_header(WWW_AUTHENTICATE, value.unwrap_or(HeaderValue::from_static("Bearer")))
 }
 

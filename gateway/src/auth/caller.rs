@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{assertions::AssertionCache, policy::Claims};
+use super::{assertions::AssertionCache, claims::Claims};
 
 /// A verified caller.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ pub(crate) mod settings;
 pub(crate) mod assertions;
 pub(crate) mod bearer;
 pub(crate) mod caller;
+pub(crate) mod claims;
 pub(crate) mod policy;
 
 pub(crate) mod token_cache;

@@ -100,7 +100,7 @@ impl Equivalent<Token> for TokenRef<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::policy::Claims;
+    use crate::auth::claims::Claims;
 
     fn caller() -> Rc<Caller> {
         Rc::new(Caller::from_claims(Claims::new()))

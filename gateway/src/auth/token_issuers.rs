@@ -12,6 +12,7 @@ use jsonwebtoken::jwk::JwkSet;
 use serde_json::{Map, Value};
 
 use super::{
+    claims::Claims,
     generation::KeyGeneration,
     issuers::{
         external::ExternalIssuer,
@@ -19,7 +20,6 @@ use super::{
         verifying_key::{ExpectedClaims, KeyId, VerifyingKey},
     },
     keys::{folder::holds_no_key, key::Key, ring::KeyRing, set::KeySet},
-    policy::Claims,
     settings::{ExternalIssuerSettings, KeySource, OwnTokens, TokenSettings, TypRule},
 };
 

@@ -24,9 +24,9 @@ use serde_json::Value;
 use super::{
     bearer,
     caller::Caller,
+    claims::Claims,
     issuers::{external::FETCH_INTERVAL_MIN, own::TYP, verifying_key::VerifyingKey},
     metrics::TokenCacheMetrics,
-    policy::Claims,
     settings::{LEEWAY, TypRule},
     token_cache::{TokenCache, TrustedKey},
     token_issuers::{IssuerKeys, TokenIssuers},

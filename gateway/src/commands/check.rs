@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::output::{Paint, print_json};
 use crate::{
+    auth::{claims::ClaimPath, policy::Policy},
     config::{self, Config, Mistake, render},
     route::RouteSettings,
     routing::pattern::{Pattern, Segment},
@@ -93,7 +94,25 @@ fn hints(config: &Config) -> Vec<String> {
         let is_free = config.table.at(&sample).is_empty();
         is_free.then(|| format!("`{}` does not match `{above}`, and no other route does", route.name))
     };
-    config.routes.iter().filter_map(hint).collect()
+    config.routes.iter().filter_map(hint).chain(config.routes.iter().flat_map(nested_claims)).collect()
+}
+
+/// A name with dots is the name of one claim, although in other gateways it is a nested one.
+fn nested_claims(route: &Arc<RouteSettings>) -> Vec<String> {
+    let Policy::Claims(requirement) = &route.policy else { return Vec::new() };
+    let mut hints = Vec::new();
+    requirement.visit_claims(&mut |at: &ClaimPath| {
+        let name = at.as_str();
+        // Names with a namespace are URLs.
+        if name.contains('.') && !name.contains('/') {
+            let pointer = name.replace('.', "/");
+            hints.push(format!(
+                "`{}` asks for a claim named `{name}`; a nested one is written `/{pointer}`",
+                route.name
+            ));
+        }
+    });
+    hints
 }
 
 fn public(config: &Config) -> Vec<&str> {

@@ -1,8 +1,8 @@
-//! Claims on the command line: `user_type=admin,sub=1`.
+//! Claims on the command line: `user_type=admin,sub=1,/realm_access/roles=ops`.
 
 use serde_json::Value;
 
-use crate::auth::policy::Claims;
+use crate::auth::claims::{ClaimPath, Claims};
 
 /// Parses claims. A name that occurs more than once is a claim with several values.
 ///
@@ -11,16 +11,18 @@ use crate::auth::policy::Claims;
 pub(crate) fn parse(text: &str) -> Result<Claims, String> {
     let mut claims = Claims::new();
     for part in text.split(',').map(str::trim) {
-        let (name, value) = part
-            .split_once('=')
-            .filter(|(name, _)| !name.is_empty())
-            .ok_or_else(|| format!("`{part}` is not a claim; write them like user_type=admin,sub=1"))?;
-        let value = Value::from(value);
-        match claims.get_mut(name) {
-            None => drop(claims.insert(name.to_owned(), value)),
-            Some(Value::Array(values)) => values.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
-        }
+        let error = || format!("`{part}` is not a claim; write them like user_type=admin,sub=1");
+        let (name, value) = part.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(error)?;
+        let at: ClaimPath = name.parse()?;
+        let value = match at.find(&claims).cloned() {
+            None => Value::from(value),
+            Some(Value::Array(mut values)) => {
+                values.push(Value::from(value));
+                Value::Array(values)
+            }
+            Some(first) => Value::Array(vec![first, Value::from(value)]),
+        };
+        at.insert(&mut claims, value);
     }
     Ok(claims)
 }
@@ -35,6 +37,7 @@ mod tests {
     fn claims_are_pairs() {
         assert_eq!(Value::from(parse("user_type=admin, sub=1").unwrap()), json!({"user_type": "admin", "sub": "1"}));
         assert_eq!(Value::from(parse("g=a,g=b,g=c").unwrap()), json!({"g": ["a", "b", "c"]}));
+        assert_eq!(Value::from(parse("/a/b=1,/a/b=2,/a/c=3").unwrap()), json!({"a": {"b": ["1", "2"], "c": "3"}}));
         for text in ["", "admin", "=x", "a=b,"] {
             assert!(parse(text).is_err(), "{text}");
         }

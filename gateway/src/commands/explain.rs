@@ -28,14 +28,18 @@ use crate::{
     auth::{
         bearer,
         caller::Caller,
-        policy::{Claims, Policy, PolicyDecision},
+        claims::Claims,
+        policy::{
+            Policy,
+            requirement::{self, Parameter, Requirement, Wanted},
+        },
         settings::JwksSource,
         token_issuers::TokenIssuers,
         verifier::{Verifier, VerifyError},
     },
     config::{self, Config},
     proxy::rehearse::{self, Forwarded, Outcome, Rehearsal, Rehearsed},
-    route::Destination,
+    route::{Destination, RouteSettings},
     routing::{
         entry::Entry,
         pattern::{Pattern, Segment},
@@ -195,23 +199,65 @@ fn explanation(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) ->
         auth: route.map(|route| route.policy.to_string()),
         claims: route
             .zip(rehearsed.caller.as_ref())
-            .map_or_else(Vec::new, |(route, caller)| policy_checks(&route.policy, caller)),
+            .map_or_else(Vec::new, |(route, caller)| policy_checks(route, &rehearsed.path, caller)),
         limits: route.map(|route| route.limits.iter().map(ToString::to_string).collect()).unwrap_or_default(),
         outcome: outcome(config, rehearsal, rehearsed),
     }
 }
 
-/// How each claim that the policy names compares with that of the caller.
-fn policy_checks(policy: &Policy, caller: &Caller) -> Vec<String> {
-    let Policy::Claims(required) = policy else { return vec!["the caller is signed in: allowed".to_owned()] };
-    let check = |(claim, values): &(String, Vec<String>)| {
-        let one = Policy::Claims(vec![(claim.clone(), values.clone())]);
-        let is_allowed = one.decide(&caller.claims) == PolicyDecision::Allowed;
-        let decision = if is_allowed { "allowed" } else { "denied" };
-        let actual = caller.claims.get(claim).map_or_else(|| "absent".to_owned(), Value::to_string);
-        format!("{claim} must be {}, and is {actual}: {decision}", values.join(" or "))
+/// How each part of the policy compares with the claims of the caller.
+fn policy_checks(route: &RouteSettings, path: &str, caller: &Caller) -> Vec<String> {
+    let Policy::Claims(requirement) = &route.policy else {
+        return vec!["the caller is signed in: allowed".to_owned()];
     };
-    required.iter().map(check).collect()
+    let mut checks =
+        Checks { claims: &caller.claims, parameter: &|at| route.pattern.value_at(path, at), lines: Vec::new() };
+    match requirement {
+        Requirement::All(parts) => parts.iter().for_each(|part| checks.add(part, 0)),
+        Requirement::Claim { .. } | Requirement::Scopes(_) | Requirement::Any(_) => checks.add(requirement, 0),
+    }
+    checks.lines
+}
+
+/// Lines about a requirement and its parts.
+struct Checks<'a> {
+    claims: &'a Claims,
+    parameter: Parameter<'a>,
+    lines: Vec<String>,
+}
+
+impl Checks<'_> {
+    fn add(&mut self, requirement: &Requirement, depth: usize) {
+        let is_met = requirement.is_met(self.claims, self.parameter);
+        let decision = if is_met { "allowed" } else { "denied" };
+        let shown = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
+        let (line, parts): (String, &[Requirement]) = match requirement {
+            Requirement::Claim { at, values } => {
+                let wanted: Vec<String> = values.iter().map(|value| self.wanted(value)).collect();
+                (format!("{at} must be {}, and is {}", wanted.join(" or "), shown(at.find(self.claims))), &[])
+            }
+            Requirement::Scopes(scopes) => {
+                let held = shown(requirement::scopes_of(self.claims));
+                (format!("the scopes must include {}, and are {held}", scopes.join(" and ")), &[])
+            }
+            Requirement::Any(parts) => ("one of these must hold".to_owned(), parts),
+            Requirement::All(parts) => ("all of these must hold".to_owned(), parts),
+        };
+        self.lines.push(format!("{:1$}{line}: {decision}", "", depth * 2));
+        parts.iter().for_each(|part| self.add(part, depth + 1));
+    }
+
+    /// A parameter of the path is shown with its value.
+    fn wanted(&self, value: &Wanted) -> String {
+        match value {
+            Wanted::Text(text) => text.clone(),
+            Wanted::Parameter { segment, .. } => {
+                let text =
+                    (self.parameter)(*segment).map_or_else(|| "no text".to_owned(), |text| format!("\"{text}\""));
+                format!("{value} ({text})")
+            }
+        }
+    }
 }
 
 fn candidates(config: &Config, rehearsal: &Rehearsal, rehearsed: &Rehearsed) -> Vec<Candidate> {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::yaml::mistake::Place;
 use crate::{
-    auth::{policy::Claims, settings::TokenSettings},
+    auth::{claims::Claims, settings::TokenSettings},
     connection::settings::ServerLimits,
     route::{BuiltinPaths, Destination, RouteSettings},
     routing::{condition::HostPattern, table::Table},

@@ -9,7 +9,7 @@ use super::{
     issue_token,
     request::{Answer, Request},
 };
-use crate::auth::policy::Claims;
+use crate::auth::claims::Claims;
 
 /// What a hook returns.
 pub(crate) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;

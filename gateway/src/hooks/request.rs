@@ -10,7 +10,7 @@ use actix_http::{Method, StatusCode, header::HeaderMap};
 use bytes::Bytes;
 use chassis::{problem::Problem, trace::RequestContext};
 
-use crate::auth::{caller::Caller, issuers::own::Subject, policy::Claims, token_issuers::TokenIssuers};
+use crate::auth::{caller::Caller, claims::Claims, issuers::own::Subject, token_issuers::TokenIssuers};
 
 /// A request as hooks see it. Clones are cheap.
 ///

@@ -69,7 +69,7 @@ async fn forward(
     let mut hooks = HookCalls::of(worker, route, &incoming);
     let caller = identify(worker, route, &incoming, &hooks).await?;
     exchange.caller.clone_from(&caller);
-    authorize(&route.settings, caller.as_deref())?;
+    authorize(&route.settings, caller.as_deref(), &incoming.path)?;
     hooks.authorize(caller.as_ref()).await?;
     exchange.phase_done(Phase::Authorize);
 

@@ -7,7 +7,11 @@ use chassis::problem::Problem;
 
 use super::{hook_calls::HookCalls, incoming::Incoming};
 use crate::{
-    auth::{bearer, caller::Caller, policy::PolicyDecision},
+    auth::{
+        bearer,
+        caller::Caller,
+        policy::{PolicyDecision, requirement::Requirement},
+    },
     route::{LiveRoute, RouteSettings},
     runtime::worker::Worker,
 };
@@ -40,14 +44,16 @@ pub(super) fn required_token<'h>(route: &RouteSettings, headers: &'h HeaderMap) 
     if route.policy.is_public() { Ok(None) } else { bearer::token(headers).map(Some) }
 }
 
-/// Asks the policy of the route about the claims of the caller.
+/// Asks the policy of the route about the claims of the caller and the `path` in normal form.
 ///
 /// # Errors
 /// 403 where a claim does not hold.
-pub(super) fn authorize(route: &RouteSettings, caller: Option<&Caller>) -> Result<(), Problem> {
+pub(super) fn authorize(route: &RouteSettings, caller: Option<&Caller>, path: &str) -> Result<(), Problem> {
     let Some(caller) = caller else { return Ok(()) };
-    match route.policy.decide(&caller.claims) {
+    match route.policy.decide(&caller.claims, &|segment| route.pattern.value_at(path, segment)) {
         PolicyDecision::Allowed => Ok(()),
-        PolicyDecision::Denied { claim } => Err(bearer::insufficient(claim)),
+        PolicyDecision::Denied(Requirement::Claim { at, .. }) => Err(bearer::insufficient(at.as_str())),
+        PolicyDecision::Denied(Requirement::Scopes(scopes)) => Err(bearer::insufficient_scopes(scopes)),
+        PolicyDecision::Denied(Requirement::Any(_) | Requirement::All(_)) => Err(bearer::insufficient_claims()),
     }
 }

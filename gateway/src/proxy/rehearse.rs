@@ -131,7 +131,7 @@ fn forward(
     caller: Option<&Caller>,
     incoming: &mut Incoming,
 ) -> Result<Forwarded, Problem> {
-    identify::authorize(route, caller)?;
+    identify::authorize(route, caller, &incoming.path)?;
     admit::declared_length(route, incoming.request.headers())?;
     let identity = IdentityHeaders::new(config.identity_headers.iter().map(|(name, _)| name));
     let wants_assertion = config.upstreams[route.upstream].assertion.is_some();

@@ -36,6 +36,14 @@ impl Pattern {
         })
     }
 
+    /// Returns the segment that has the parameter of this name.
+    pub(crate) fn segment_of(&self, parameter: &str) -> Option<usize> {
+        self.segments.iter().position(|segment| match segment {
+            Segment::Literal(_) => false,
+            Segment::Param(name) | Segment::CatchAll(name) => name == parameter,
+        })
+    }
+
     /// Returns it as it is written in the configuration.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
@@ -55,6 +63,16 @@ impl Pattern {
             rest = tail;
         }
         captured
+    }
+
+    /// Returns the decoded value of the parameter in this segment, in a path that it matches. `None` if the segment has no
+    /// parameter, or its value is no text.
+    pub(crate) fn value_at(&self, path: &str, segment: usize) -> Option<String> {
+        let before = self.segments.get(..segment)?.iter().filter(|one| !matches!(one, Segment::Literal(_))).count();
+        match self.segments.get(segment)? {
+            Segment::Literal(_) => None,
+            Segment::Param(_) | Segment::CatchAll(_) => path::decoded(self.captures(path).get(before)?),
+        }
     }
 
     /// Returns the path with these values for its parameters.
@@ -145,6 +163,22 @@ mod tests {
         assert_eq!(pattern.captures("/files/b/x/y"), ["b", "x/y"]);
         assert_eq!(pattern.captures("/files/b/"), ["b", ""]);
         assert_eq!(pattern.fill(|name| format!("<{name}>")), "/files/<bucket>/<path>");
+    }
+
+    #[test]
+    fn the_value_of_a_parameter_is_decoded() {
+        let pattern: Pattern = "/users/{id}/files/{path...}".parse().unwrap();
+        for (path, segment, value) in [
+            ("/users/7/files/a/b", 1, Some("7")),
+            ("/users/a%20b%2Fc/files/", 1, Some("a b/c")),
+            ("/users/7/files/a/%C3%A9", 3, Some("a/\u{e9}")),
+            ("/users/7/files/", 3, Some("")),
+            ("/users/%FF/files/", 1, None),
+            ("/users/7/files/", 0, None),
+            ("/users/7/files/", 4, None),
+        ] {
+            assert_eq!(pattern.value_at(path, segment).as_deref(), value, "{path} {segment}");
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl ServerTiming {
             Self::Off => false,
             Self::On => true,
             Self::Callers(policy) => {
-                caller.is_some_and(|caller| policy.decide(&caller.claims) == PolicyDecision::Allowed)
+                caller.is_some_and(|caller| policy.decide(&caller.claims, &|_| None) == PolicyDecision::Allowed)
             }
         }
     }

@@ -34,7 +34,7 @@ fn routes_are_shown_with_what_was_counted() {
     let latency: u64 = route["latency"].as_array().unwrap().iter().map(|bucket| bucket[1].as_u64().unwrap()).sum();
     assert_eq!(latency, 3);
     until("the refusal is counted", || counted(&gateway, "GET /mine")["statuses"]["401"] == 1);
-    assert_eq!(counted(&gateway, "GET /mine")["auth"], "user_type: admin");
+    assert_eq!(counted(&gateway, "GET /mine")["auth"], "user_type=admin");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod access_log;
 mod admin;
 mod auth;
+mod claims;
 mod commands;
 mod config;
 mod connections;

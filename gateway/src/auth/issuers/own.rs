@@ -10,7 +10,7 @@ use jsonwebtoken::Header;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::auth::{keys::key::Key, policy::Claims, settings::OwnTokens};
+use crate::auth::{claims::Claims, keys::key::Key, settings::OwnTokens};
 
 /// The `typ` of an access token (RFC 9068, section 2.1), by which it differs from other tokens of the same issuer.
 pub(crate) const TYP: &str = "at+jwt";

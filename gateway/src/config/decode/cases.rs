@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::{auth, headers::ok_or_report, scope};
 use crate::{
-    auth::policy::Claims,
+    auth::claims::Claims,
     config::{
         keys::{
             self,
@@ -58,7 +58,10 @@ fn claims(node: &Node, mistakes: &Mistakes) -> Claims {
         1 => Json::from(values.remove(0)),
         _ => Json::from(values),
     };
-    auth::claims(node, mistakes).into_iter().map(|(claim, values)| (claim, value(values))).collect()
+    auth::claims(node, mistakes).into_iter().fold(Claims::new(), |mut claims, (at, values)| {
+        at.insert(&mut claims, value(values));
+        claims
+    })
 }
 
 fn headers(node: &Node, mistakes: &Mistakes) -> Vec<(HeaderName, HeaderValue)> {

@@ -2,16 +2,19 @@
 //! `{id}` in the value of a header, the claim `"!admin"`. They would be compared or sent as they are, which nobody wants.
 
 /// Claims of `auth` that are hardly claims, and what was probably meant.
-const CLAIMS: [(&str, &str); 6] = [
+const CLAIMS: [(&str, &str); 9] = [
     ("url", "for a decision by a program of your own, write `{hook: NAME}`"),
     ("public", "write `auth: public`"),
     ("signed-in", "write `auth: signed-in`"),
     ("not", NO_NEGATION),
-    ("any", ALTERNATIVES),
-    ("or", ALTERNATIVES),
+    ("or", "for alternatives write `any: [{group: a}, {user_type: admin}]`"),
+    ("and", "all claims must hold: `{group: a, user_type: admin}`"),
+    ("scope", SCOPES),
+    ("scp", SCOPES),
+    ("roles[]", "of a list, one item is enough: write `roles`"),
 ];
 const NO_NEGATION: &str = "there is no negation: name the values that are accepted";
-const ALTERNATIVES: &str = "all claims must hold; alternatives are values of one claim: `{group: [a, b]}`";
+const SCOPES: &str = "its scopes are compared one by one with `scopes: [orders:read]`";
 
 /// A path with parameters, of `route` or `rewrite`.
 ///

@@ -1,6 +1,6 @@
 //! Decodes what is logged and reported about requests: the access log and `Server-Timing`.
 
-use super::auth::policy_claims;
+use super::auth::requirement;
 use crate::{
     auth::policy::Policy,
     config::{
@@ -37,7 +37,7 @@ fn access_log(node: &Node, mistakes: &Mistakes) -> Option<AccessLog> {
 
 fn server_timing(node: &Node, mistakes: &Mistakes) -> Option<ServerTiming> {
     if let Value::Mapping(_) = &node.value {
-        return Some(ServerTiming::Callers(Policy::Claims(policy_claims(node, mistakes))));
+        return Some(ServerTiming::Callers(Policy::Claims(requirement(node, None, mistakes))));
     }
     node.parse(mistakes, |text| match text {
         "on" => Ok(ServerTiming::On),

@@ -93,7 +93,8 @@ fn settings(node: &Node, defaults: &Defaults, scope: &Scope<'_>, mistakes: &Mist
     let when = table.node(&RouteKeys::WHEN).map(|node| conditions::decode(node, &scope.reserved, mistakes));
     let upstream = table.node(&RouteKeys::TO).and_then(|node| scope::upstream(node, scope.upstreams, mistakes));
     let mut hooks = hooks::decode(table, scope, mistakes);
-    let (policy, authorizer) = auth::decode(table, node, scope, mistakes);
+    let (policy, authorizer) =
+        auth::decode(table, node, matcher.as_ref().map(|matcher| &matcher.pattern), scope, mistakes);
     if let Some(node) = table.find(&RouteKeys::AUTH)
         && !scope.has_tokens
         && hooks.decoder.is_none()

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     parse,
     routes::{
-        BODY_LIMIT, BODY_RATE, CLAIMS, CORS, HEAD, IDLE, REQUEST_HEADERS, RESPONSE_HEADERS, RETRY, RouteKeys, TOTAL,
-        TestKeys,
+        BODY_LIMIT, BODY_RATE, CORS, HEAD, IDLE, REQUEST_HEADERS, REQUIREMENT, RESPONSE_HEADERS, RETRY, RouteKeys,
+        TOTAL, TestKeys,
     },
     shape::{
         Key, Kind, Scalar, Section,
@@ -93,7 +93,7 @@ section! { RootKeys ("file", "The configuration of a gateway.") {
     SERVER_TIMING: Subtree = optional(
         "server_timing",
         "`off`",
-        subtree(Either(&[Words(&["on", "off"]), CLAIMS])),
+        subtree(Either(&[Words(&["on", "off"]), REQUIREMENT])),
         "Who gets the duration of each phase in the `Server-Timing` header: everybody (`on`), nobody (`off`), or callers with these claims: `{user_type: admin}`",
     );
     DEFAULTS: Subtree = optional(

@@ -13,8 +13,11 @@ use super::{
 };
 use crate::routing::{path::EncodedSlash, pattern::Pattern};
 
-/// Claims by name, each with the values that are accepted.
-pub(crate) const CLAIMS: Shape = Map(&List(&Text, 1), 1);
+/// Claims by name, each with its values.
+const CLAIMS: Shape = Map(&List(&Text, 1), 1);
+/// Claims that must hold. `any` and `all` have lists of such claims, two deep at most.
+pub(crate) const REQUIREMENT: Shape = Map(&Either(&[List(&Text, 1), List(&ALTERNATIVE, 1)]), 1);
+const ALTERNATIVE: Shape = Map(&Either(&[List(&Text, 1), List(&CLAIMS, 1)]), 1);
 
 const ROUTE_FORM: Shape = Form(r"^(\*|(GET|HEAD|POST|PUT|PATCH|DELETE)(,(GET|HEAD|POST|PUT|PATCH|DELETE))*) +/");
 const REWRITE_PATH: Kind<Scalar<Pattern>> = Kind { shape: PATH.shape, parse: str::parse };
@@ -74,8 +77,8 @@ section! { RouteKeys ("route", "Where requests go, and who may send them.") {
     TO: Subtree = required("to", subtree(Text), "The name of an upstream").elsewhere(&["upstream", "service", "backend", "cluster", "proxy_pass"]);
     AUTH: Subtree = required(
         "auth",
-        subtree(Either(&[Words(&["public", "signed-in"]), CLAIMS])),
-        "Who may send requests: `public`, `signed-in`, or claims that must all hold: `{user_type: admin}`, `{group: [a, b]}`. `{hook: NAME}`, alone or with claims, lets a hook decide too",
+        subtree(Either(&[Words(&["public", "signed-in"]), REQUIREMENT])),
+        "Who may send requests: `public`, `signed-in`, or claims that must all hold: `{user_type: admin}`, `{group: [a, b]}`, `{/realm_access/roles: admin}`, `{scopes: [orders:read]}`, `{sub: \"{user_id}\"}`, `{any: [{group: a}, {user_type: admin}]}`; see [Claims](#claims). `{hook: NAME}`, alone or with claims, lets a hook decide too",
     )
     .elsewhere(&["policy", "roles", "require", "jwt"]);
     LIMIT: Subtree = optional(

@@ -386,6 +386,48 @@ routes: [{route: GET /a, to: u, auth: signed-in}]"#,
         ],
     ),
     case(
+        r#"routes: [{route: GET /a, to: u, auth: {or: [{a: b}]}}]"#,
+        &[
+            "routes[0].auth.or: `or` would be the name of a claim; for alternatives write `any: [{group: a}, {user_type: admin}]`",
+        ],
+    ),
+    case(
+        r#"routes: [{route: GET /a, to: u, auth: {scope: "a:read"}}]"#,
+        &[
+            "routes[0].auth.scope: `scope` would be the name of a claim; its scopes are compared one by one with `scopes: [orders:read]`",
+        ],
+    ),
+    case(
+        r#"routes: [{route: GET /a, to: u, auth: {scopes: "a:read a:write"}}]"#,
+        &[
+            "routes[0].auth.scopes: `a:read a:write` is no scope; several scopes are a list: `[orders:read, orders:write]`",
+        ],
+    ),
+    case(
+        r#"routes: [{route: GET /a, to: u, auth: {any: {a: b}}}]"#,
+        &[
+            "routes[0].auth.any: this is no list of claims; write it like `[{user_type: admin}, {group: ops}]`",
+        ],
+    ),
+    case(
+        r#"routes: [{route: "GET /a/{user_id}", to: u, auth: {sub: "{userid}"}}]"#,
+        &[
+            "routes[0].auth.sub: the path `/a/{user_id}` has no part `{userid}` | did you mean `user_id`?",
+        ],
+    ),
+    case(
+        r#"routes: [{route: GET /a, to: u, auth: {/a//b: c}}]"#,
+        &[
+            "routes[0].auth./a//b: `/a//b` names no claim; write `user_type`, or `/realm_access/roles` for a nested one",
+        ],
+    ),
+    case(
+        r#"server_timing: {sub: "{user_id}"}"#,
+        &[
+            "server_timing.sub: `{user_id}` is a parameter of a path, and there is no path here",
+        ],
+    ),
+    case(
         "routes: [{route: GET /a, to: u, auth: public, timeout: {head: 30}}]",
         &[
             "routes[0].timeout.head: `30` has no unit; did you mean `30s`?",
