@@ -28,6 +28,8 @@ pub(crate) struct OwnTokens {
 pub(crate) struct ExternalIssuerSettings {
     pub(crate) issuer: String,
     pub(crate) audience: String,
+    /// The claim that has the audience: `aud`, or that of issuers which write another one.
+    pub(crate) audience_claim: String,
     pub(crate) jwks: JwksSource,
     pub(crate) typ: TypRule,
     /// The file with the certificate authority of its server; without one, the public authorities are trusted.

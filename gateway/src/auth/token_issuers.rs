@@ -17,7 +17,7 @@ use super::{
     issuers::{
         external::ExternalIssuer,
         own::{Issuer, Subject},
-        verifying_key::{ExpectedClaims, KeyId, VerifyingKey},
+        verifying_key::{AUD, ExpectedClaims, KeyId, VerifyingKey},
     },
     keys::{folder::holds_no_key, key::Key, ring::KeyRing, set::KeySet},
     settings::{ExternalIssuerSettings, KeySource, OwnTokens, TokenSettings, TypRule},
@@ -221,7 +221,7 @@ impl TokenIssuers {
 }
 
 fn own_keys(settings: &OwnTokens, keys: &KeySet) -> IssuerKeys {
-    let expected = ExpectedClaims { issuer: &settings.issuer, audience: &settings.audience };
+    let expected = ExpectedClaims { issuer: &settings.issuer, audience: &settings.audience, audience_claim: AUD };
     let verifying = |key: &Arc<Key>| {
         // The name of one of our keys is its thumbprint.
         let id = KeyId { kid: Some(key.kid.clone()), thumbprint: key.kid.clone() };

@@ -141,6 +141,7 @@ impl Verifier {
         let key = key_of(issuer, &header).map_or_else(|| Err(no_key(issuer, token)), Ok)?;
         let data = jsonwebtoken::decode::<Claims>(token, &key.decoding, &key.validation)
             .map_err(|error| bearer::invalid("the token is not valid").because(error))?;
+        check_audience(key, &data.claims)?;
         let expires_at = check_times(&data.claims, unix_seconds(now))?;
         let caller = Caller::with_expiry(data.claims, expires_at);
         Ok((caller, TrustedKey { issuer: index, id: Arc::clone(&key.id) }))
@@ -223,6 +224,18 @@ impl TypRule {
             Self::Any => true,
         }
     }
+}
+
+/// Checks the audience of a token that has it in a claim other than `aud`.
+fn check_audience(key: &VerifyingKey, claims: &Claims) -> Result<(), Problem> {
+    let is_missing = |(claim, audience): &(String, String)| match claims.get(claim) {
+        Some(Value::Array(items)) => !items.iter().any(|item| item == audience),
+        held => held.is_none_or(|held| held != audience),
+    };
+    if key.audience.as_ref().is_some_and(is_missing) {
+        return Err(bearer::invalid("the token is for another audience"));
+    }
+    Ok(())
 }
 
 /// Checks that a token is valid at `now`, and returns until when it is, in seconds since the epoch of Unix, leeway

@@ -1,6 +1,7 @@
 //! Tokens of external issuers, whose keys are fetched over HTTP from a real server.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::{Instant, SystemTime},
 };
@@ -26,6 +27,23 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
+    /// An RSA key that signs with this algorithm.
+    pub(crate) fn rsa_with(kid: &str, algorithm: Algorithm) -> Self {
+        let mut pair = Self::rsa(kid);
+        pair.jwk["alg"] = json!(format!("{algorithm:?}"));
+        pair.algorithm = algorithm;
+        pair
+    }
+
+    pub(crate) fn p384(kid: &str) -> Self {
+        let key = p384::ecdsa::SigningKey::random(&mut rsa::rand_core::OsRng);
+        let point = key.verifying_key().to_encoded_point(false);
+        let jwk = json!({"kty": "EC", "crv": "P-384", "kid": kid,
+            "x": URL_SAFE_NO_PAD.encode(point.x().unwrap()), "y": URL_SAFE_NO_PAD.encode(point.y().unwrap())});
+        let encoding = EncodingKey::from_ec_der(key.to_pkcs8_der().unwrap().as_bytes());
+        Self { kid: kid.to_owned(), algorithm: Algorithm::ES384, encoding, jwk }
+    }
+
     fn rsa(kid: &str) -> Self {
         let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
         let (n, e) = (key.n().to_bytes_be(), key.e().to_bytes_be());
@@ -128,7 +146,15 @@ fn status(gateway: &Gateway, token: &str) -> u16 {
 
 #[test]
 fn tokens_of_every_usual_algorithm_are_accepted() {
-    let pairs = [Pair::rsa("r"), Pair::ec("e"), Pair::ed25519("d")];
+    let pairs = [
+        Pair::rsa("r"),
+        Pair::ec("e"),
+        Pair::ed25519("d"),
+        Pair::p384("e384"),
+        Pair::rsa_with("r384", Algorithm::RS384),
+        Pair::rsa_with("r512", Algorithm::RS512),
+        Pair::rsa_with("ps", Algorithm::PS256),
+    ];
     let provider = Provider::of(&pairs.each_ref());
     let upstream = Upstream::echo();
     let tokens = format!("tokens: {{issuer: https://idp.example, audience: api, jwks: {}}}\n", provider.url());
@@ -147,6 +173,10 @@ fn tokens_of_every_usual_algorithm_are_accepted() {
             assert_eq!(status(&gateway, &pair.token(typ, &claims)), 401, "{}: {why}", pair.kid);
         }
     }
+    // A key has one algorithm: another one of its kind is refused.
+    let mut other = Pair::rsa_with("ps", Algorithm::RS256);
+    other.encoding = pairs[6].encoding.clone();
+    assert_eq!(status(&gateway, &other.token(Some("at+jwt"), &json!({}))), 401);
     let asked = provider.server.received();
     assert_eq!(asked.len(), 1, "fetched once: {asked:?}");
     assert_eq!(upstream.received()[0].header("request-user-id"), ["u7"]);
@@ -228,14 +258,18 @@ fn tokens_with_unknown_keys_do_not_flood_the_issuer() {
     assert!(asked <= allowed, "{asked} of {allowed}");
 }
 
-/// The checks that `/health/ready` reports, at both listeners.
+/// What a listener says about the issuers at `/health/ready`.
+fn ready_at(addr: SocketAddr) -> (u16, Value) {
+    let answer = get("/health/ready").send(addr);
+    let body: Value = answer.json();
+    (answer.status, if answer.status == 200 { body["checks"]["issuers"].clone() } else { body["detail"].clone() })
+}
+
+/// The same at both listeners, while nothing changes.
 fn ready(gateway: &Gateway) -> (u16, Value) {
-    let [public, admin] =
-        [("/health/ready", gateway.addr()), ("/health/ready", gateway.admin)].map(|(path, addr)| get(path).send(addr));
-    assert_eq!(public.status, admin.status);
-    let shown =
-        if public.status == 200 { public.json()["checks"]["issuers"].clone() } else { admin.json()["detail"].clone() };
-    (public.status, shown)
+    let [public, admin] = [gateway.addr(), gateway.admin].map(ready_at);
+    assert_eq!(public, admin);
+    public
 }
 
 #[test]
@@ -262,8 +296,8 @@ fn without_keys_a_token_may_be_good_and_the_gateway_waits_for_them_before_it_is_
     assert_eq!(ready(&gateway), (503, json!(why)));
 
     provider.serves(Provider::document(&[&known]));
-    until("the keys are fetched", || ready(&gateway).0 == 200);
-    assert_eq!(ready(&gateway).1, json!({"https://idp.example": "ok"}));
+    until("the keys are fetched", || ready_at(gateway.addr()).0 == 200);
+    assert_eq!(ready(&gateway), (200, json!({"https://idp.example": "ok"})));
     assert_eq!(status(&gateway, &known.token(Some("at+jwt"), &json!({}))), 200);
     let invented = strange.token(Some("at+jwt"), &json!({}));
     assert_eq!(status(&gateway, &invented), 401, "an invented key is not a missing one");
@@ -326,6 +360,117 @@ fn keys_outlive_a_reload_while_their_issuer_is_down() {
     // Keys from another place are others.
     file.replace(&yaml("ttl: 20m", "refresh: 6m, typ: JWT").replace("/jwks.json", "/other.json"));
     until("the other place is in force", || status(&token) == 503);
+}
+
+/// A token as an identity provider writes it: the settings of its issuer, the type in its header, its claims, and a policy
+/// that it meets.
+struct Provided {
+    name: &'static str,
+    settings: &'static str,
+    typ: Option<&'static str>,
+    claims: Value,
+    auth: &'static str,
+}
+
+/// From the documentation of each, on 2026-11-25.
+fn provided() -> Vec<Provided> {
+    vec![
+        Provided {
+            name: "Keycloak",
+            settings: "issuer: https://sso.example/realms/shop, audience: shop-api, typ: JWT",
+            typ: Some("JWT"),
+            claims: json!({
+                "iss": "https://sso.example/realms/shop", "aud": ["shop-api", "account"], "typ": "Bearer", "azp": "spa",
+                "sub": "f:1:ada", "scope": "openid email", "realm_access": {"roles": ["offline_access", "admin"]},
+                "resource_access": {"shop-api": {"roles": ["orders-read"]}},
+            }),
+            auth: "{/realm_access/roles: admin, /resource_access/shop-api/roles: orders-read}",
+        },
+        Provided {
+            name: "Auth0",
+            settings: "issuer: \"https://shop.eu.auth0.com/\", audience: \"https://api.shop.example\", typ: JWT",
+            typ: Some("JWT"),
+            claims: json!({
+                "iss": "https://shop.eu.auth0.com/", "sub": "auth0|5f7c8ec7c33c6c004bbafe82",
+                "aud": ["https://api.shop.example", "https://shop.eu.auth0.com/userinfo"],
+                "scope": "openid orders:read", "permissions": ["orders:read", "orders:write"],
+                "https://shop.example/roles": ["admin"],
+            }),
+            auth: "{permissions: \"orders:write\", \"https://shop.example/roles\": admin, scopes: \"orders:read\"}",
+        },
+        Provided {
+            name: "Entra ID",
+            settings: "issuer: \"https://login.microsoftonline.com/t/v2.0\", audience: 6731de76-14a6-49ae-97bc, typ: JWT",
+            typ: Some("JWT"),
+            claims: json!({
+                "iss": "https://login.microsoftonline.com/t/v2.0", "aud": "6731de76-14a6-49ae-97bc", "oid": "o", "tid": "t",
+                "sub": "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ", "ver": "2.0", "scp": "Orders.Read User.Read",
+                "roles": ["Orders.Admin"],
+            }),
+            auth: "{scopes: [User.Read, Orders.Read], roles: Orders.Admin, tid: t}",
+        },
+        Provided {
+            name: "Cognito",
+            settings: "issuer: \"https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x\", audience: 1example23456789, \
+                       audience_claim: client_id, typ: any",
+            typ: None,
+            claims: json!({
+                "iss": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x", "aud": null, "token_use": "access",
+                "client_id": "1example23456789", "sub": "aaaaaaaa-bbbb", "username": "ada", "scope": "shop/orders.read",
+                "cognito:groups": ["admins"],
+            }),
+            auth: "{\"cognito:groups\": admins, scopes: shop/orders.read, token_use: access}",
+        },
+        Provided {
+            name: "Google",
+            settings: "issuer: \"https://accounts.google.com\", audience: 1234987819200.apps.googleusercontent.com, typ: JWT",
+            typ: Some("JWT"),
+            claims: json!({
+                "iss": "https://accounts.google.com", "azp": "1234987819200.apps.googleusercontent.com",
+                "aud": "1234987819200.apps.googleusercontent.com", "sub": "10769150350006150715113082367",
+                "hd": "shop.example", "email": "ada@shop.example", "email_verified": true,
+            }),
+            auth: "{hd: shop.example, email_verified: true}",
+        },
+        Provided {
+            name: "Zitadel",
+            settings: "issuer: \"https://shop.zitadel.cloud\", audience: \"229404512\", typ: JWT",
+            typ: Some("JWT"),
+            claims: json!({
+                "iss": "https://shop.zitadel.cloud", "aud": ["229404512", "229404513"], "sub": "229404514", "client_id": "c",
+                "urn:zitadel:iam:org:project:roles": {"admin": {"229404515": "shop.example"}},
+            }),
+            auth: "{/urn:zitadel:iam:org:project:roles/admin/229404515: shop.example}",
+        },
+    ]
+}
+
+#[test]
+fn tokens_of_usual_identity_providers_are_understood() {
+    for Provided { name, settings, typ, claims, auth } in provided() {
+        let pair = Pair::rsa("k");
+        let provider = Provider::of(&[&pair]);
+        let upstream = Upstream::echo();
+        let sections = format!(
+            "tokens: {{{settings}, jwks: \"{}\"}}\nupstreams: {{u: {{targets: [\"http://{}\"]}}}}\nroutes:\n  \
+             - {{route: GET /x, to: u, auth: {auth}}}\n",
+            provider.url(),
+            upstream.addr
+        );
+        let gateway = Gateway::with_tokens(&sections, &[]);
+        let answer = get("/x").bearer(&pair.token(typ, &claims)).send(gateway.addr());
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        for (claim, value) in
+            [("aud", json!("other")), ("client_id", json!("other")), ("iss", json!("https://evil.example"))]
+        {
+            // Each provider has the audience in one of the two.
+            let mut other = claims.clone();
+            other[claim] = value;
+            let is_audience = if name == "Cognito" { claim == "client_id" } else { claim == "aud" };
+            let expected = if is_audience || claim == "iss" { 401 } else { 200 };
+            assert_eq!(status(&gateway, &pair.token(typ, &other)), expected, "{name}: {claim}");
+        }
+    }
 }
 
 #[test]

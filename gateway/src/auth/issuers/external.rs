@@ -189,7 +189,8 @@ impl Inner {
 
     /// Returns whether the document differs from the one before.
     fn replace_keys(&self, document: Vec<u8>) -> Result<bool, String> {
-        let expected = ExpectedClaims { issuer: &self.settings.issuer, audience: &self.settings.audience };
+        let ExternalIssuerSettings { issuer, audience, audience_claim, .. } = &self.settings;
+        let expected = ExpectedClaims { issuer, audience, audience_claim };
         let keys = verifying_keys(&document, expected)?.into();
         if self.jwks.load().document == document {
             return Ok(false);

@@ -43,29 +43,42 @@ pub(super) fn verifying_keys(document: &[u8], expected: ExpectedClaims<'_>) -> R
     if keys.is_empty() { Err("the JWKS has no key that verifies signatures".to_owned()) } else { Ok(keys) }
 }
 
+/// The algorithms of RSA keys. The first one is usual, and that of a key that names none.
+const RSA: &[(KeyAlgorithm, Algorithm)] = &[
+    (KeyAlgorithm::RS256, Algorithm::RS256),
+    (KeyAlgorithm::RS384, Algorithm::RS384),
+    (KeyAlgorithm::RS512, Algorithm::RS512),
+    (KeyAlgorithm::PS256, Algorithm::PS256),
+    (KeyAlgorithm::PS384, Algorithm::PS384),
+    (KeyAlgorithm::PS512, Algorithm::PS512),
+];
+const P256: &[(KeyAlgorithm, Algorithm)] = &[(KeyAlgorithm::ES256, Algorithm::ES256)];
+const P384: &[(KeyAlgorithm, Algorithm)] = &[(KeyAlgorithm::ES384, Algorithm::ES384)];
+const ED25519: &[(KeyAlgorithm, Algorithm)] = &[(KeyAlgorithm::EdDSA, Algorithm::EdDSA)];
+
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "the enum of the library is non-exhaustive; an unknown kind is ignored"
 )]
-/// Returns the algorithm of a key, which follows from its kind; `None` if the key is for something else, if it names
-/// another algorithm, or if it is a shared secret, which a published document must not contain.
+/// Returns the algorithm of a key: the one that it names, if keys of its kind have it, or else the usual one of its kind. A key
+/// has a single algorithm (RFC 8725, section 3.1). `None` if the key is for something else, or if it is a shared secret, which
+/// a published document must not contain.
 fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
         return None;
     }
-    let usual = match &jwk.algorithm {
-        AlgorithmParameters::RSA(rsa) if rsa.n.len() >= RSA_MODULUS_CHARS_MIN => {
-            (KeyAlgorithm::RS256, Algorithm::RS256)
-        }
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
-            (KeyAlgorithm::ES256, Algorithm::ES256)
-        }
-        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
-            (KeyAlgorithm::EdDSA, Algorithm::EdDSA)
-        }
+    let known = match &jwk.algorithm {
+        AlgorithmParameters::RSA(rsa) if rsa.n.len() >= RSA_MODULUS_CHARS_MIN => RSA,
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => P256,
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => P384,
+        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => ED25519,
         _ => return None,
     };
-    jwk.common.key_algorithm.is_none_or(|named| named == usual.0).then_some(usual.1)
+    let found = match jwk.common.key_algorithm {
+        Some(named) => known.iter().find(|(name, _)| *name == named),
+        None => known.first(),
+    };
+    found.map(|(_, algorithm)| *algorithm)
 }
 
 #[cfg(test)]
@@ -74,7 +87,8 @@ mod tests {
 
     use super::*;
 
-    const EXPECTED: ExpectedClaims<'static> = ExpectedClaims { issuer: "issuer", audience: "api" };
+    const EXPECTED: ExpectedClaims<'static> =
+        ExpectedClaims { issuer: "issuer", audience: "api", audience_claim: "aud" };
 
     fn read(keys: &Value) -> Result<Vec<(Option<String>, Algorithm)>, String> {
         let document = json!({ "keys": keys }).to_string();
@@ -90,11 +104,18 @@ mod tests {
         let p256 = json!({"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
             "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "kid": "b"});
         let rsa = json!({"kty": "RSA", "n": "w".repeat(342), "e": "AQAB", "alg": "RS256"});
-        let read = read(&json!([ed25519, p256, rsa])).unwrap();
+        // The base point of the curve (FIPS 186-4, section D.1.2.4).
+        let p384 = json!({"kty": "EC", "crv": "P-384", "kid": "c",
+            "x": "qofKIr6LBTeOscce8yCtdG4dO2KLp5uYWfdB4IJUKjhVAvJdv1UpbDpUXjhydgq3",
+            "y": "NhfeSpYmLG9dnpi_kpLcKfj0Hb0omhR86doxE7XwuMAKYLHOHX6BnXpDHXyQ6g5f"});
+        let pss = json!({"kty": "RSA", "n": "w".repeat(342), "e": "AQAB", "alg": "PS256"});
+        let read = read(&json!([ed25519, p256, p384, rsa, pss])).unwrap();
         let expected = [
             (Some("a".to_owned()), Algorithm::EdDSA),
             (Some("b".to_owned()), Algorithm::ES256),
+            (Some("c".to_owned()), Algorithm::ES384),
             (None, Algorithm::RS256),
+            (None, Algorithm::PS256),
         ];
         assert_eq!(read, expected);
     }
@@ -109,6 +130,7 @@ mod tests {
         for (why, key) in [
             ("to encrypt", rsa(json!({"use": "enc"}))),
             ("another algorithm", rsa(json!({"alg": "RSA-OAEP"}))),
+            ("an algorithm of another kind", rsa(json!({"alg": "ES256"}))),
             ("a short modulus", rsa(json!({"n": "w".repeat(171)}))),
             ("a secret", json!({"kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ", "alg": "HS256"})),
             ("an unknown kind", json!({"kty": "PQ", "x": "1"})),

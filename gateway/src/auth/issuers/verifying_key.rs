@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
+/// The claim that has the audience of usual tokens (RFC 7519, section 4.1.3).
+pub(crate) const AUD: &str = "aud";
+
 /// The claims that every token of an issuer must have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ExpectedClaims<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) audience: &'a str,
+    /// The claim that has the audience.
+    pub(crate) audience_claim: &'a str,
 }
 
 /// What identifies a key: its name and its thumbprint (RFC 7638). The name alone would not do, since an issuer may give
@@ -28,6 +33,8 @@ pub(crate) struct VerifyingKey {
     pub(crate) decoding: DecodingKey,
     /// With the algorithm that belongs to the key: a token does not choose it.
     pub(crate) validation: Validation,
+    /// Claim and value that take the place of `aud`, which `validation` does not require then.
+    pub(crate) audience: Option<(String, String)>,
 }
 
 impl std::fmt::Debug for VerifyingKey {
@@ -44,8 +51,15 @@ impl VerifyingKey {
         let mut validation = Validation::new(algorithm);
         validation.validate_exp = false;
         validation.set_issuer(&[expected.issuer]);
-        validation.set_audience(&[expected.audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        Self { id: Arc::new(id), decoding, validation }
+        let mut audience = None;
+        if expected.audience_claim == AUD {
+            validation.set_audience(&[expected.audience]);
+            validation.set_required_spec_claims(&["exp", "iss", AUD, "sub"]);
+        } else {
+            audience = Some((expected.audience_claim.to_owned(), expected.audience.to_owned()));
+            validation.validate_aud = false;
+            validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+        }
+        Self { id: Arc::new(id), decoding, validation, audience }
     }
 }

@@ -5,11 +5,14 @@ use std::{path::PathBuf, time::Duration};
 use chassis::config::{Lookup, Secret, secret};
 
 use crate::{
-    auth::settings::{ExternalIssuerSettings, KeySource, OwnTokens, TokenSettings, TypRule},
+    auth::{
+        issuers::verifying_key::AUD,
+        settings::{ExternalIssuerSettings, KeySource, OwnTokens, TokenSettings, TypRule},
+    },
     config::{
         keys::tokens::{
-            AUDIENCE, CA, ExternalIssuerKeys, ExternalTokensKeys, ISSUER, JWKS, OTHER_ISSUERS, OwnTokensKeys, REFRESH,
-            TYP, TYP_RULES, WAIT_FOR_KEYS,
+            AUDIENCE, AUDIENCE_CLAIM, CA, ExternalIssuerKeys, ExternalTokensKeys, ISSUER, JWKS, OTHER_ISSUERS,
+            OwnTokensKeys, REFRESH, TYP, TYP_RULES, WAIT_FOR_KEYS,
         },
         yaml::{
             mistake::{Mistakes, suggest},
@@ -87,8 +90,18 @@ fn external_issuer(table: Table<'_>, mistakes: &Mistakes) -> Option<ExternalIssu
     let (issuer, audience, jwks) = (table.get(&ISSUER), table.get(&AUDIENCE), table.get(&JWKS));
     let typ = table.node(&TYP).and_then(|node| typ(node, mistakes)).unwrap_or(TypRule::AccessToken);
     let (ca, refresh) = (table.get(&CA), table.get(&REFRESH).unwrap_or(REFRESH_DEFAULT));
+    let audience_claim = table.get(&AUDIENCE_CLAIM).unwrap_or(AUD.to_owned());
     let wait_for_keys = table.get(&WAIT_FOR_KEYS).unwrap_or(WAIT_FOR_KEYS_DEFAULT);
-    Some(ExternalIssuerSettings { issuer: issuer?, audience: audience?, jwks: jwks?, typ, ca, refresh, wait_for_keys })
+    Some(ExternalIssuerSettings {
+        issuer: issuer?,
+        audience: audience?,
+        audience_claim,
+        jwks: jwks?,
+        typ,
+        ca,
+        refresh,
+        wait_for_keys,
+    })
 }
 
 fn typ(node: &Node, mistakes: &Mistakes) -> Option<TypRule> {

@@ -20,6 +20,12 @@ const JWKS_SOURCE: Kind<Scalar<JwksSource>> = Kind { shape: Text, parse: jwks_so
 
 pub(crate) const ISSUER: Key<Scalar<String>> = required("issuer", TEXT, "Claim `iss` of the tokens");
 pub(crate) const AUDIENCE: Key<Scalar<String>> = required("audience", TEXT, "Claim `aud` of the tokens");
+pub(crate) const AUDIENCE_CLAIM: Key<Scalar<String>> = optional(
+    "audience_claim",
+    "`aud`",
+    TEXT,
+    "With `jwks`: the claim that has the audience, for issuers that write none in `aud`: `client_id` for access tokens of Amazon Cognito",
+);
 pub(crate) const JWKS: Key<Scalar<JwksSource>> = required(
     "jwks",
     JWKS_SOURCE,
@@ -67,6 +73,7 @@ section! { OwnTokensKeys ("tokens", "How the gateway issues and verifies tokens.
 section! { ExternalTokensKeys ("external_tokens", "An external issuer of tokens, and possibly more of them.") {
     ISSUER;
     AUDIENCE;
+    AUDIENCE_CLAIM;
     JWKS;
     TYP;
     CA;
@@ -78,6 +85,7 @@ section! { ExternalTokensKeys ("external_tokens", "An external issuer of tokens,
 section! { ExternalIssuerKeys ("issuer", "An external issuer whose tokens are accepted.") {
     ISSUER;
     AUDIENCE;
+    AUDIENCE_CLAIM;
     JWKS;
     TYP;
     CA;
