@@ -127,8 +127,7 @@ pub(super) async fn list(
     security(("bearer" = [])),
 )]
 pub(super) async fn create(
-    Admin(caller): Admin,
-    ClientAddress(client): ClientAddress,
+    (Admin(caller), ClientAddress(client)): (Admin, ClientAddress),
     body: JsonBody,
     store: Data<UsersStore>,
     passwords: Data<Passwords>,

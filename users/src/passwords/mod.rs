@@ -8,5 +8,4 @@ mod line;
 mod pool;
 mod turns;
 
-pub(crate) use self::pool::hash_blocking;
-pub(crate) use self::pool::{Passwords, PasswordsError};
+pub(crate) use self::pool::{Passwords, PasswordsError, hash_blocking};
