@@ -1,7 +1,7 @@
 //! Signing in.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chassis::testing::{call, get, post};
+use chassis::testing::{call, get, post, until};
 use serde_json::{Value, json};
 
 use crate::fixture::Stack;
@@ -93,4 +93,19 @@ fn every_path_also_exists_as_version_1() {
     let answer = stack.send(&post("/api/v1/login", &json!({"username": "demo", "password": "b"})));
     let token = answer.json()["access_token"].as_str().unwrap().to_owned();
     assert_eq!(stack.send(&get("/api/v1/orders").bearer(&token)).text(), "[]");
+}
+
+#[test]
+fn a_client_that_goes_away_takes_its_sign_in_with_it() {
+    let (stack, _folder) = Stack::new();
+    let metric = |name: &str| get("/metrics").send(stack.users).metric(name).unwrap();
+    let guess = post("/api/login", &json!({"username": "admin", "password": "guess"}));
+    let clients: Vec<_> = (0..30).map(|_| guess.begin(stack.gateway)).collect();
+    until("they wait for a core", || metric("users_bcrypt_waiting") > 20.0);
+    let before = metric("users_bcrypt_wait_seconds_count");
+    drop(clients);
+    until("they have left", || metric("users_bcrypt_waiting") == 0.0);
+    let computed = metric("users_bcrypt_wait_seconds_count") - before;
+    assert!(computed < 15.0, "{computed} were computed for nobody");
+    assert_eq!(stack.login("admin", "a").status, 201);
 }

@@ -6,7 +6,7 @@
 //! that this holds for every hash in the store, t is the configured cost or the highest cost of a stored hash, whichever
 //! is higher.
 
-use std::{hint::black_box, net::IpAddr, time::Instant};
+use std::{hint::black_box, io, net::IpAddr, time::Instant};
 
 use chassis::metrics::seconds_histogram;
 use prometheus_client::{
@@ -17,9 +17,12 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
 
-use super::turns::{Overloaded, Turns};
+use super::{
+    threads::Threads,
+    turns::{Overloaded, Turns},
+};
 use crate::domain::{NewPassword, PasswordHash, Plaintext};
 
 /// Maximum number of passwords that wait for each core. At cost 12 a hash takes about a quarter of a second, so that the
@@ -48,6 +51,7 @@ pub(crate) struct Passwords {
     cost: u32,
     failure_cost: u32,
     turns: Turns,
+    threads: Threads,
     metrics: Metrics,
 }
 
@@ -61,7 +65,11 @@ struct Metrics {
 
 impl Passwords {
     /// A pool with `cores` threads for new hashes of `cost`, where `stored_cost_max` is the highest cost of a stored hash.
-    pub(crate) fn new(cost: u32, stored_cost_max: u32, cores: usize, registry: &mut Registry) -> Self {
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub(crate) fn start(cost: u32, stored_cost_max: u32, cores: usize, registry: &mut Registry) -> io::Result<Self> {
+        let threads = Threads::start(cores)?;
         let metrics = Metrics {
             waiting: Gauge::default(),
             rounds: Counter::default(),
@@ -76,12 +84,13 @@ impl Passwords {
         registry.register("users_bcrypt_rounds", "Rounds of bcrypt computed, 2^cost for a hash", rounds);
         registry.register("users_bcrypt_wait_seconds", "Seconds that a password waited for a core", wait_seconds);
         registry.register("users_bcrypt_seconds", "Seconds to hash or verify one password, without waiting", seconds);
-        Self {
+        Ok(Self {
             cost,
             failure_cost: cost.max(stored_cost_max),
             turns: Turns::new(cores, cores * WAITING_PER_CORE_MAX),
+            threads,
             metrics,
-        }
+        })
     }
 
     /// Hashes a new password for a client at this address.
@@ -137,7 +146,7 @@ impl Passwords {
         }
     }
 
-    /// Runs `job` on a blocking thread when it is the turn of this client. A client that disconnects leaves the line. A
+    /// Runs `job` on a thread of the pool when it is the turn of this client. A client that disconnects leaves the line. A
     /// computation that has begun goes on, and keeps its core: the job itself holds the turn.
     async fn run<T: Send + 'static>(
         &self,
@@ -149,14 +158,17 @@ impl Passwords {
         let turn = self.turns.take(client.into()).await?;
         self.metrics.wait_seconds.observe(start.elapsed().as_secs_f64());
         let seconds = self.metrics.seconds.clone();
-        let computed = spawn_blocking(move || {
-            let _held = (turn, waiting);
+        let (sender, computed) = oneshot::channel();
+        self.threads.run(move || {
+            let held = (turn, waiting);
             let start = Instant::now();
             let outcome = job();
             seconds.observe(start.elapsed().as_secs_f64());
-            outcome
+            drop(held);
+            // Nobody waits for it where the client has gone.
+            drop(sender.send(outcome));
         });
-        computed.await.map_err(|error| PasswordsError::Failed(error.to_string()))
+        computed.await.map_err(|_| PasswordsError::Failed("the computation panicked".to_owned()))
     }
 }
 
@@ -244,7 +256,7 @@ mod tests {
 
     #[actix_rt::test]
     async fn passwords_beyond_the_line_are_refused_and_the_turns_are_returned() {
-        let pool = Passwords::new(4, 4, 1, &mut Registry::default());
+        let pool = Passwords::start(4, 4, 1, &mut Registry::default()).unwrap();
         let held = pool.turns.take(None.into()).await.unwrap();
         let policy = PasswordPolicy { chars_min: 1 };
         let tasks: Vec<_> = (0..WAITING_PER_CORE_MAX)
