@@ -142,7 +142,7 @@ pub(crate) fn config(current: &CurrentSnapshot) -> Value {
         })
         .collect();
     let headers: serde_json::Map<String, Value> =
-        config.identity_headers.iter().map(|(name, claim)| (name.to_string(), json!(claim))).collect();
+        config.identity_headers.iter().map(|(name, claim)| (name.to_string(), json!(claim.to_string()))).collect();
     json!({
         "reload": reload(current),
         "listen": config.listen.to_string(),

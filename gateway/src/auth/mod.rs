@@ -12,6 +12,7 @@ pub(crate) mod assertions;
 pub(crate) mod bearer;
 pub(crate) mod caller;
 pub(crate) mod claims;
+pub(crate) mod identity_claim;
 pub(crate) mod policy;
 
 pub(crate) mod token_cache;

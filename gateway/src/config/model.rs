@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::yaml::mistake::Place;
 use crate::{
-    auth::{claims::Claims, settings::TokenSettings},
+    auth::{claims::Claims, identity_claim::IdentityClaim, settings::TokenSettings},
     connection::settings::ServerLimits,
     route::{BuiltinPaths, Destination, RouteSettings},
     routing::{condition::HostPattern, table::Table},
@@ -49,7 +49,7 @@ pub struct Config {
     /// Peers whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Headers that tell upstreams who the caller is, and the claim that each carries.
-    pub(crate) identity_headers: Vec<(HeaderName, String)>,
+    pub(crate) identity_headers: Vec<(HeaderName, IdentityClaim)>,
     pub(crate) tokens: Option<TokenSettings>,
     /// Prefixes and what replaces them, the longest prefix first.
     pub(crate) aliases: Vec<(String, String)>,

@@ -138,3 +138,25 @@ fn plan_tells_narrower_from_wider() {
         assert!(shown.contains(change), "{old} {new}: {shown}");
     }
 }
+
+#[test]
+fn identity_headers_carry_nested_claims_and_lists() {
+    let upstream = Upstream::echo();
+    let sections = format!(
+        "identity:\n  headers:\n    x-user: sub\n    x-country: /address/country\n    \
+         x-groups: {{claim: /realm_access/roles, join: \",\"}}\n    x-list: groups\n\
+         tokens: {{issuer: test, audience: api}}\nupstreams: {{u: {{targets: [\"http://{}\"]}}}}\nroutes:\n  \
+         - {{route: GET /x, to: u, auth: signed-in}}\n",
+        upstream.addr
+    );
+    let gateway = Gateway::with_tokens(&sections, &[("GATEWAY_JWT_SECRET", SECRET.to_owned())]);
+    let token = own_token(&json!({
+        "sub": "7", "address": {"country": "PT"}, "realm_access": {"roles": ["user", "ops,admin", "ops"]}, "groups": ["a"],
+    }));
+    let forged = |name: &str| get("/x").header(name, "forged").bearer(&token).send(gateway.addr()).status;
+    assert_eq!(["x-groups", "X_Groups", "x-list", "x-country"].map(forged), [200; 4]);
+    for received in upstream.received() {
+        let header = |name: &str| received.header(name).join("|");
+        assert_eq!(["x-user", "x-country", "x-groups", "x-list"].map(header), ["7", "PT", "user,ops", ""]);
+    }
+}

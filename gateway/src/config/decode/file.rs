@@ -8,14 +8,18 @@ use ipnet::IpNet;
 
 use super::{cases, defaults, headers::Reserved, observe, resilience, routes, scope::Scope, tls, tokens, upstreams};
 use crate::{
+    auth::identity_claim::IdentityClaim,
     config::{
         keys::{
             self,
-            file::{BuiltinKeys, IdentityKeys, RootKeys},
+            file::{BuiltinKeys, IdentityClaimKeys, IdentityKeys, RootKeys},
             values::PATH,
         },
         model::Config,
-        yaml::{mistake::Mistakes, tree::Node},
+        yaml::{
+            mistake::Mistakes,
+            tree::{Node, Value},
+        },
     },
     hooks::Hooks,
     route::{BuiltinPaths, Destination},
@@ -95,15 +99,28 @@ fn networks(node: &Node, mistakes: &Mistakes) -> Vec<IpNet> {
     node.items(mistakes).into_iter().filter_map(|item| item.parse(mistakes, several)).flatten().collect()
 }
 
-fn identity(node: &Node, mistakes: &Mistakes) -> Vec<(HeaderName, String)> {
+fn identity(node: &Node, mistakes: &Mistakes) -> Vec<(HeaderName, IdentityClaim)> {
     let table = node.table(&IdentityKeys::SECTION, mistakes);
     let Some(node) = table.node(&IdentityKeys::HEADERS) else { return Vec::new() };
     let mut headers = Vec::new();
     for (name, claim) in node.entries(mistakes) {
         let header = keys::header_name(&name.text).map_err(|message| mistakes.report(name.place, &node.path, message));
-        headers.extend(header.ok().zip(claim.scalar(mistakes).map(str::to_owned)));
+        headers.extend(header.ok().zip(identity_claim(claim, mistakes)));
     }
     headers
+}
+
+/// A claim by its name, or a table.
+fn identity_claim(node: &Node, mistakes: &Mistakes) -> Option<IdentityClaim> {
+    if !matches!(node.value, Value::Mapping(_)) {
+        return Some(IdentityClaim { at: node.parse(mistakes, str::parse)?, join: None });
+    }
+    let table = node.table(&IdentityClaimKeys::SECTION, mistakes);
+    let join = table.get(&IdentityClaimKeys::JOIN);
+    if join.as_ref().is_some_and(String::is_empty) {
+        node.report(mistakes, "`join` is empty, so that nobody could tell the items apart");
+    }
+    Some(IdentityClaim { at: table.get(&IdentityClaimKeys::CLAIM)?, join })
 }
 
 fn aliases(node: &Node, mistakes: &Mistakes) -> Vec<(String, String)> {

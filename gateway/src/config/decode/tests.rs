@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use crate::config::{
     Config, Mistake,
     keys::{
-        file::{AccessLogKeys, BuiltinKeys, DefaultTimeoutKeys, DefaultsKeys, IdentityKeys, LimitsKeys, RootKeys},
+        file::{
+            AccessLogKeys, BuiltinKeys, DefaultTimeoutKeys, DefaultsKeys, IdentityClaimKeys, IdentityKeys, LimitsKeys,
+            RootKeys,
+        },
         routes::{CorsKeys, ExpectKeys, HeaderEditsKeys, PathKeys, RouteKeys, TestKeys, TimeoutKeys, WhenKeys},
         shape::{KeyInfo, Need, Section, Shape},
         tls::{CertificateKeys, CertificatesByNameKeys, OneCertificateKeys, UpstreamTlsKeys},
@@ -56,9 +59,10 @@ fn resilience_is_spelled_short_or_long() {
 }
 
 /// Every section, in a file with what it requires. `@` is the place for another key of it.
-const SECTIONS: [(&str, &Section); 29] = [
+const SECTIONS: [(&str, &Section); 30] = [
     ("@", &RootKeys::SECTION),
     ("identity: {@}", &IdentityKeys::SECTION),
+    ("identity: {headers: {a: {claim: b, @}}}", &IdentityClaimKeys::SECTION),
     ("builtin: {@}", &BuiltinKeys::SECTION),
     ("limits: {@}", &LimitsKeys::SECTION),
     ("access_log: {@}", &AccessLogKeys::SECTION),

@@ -18,10 +18,12 @@ use super::{
     upstreams::UpstreamKeys,
     values::{ADDRESS, BODY_RATE_VALUE, COUNT, DURATION, PAGE, PATH, SHARE, SIZE, TEXT},
 };
+use crate::auth::claims::ClaimPath;
 
 /// The size at which actix-http gives up reading a head (its `MAX_BUFFER_SIZE`).
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 
+const CLAIM_PATH: Kind<Scalar<ClaimPath>> = Kind { shape: Text, parse: str::parse };
 const VERSION_1: Kind<Scalar<()>> = Kind { shape: Whole(1, 1), parse: version };
 /// With this many, a client that reads slowly makes the gateway hold 32 MiB for one connection.
 const STREAMS_MAX: u32 = 1000;
@@ -115,8 +117,19 @@ section! { RootKeys ("file", "The configuration of a gateway.") {
 section! { IdentityKeys ("identity", "What upstreams are told about the caller.") {
     HEADERS: Subtree = required(
         "headers",
-        subtree(Map(&Text, 0)),
-        "Headers that tell upstreams who the caller is, and the claim that each is set from: `{request-user-id: sub}`. Clients cannot set them: they are removed from every request, in any spelling",
+        subtree(Map(&Either(&[Text, Table(&IdentityClaimKeys::SECTION)]), 0)),
+        "Headers that tell upstreams who the caller is, and the claim that each is set from: `{request-user-id: sub}`, `{x-country: /address/country}`; a list of claims needs a table: `{x-groups: {claim: groups, join: \",\"}}`. Clients cannot set them: they are removed from every request, in any spelling",
+    );
+}}
+
+section! { IdentityClaimKeys ("identity_claim", "A claim that a header is set from.") {
+    CLAIM: Scalar<ClaimPath> =
+        required("claim", CLAIM_PATH, "The name of a claim, or a JSON Pointer to a nested one: `/realm_access/roles`");
+    JOIN: Scalar<String> = optional(
+        "join",
+        "none: no header for a list",
+        TEXT,
+        "What stands between the items of a list. Items that contain it are left out, since upstreams would take them for two",
     );
 }}
 

@@ -12,7 +12,7 @@ use chassis::{
 use ipnet::IpNet;
 
 use crate::{
-    auth::caller::Caller,
+    auth::{caller::Caller, identity_claim::IdentityClaim},
     connection::Peer,
     rules::{
         edits::Edits,
@@ -39,7 +39,7 @@ pub(super) struct ForwardContext<'a> {
     pub(super) trusted_proxies: &'a [IpNet],
     pub(super) identity: &'a IdentityHeaders,
     /// Header and claim of each identity header.
-    pub(super) identity_claims: &'a [(HeaderName, String)],
+    pub(super) identity_claims: &'a [(HeaderName, IdentityClaim)],
     pub(super) caller: Option<&'a Caller>,
     pub(super) assertion: Option<HeaderValue>,
     pub(super) keep_authorization: bool,
@@ -93,7 +93,7 @@ fn forwarded(headers: &mut HeaderMap, from: &ForwardContext<'_>, host: Option<He
 fn identity(headers: &mut HeaderMap, from: &ForwardContext<'_>) {
     if let Some(caller) = from.caller {
         for (name, claim) in from.identity_claims {
-            let value = caller.text(claim).and_then(|text| HeaderValue::from_str(text).ok());
+            let value = claim.text(&caller.claims).and_then(|text| HeaderValue::from_str(&text).ok());
             if let Some(value) = value {
                 headers.insert(name.clone(), value);
             }
