@@ -114,6 +114,37 @@ fn a_failed_fsync_ends_the_process_and_the_next_one_has_whole_data() {
 }
 
 #[test]
+fn a_start_writes_what_it_has_read_to_new_files_since_the_disk_may_not_have_it() {
+    let disk = Disk::new();
+    let process = disk.start();
+    disk.faults.fail("fsync");
+    assert_eq!(refusal(&rename(&process, 3, "unknown")), (503, "outcome_unknown".to_owned()));
+    assert_eq!(process.ended().0.signal(), Some(6), "the process aborts");
+    disk.faults.heal("fsync");
+    let mut process = None;
+    let durable = disk.faults.traced(|| process = Some(disk.start()));
+    let rewritten = |name: &str| [format!("fsync {name}.tmp"), format!("rename {name}"), "fsync users".to_owned()];
+    assert!(
+        durable.windows(6).any(|calls| calls == [rewritten("users.meta.json"), rewritten("users.json")].concat()),
+        "{durable:?}"
+    );
+}
+
+#[test]
+fn a_full_disk_is_no_reason_not_to_start() {
+    let disk = Disk::new();
+    let process = disk.start();
+    assert_eq!(rename(&process, 3, "kept").status, 200);
+    process.kill();
+    disk.faults.fail("full");
+    let process = disk.start();
+    assert_eq!(full_name(&process, 3), "kept");
+    assert_eq!(refusal(&rename(&process, 3, "lost")), (507, "storage_full".to_owned()));
+    disk.faults.heal("full");
+    assert_eq!(rename(&process, 3, "after").status, 200);
+}
+
+#[test]
 fn a_disk_that_refuses_to_write_fails_the_change_and_not_the_service() {
     let disk = Disk::new();
     let process = disk.start();

@@ -106,8 +106,10 @@ impl Folder {
     }
 
     /// Recovers the folder from a crash, once its content has been accepted: removes leftover temporary files, restricts
-    /// access, and makes sure that what was read is on the disk and not only in the page cache. A file is renamed only
-    /// after its own fsync, so that only the rename can be in doubt after a crash or a failed fsync.
+    /// access, and writes what was read anew, to new files.
+    ///
+    /// After a failed fsync the page cache may show what the disk does not have, and another fsync of the same file or
+    /// folder reports success without writing it. Only what is written anew is certainly on the disk.
     pub(super) fn recover(&self, names: &[&str]) -> Result<(), StartError> {
         let failed = |error: io::Error| StartError::failed(format!("cannot recover {}: {error}", self.path.display()));
         restrict_access(&self.path, FOLDER_MODE);
@@ -117,16 +119,25 @@ impl Folder {
                 fs::remove_file(&temp).map_err(failed)?;
                 log::warn!(file:% = temp.display(); "removed a file that a crash left over");
             }
-            match File::open(self.path(name)) {
-                Ok(file) => {
-                    restrict_access(&self.path(name), FILE_MODE);
-                    self.sync(&file).map_err(failed)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed(error)),
+            if let Some(bytes) = self.read(name)? {
+                restrict_access(&self.path(name), FILE_MODE);
+                self.rewrite(name, &bytes).map_err(failed)?;
             }
         }
         self.sync(&self.directory).map_err(failed)
+    }
+
+    /// Replaces a file by one with the same content. Where there is no room for that, the old one must do: a full disk is
+    /// no reason to serve nobody.
+    fn rewrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        match self.replace(name, |out| out.write_all(bytes)) {
+            Ok(()) => Ok(()),
+            Err(WriteError::Full(error)) => {
+                log::warn!(file = name; "the disk is full, and the file is used as it is: {error}");
+                self.sync(&File::open(self.path(name))?)
+            }
+            Err(WriteError::Failed(error) | WriteError::Unknown(error)) => Err(error),
+        }
     }
 
     /// Checks that the folder which was opened and locked is still at its path. In another one, this process would write
