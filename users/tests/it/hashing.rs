@@ -1,6 +1,6 @@
 //! Who has a password hashed, and in which order: bcrypt occupies a core for a quarter of a second.
 
-use std::{net::IpAddr, thread};
+use std::{fs, net::IpAddr, thread};
 
 use chassis::{
     identity::Assertion,
@@ -61,6 +61,31 @@ fn a_login_whose_client_has_gone_is_not_computed() {
     let cores = thread::available_parallelism().map_or(4, usize::from) as f64;
     assert!(computed() - before <= 3.0 * cores, "{} were computed for nobody", computed() - before);
     assert_eq!(users.login("admin", "a").status, 200);
+}
+
+/// The niceness of the threads of this process that have this name (`man 5 proc`: field 19 of `stat`).
+fn niceness_of_threads(name: &str) -> Vec<String> {
+    let stats = fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
+        // The thread may have ended meanwhile.
+        fs::read_to_string(task.ok()?.path().join("stat")).ok()
+    });
+    let fields = stats.filter_map(|stat| stat.split_once(&format!("({name}) ")).map(|(_, fields)| fields.to_owned()));
+    // The third field is the first one after the name.
+    fields.filter_map(|fields| fields.split(' ').nth(19 - 3).map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_hash_is_computed_at_a_low_priority() {
+    let users = Users::demo();
+    let clients: Vec<Connection> =
+        (0..8).map(|_| login_from("198.51.100.7", "admin", "guess").begin(users.addr())).collect();
+    until("one is computed, and at a low priority", || niceness_of_threads("bcrypt").contains(&"10".to_owned()));
+    drop(clients);
+    let others = niceness_of_threads("actix-rt|system");
+    assert!(
+        !others.is_empty() && others.iter().all(|niceness| niceness == "0"),
+        "those that serve have the usual one: {others:?}"
+    );
 }
 
 #[test]
