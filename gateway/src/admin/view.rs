@@ -117,6 +117,7 @@ pub(crate) fn config(current: &CurrentSnapshot) -> Value {
             let jwks = match &issuer.jwks {
                 JwksSource::Url(url) => url.clone(),
                 JwksSource::File(file) => file.display().to_string(),
+                JwksSource::Discovery => "by discovery".to_owned(),
             };
             json!({"issuer": issuer.issuer, "audience": issuer.audience, "jwks": jwks, "refresh": text(issuer.refresh)})
         }).collect();

@@ -45,6 +45,8 @@ pub(crate) struct ExternalIssuerSettings {
 pub(crate) enum JwksSource {
     Url(String),
     File(PathBuf),
+    /// Where the metadata of the issuer say; the name of the issuer is the address that they are found by.
+    Discovery,
 }
 
 /// Which `typ` a token must have.

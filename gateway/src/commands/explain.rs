@@ -180,6 +180,10 @@ fn read_keys(issuers: &TokenIssuers, external: usize, jwks: Option<&Path>) -> Re
     match (jwks, settings.map(|settings| (&settings.issuer, &settings.jwks))) {
         (Some(file), _) => issuers.read_external(external, file),
         (None, Some((_, JwksSource::File(file)))) => issuers.read_external(external, file),
+        (None, Some((issuer, JwksSource::Discovery))) => Err(format!(
+            "the keys of the issuer `{issuer}` are found by discovery, which `explain` does not do; download them, and name \
+             the file with `--jwks FILE`"
+        )),
         (None, Some((issuer, JwksSource::Url(url)))) => Err(format!(
             "the keys of the issuer `{issuer}` are at {url}, which `explain` does not fetch; download them, and name the \
              file with `--jwks FILE`"

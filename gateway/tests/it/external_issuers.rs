@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::{Instant, SystemTime},
 };
 
@@ -470,6 +470,47 @@ fn tokens_of_usual_identity_providers_are_understood() {
             let expected = if is_audience || claim == "iss" { 401 } else { 200 };
             assert_eq!(status(&gateway, &pair.token(typ, &other)), expected, "{name}: {claim}");
         }
+    }
+}
+
+/// An issuer below `/realms/shop` whose metadata are at this path, and call it by this name (`@` stands for its address).
+fn discoverable(pair: &Pair, path: &'static str, name: &'static str) -> Upstream {
+    let address: Arc<OnceLock<String>> = Arc::default();
+    let (known, keys) = (Arc::clone(&address), Provider::document(&[pair]));
+    let issuer = Upstream::start(move |received| {
+        let address = known.wait();
+        let body = if received.line == format!("GET {path} HTTP/1.1") {
+            let metadata = json!({"issuer": name.replace('@', address), "jwks_uri": format!("{address}/keys?v=1")});
+            metadata.to_string().into_bytes()
+        } else if received.line == "GET /keys?v=1 HTTP/1.1" {
+            keys.clone()
+        } else {
+            return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec();
+        };
+        [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat()
+    });
+    address.set(format!("http://{}", issuer.addr)).unwrap();
+    issuer
+}
+
+#[test]
+fn keys_are_found_by_the_metadata_of_their_issuer() {
+    let pair = Pair::ec("k");
+    let (oidc, oauth) =
+        ("/realms/shop/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/realms/shop");
+    for (path, name, expected) in [
+        (oidc, "@/realms/shop", 200),
+        (oauth, "@/realms/shop", 200),
+        // The metadata of another issuer: its keys must not speak for this one.
+        (oidc, "@/realms/other", 503),
+        ("/nowhere", "@/realms/shop", 503),
+    ] {
+        let issuer = discoverable(&pair, path, name);
+        let url = format!("http://{}/realms/shop", issuer.addr);
+        let upstream = Upstream::echo();
+        let gateway = gateway(&upstream, &format!("tokens: {{discovery: \"{url}\", audience: api}}\n"));
+        assert_eq!(status(&gateway, &pair.token(Some("at+jwt"), &json!({"iss": url}))), expected, "{path} {name}");
+        assert_eq!(status(&gateway, &pair.token(Some("at+jwt"), &json!({"iss": "https://idp.example"}))), 401);
     }
 }
 

@@ -6,6 +6,7 @@
 //! Keys that were fetched stay in use for as long as the issuer cannot be reached, also over a reload.
 
 use std::{
+    future::Future,
     path::{Path, PathBuf},
     sync::{
         Arc, Weak,
@@ -23,6 +24,7 @@ use tokio::{
 
 use super::{
     jwks::verifying_keys,
+    metadata,
     verifying_key::{ExpectedClaims, VerifyingKey},
 };
 use crate::{
@@ -204,10 +206,24 @@ impl Inner {
 async fn fetch(settings: &ExternalIssuerSettings) -> Result<Vec<u8>, String> {
     match &settings.jwks {
         JwksSource::File(path) => read(path.clone()).await,
-        JwksSource::Url(url) => timeout(FETCH_TIMEOUT, get(url, settings))
-            .await
-            .unwrap_or_else(|_| Err(format!("{url} did not answer in {} s", FETCH_TIMEOUT.as_secs()))),
+        JwksSource::Url(url) => in_time(url, get(url, settings)).await,
+        JwksSource::Discovery => in_time(&settings.issuer, discover(settings)).await,
     }
+}
+
+async fn in_time(url: &str, fetched: impl Future<Output = Result<Vec<u8>, String>>) -> Result<Vec<u8>, String> {
+    let late = || Err(format!("{url} did not answer in {} s", FETCH_TIMEOUT.as_secs()));
+    timeout(FETCH_TIMEOUT, fetched).await.unwrap_or_else(|_| late())
+}
+
+/// Fetches the keys from where the metadata of the issuer say. The metadata are fetched each time: the keys may have moved.
+async fn discover(settings: &ExternalIssuerSettings) -> Result<Vec<u8>, String> {
+    let [first, second] = metadata::locations(&settings.issuer);
+    let document = match get(&first, settings).await {
+        Ok(document) => document,
+        Err(error) => get(&second, settings).await.map_err(|other| format!("{error}; {other}"))?,
+    };
+    get(&metadata::jwks_uri(&document, &settings.issuer)?, settings).await
 }
 
 /// Reads a file on a thread that may block.

@@ -4,5 +4,6 @@
 
 pub(crate) mod external;
 mod jwks;
+mod metadata;
 pub(crate) mod own;
 pub(crate) mod verifying_key;

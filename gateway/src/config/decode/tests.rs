@@ -12,7 +12,7 @@ use crate::config::{
         routes::{CorsKeys, ExpectKeys, HeaderEditsKeys, PathKeys, RouteKeys, TestKeys, TimeoutKeys, WhenKeys},
         shape::{KeyInfo, Need, Section, Shape},
         tls::{CertificateKeys, CertificatesByNameKeys, OneCertificateKeys, UpstreamTlsKeys},
-        tokens::{ExternalIssuerKeys, ExternalTokensKeys, OwnTokensKeys},
+        tokens::{DiscoveredIssuerKeys, DiscoveredTokensKeys, ExternalIssuerKeys, ExternalTokensKeys, OwnTokensKeys},
         upstreams::{BalanceKeys, BreakerKeys, HealthKeys, RetryKeys, TargetKeys, UpstreamKeys},
     },
 };
@@ -59,7 +59,7 @@ fn resilience_is_spelled_short_or_long() {
 }
 
 /// Every section, in a file with what it requires. `@` is the place for another key of it.
-const SECTIONS: [(&str, &Section); 30] = [
+const SECTIONS: [(&str, &Section); 32] = [
     ("@", &RootKeys::SECTION),
     ("identity: {@}", &IdentityKeys::SECTION),
     ("identity: {headers: {a: {claim: b, @}}}", &IdentityClaimKeys::SECTION),
@@ -74,6 +74,11 @@ const SECTIONS: [(&str, &Section); 30] = [
     (
         "tokens: {issuer: i, audience: a, other_issuers: [{issuer: j, audience: a, jwks: f, @}]}",
         &ExternalIssuerKeys::SECTION,
+    ),
+    ("tokens: {discovery: 'https://i.test', audience: a, @}", &DiscoveredTokensKeys::SECTION),
+    (
+        "tokens: {issuer: i, audience: a, other_issuers: [{discovery: 'https://j.test', audience: a, @}]}",
+        &DiscoveredIssuerKeys::SECTION,
     ),
     ("tls: {cert: c, key: k, @}", &OneCertificateKeys::SECTION),
     ("tls: {certificates: [{cert: c, key: k}], @}", &CertificatesByNameKeys::SECTION),

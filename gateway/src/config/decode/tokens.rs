@@ -7,12 +7,13 @@ use chassis::config::{Lookup, Secret, secret};
 use crate::{
     auth::{
         issuers::verifying_key::AUD,
-        settings::{ExternalIssuerSettings, KeySource, OwnTokens, TokenSettings, TypRule},
+        settings::{ExternalIssuerSettings, JwksSource, KeySource, OwnTokens, TokenSettings, TypRule},
     },
     config::{
+        keys::shape::Section,
         keys::tokens::{
-            AUDIENCE, AUDIENCE_CLAIM, CA, ExternalIssuerKeys, ExternalTokensKeys, ISSUER, JWKS, OTHER_ISSUERS,
-            OwnTokensKeys, REFRESH, TYP, TYP_RULES, WAIT_FOR_KEYS,
+            AUDIENCE, AUDIENCE_CLAIM, CA, DISCOVERY, DiscoveredIssuerKeys, DiscoveredTokensKeys, ExternalIssuerKeys,
+            ExternalTokensKeys, ISSUER, JWKS, OTHER_ISSUERS, OwnTokensKeys, REFRESH, TYP, TYP_RULES, WAIT_FOR_KEYS,
         },
         yaml::{
             mistake::{Mistakes, suggest},
@@ -31,13 +32,19 @@ const REFRESH_DEFAULT: Duration = Duration::from_secs(5 * 60);
 /// Six attempts to fetch the keys, at most: an issuer that restarts is back by then.
 const WAIT_FOR_KEYS_DEFAULT: Duration = Duration::from_secs(30);
 
-/// With `jwks`, the section describes an external issuer, and the gateway has no key of its own.
+/// With `jwks` or `discovery`, the section describes an external issuer, and the gateway has no key of its own.
 pub(crate) fn decode(node: &Node, lookup: Lookup<'_>, mistakes: &Mistakes) -> Option<TokenSettings> {
-    let is_external = node.has(&JWKS);
-    let section = if is_external { &ExternalTokensKeys::SECTION } else { &OwnTokensKeys::SECTION };
+    let is_external = node.has(&JWKS) || node.has(&DISCOVERY);
+    let section = if node.has(&DISCOVERY) {
+        &DiscoveredTokensKeys::SECTION
+    } else if is_external {
+        &ExternalTokensKeys::SECTION
+    } else {
+        &OwnTokensKeys::SECTION
+    };
     let table = node.table(section, mistakes);
     let others = table.node(&OTHER_ISSUERS).map(|node| node.items(mistakes)).unwrap_or_default();
-    let others = others.into_iter().map(|item| item.table(&ExternalIssuerKeys::SECTION, mistakes));
+    let others = others.into_iter().map(|item| item.table(issuer_section(item), mistakes));
     let mut other_issuers: Vec<ExternalIssuerSettings> =
         others.filter_map(|table| external_issuer(table, mistakes)).collect();
     let own = if is_external {
@@ -53,6 +60,11 @@ pub(crate) fn decode(node: &Node, lookup: Lookup<'_>, mistakes: &Mistakes) -> Op
         node.report(mistakes, format_args!("the issuer `{}` is there twice", pair[0]));
     }
     Some(TokenSettings { own, other_issuers })
+}
+
+/// What one of `other_issuers` has.
+fn issuer_section(node: &Node) -> &'static Section {
+    if node.has(&DISCOVERY) { &DiscoveredIssuerKeys::SECTION } else { &ExternalIssuerKeys::SECTION }
 }
 
 fn own(node: &Node, table: Table<'_>, lookup: Lookup<'_>, mistakes: &Mistakes) -> Option<OwnTokens> {
@@ -87,7 +99,12 @@ fn key_source(secret: Option<Secret>, folder: Option<String>) -> Result<KeySourc
 }
 
 fn external_issuer(table: Table<'_>, mistakes: &Mistakes) -> Option<ExternalIssuerSettings> {
-    let (issuer, audience, jwks) = (table.get(&ISSUER), table.get(&AUDIENCE), table.get(&JWKS));
+    let audience = table.get(&AUDIENCE);
+    let (issuer, jwks) = if table.may_have(&DISCOVERY) {
+        (table.get(&DISCOVERY), Some(JwksSource::Discovery))
+    } else {
+        (table.get(&ISSUER), table.get(&JWKS))
+    };
     let typ = table.node(&TYP).and_then(|node| typ(node, mistakes)).unwrap_or(TypRule::AccessToken);
     let (ca, refresh) = (table.get(&CA), table.get(&REFRESH).unwrap_or(REFRESH_DEFAULT));
     let audience_claim = table.get(&AUDIENCE_CLAIM).unwrap_or(AUD.to_owned());

@@ -14,7 +14,7 @@ use super::{
         Subtree, optional, required, section, subtree,
     },
     tls::{CertificatesByNameKeys, OneCertificateKeys},
-    tokens::{ExternalTokensKeys, OwnTokensKeys},
+    tokens::{DiscoveredTokensKeys, ExternalTokensKeys, OwnTokensKeys},
     upstreams::UpstreamKeys,
     values::{ADDRESS, BODY_RATE_VALUE, COUNT, DURATION, PAGE, PATH, SHARE, SIZE, TEXT},
 };
@@ -63,7 +63,7 @@ section! { RootKeys ("file", "The configuration of a gateway.") {
     TOKENS: Subtree = optional(
         "tokens",
         "none",
-        subtree(Either(&[Table(&OwnTokensKeys::SECTION), Table(&ExternalTokensKeys::SECTION)])),
+        subtree(Either(&[Table(&OwnTokensKeys::SECTION), Table(&ExternalTokensKeys::SECTION), Table(&DiscoveredTokensKeys::SECTION)])),
         "How access tokens are issued and verified",
     );
     ALIASES: Subtree = optional(

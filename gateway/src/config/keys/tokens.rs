@@ -6,7 +6,7 @@ use super::{
     parse,
     shape::{
         Key, Kind, Scalar, Section,
-        Shape::{List, Table, Text, Words},
+        Shape::{Either, Form, List, Table, Text, Words},
         Subtree, optional, required, section, subtree,
     },
     values::{DURATION, FILE_NAME, TEXT},
@@ -16,6 +16,7 @@ use crate::auth::settings::JwksSource;
 /// The values of `typ`; the decoder gives each its meaning.
 pub(crate) const TYP_RULES: [&str; 3] = ["at+jwt", "JWT", "any"];
 
+const ISSUER_URL: Kind<Scalar<String>> = Kind { shape: Form("^https?://"), parse: issuer_url };
 const JWKS_SOURCE: Kind<Scalar<JwksSource>> = Kind { shape: Text, parse: jwks_source };
 
 pub(crate) const ISSUER: Key<Scalar<String>> = required("issuer", TEXT, "Claim `iss` of the tokens");
@@ -30,6 +31,11 @@ pub(crate) const JWKS: Key<Scalar<JwksSource>> = required(
     "jwks",
     JWKS_SOURCE,
     "Where the public keys of the issuer are: an `https://` or `http://` URL, or a file. In `tokens` itself it makes `issuer` an external one, and the gateway issues no tokens",
+);
+pub(crate) const DISCOVERY: Key<Scalar<String>> = required(
+    "discovery",
+    ISSUER_URL,
+    "In the place of `issuer` and `jwks`: the `https://` or `http://` URL of an issuer whose keys are found by its metadata (OpenID Connect Discovery, RFC 8414). It is also the claim `iss` of the tokens, so that it is written exactly as the issuer does, with or without a slash at its end",
 );
 pub(crate) const TYP: Key<Subtree> = optional(
     "typ",
@@ -54,7 +60,7 @@ pub(crate) const WAIT_FOR_KEYS: Key<Scalar<Duration>> = optional(
 pub(crate) const OTHER_ISSUERS: Key<Subtree> = optional(
     "other_issuers",
     "none",
-    subtree(List(&Table(&ExternalIssuerKeys::SECTION), 0)),
+    subtree(List(&Either(&[Table(&ExternalIssuerKeys::SECTION), Table(&DiscoveredIssuerKeys::SECTION)]), 0)),
     "External issuers whose tokens are accepted too",
 )
 .formerly("also");
@@ -92,6 +98,38 @@ section! { ExternalIssuerKeys ("issuer", "An external issuer whose tokens are ac
     REFRESH;
     WAIT_FOR_KEYS;
 }}
+
+section! { DiscoveredTokensKeys ("discovered_tokens", "An external issuer of tokens that is found by its URL, and possibly more issuers.") {
+    DISCOVERY;
+    AUDIENCE;
+    AUDIENCE_CLAIM;
+    TYP;
+    CA;
+    REFRESH;
+    WAIT_FOR_KEYS;
+    OTHER_ISSUERS;
+}}
+
+section! { DiscoveredIssuerKeys ("discovered_issuer", "An external issuer that is found by its URL.") {
+    DISCOVERY;
+    AUDIENCE;
+    AUDIENCE_CLAIM;
+    TYP;
+    CA;
+    REFRESH;
+    WAIT_FOR_KEYS;
+}}
+
+fn issuer_url(text: &str) -> Result<String, String> {
+    if is_url(text) { Ok(text.to_owned()) } else { Err(format!("`{text}` is not an http(s) address")) }
+}
+
+fn is_url(text: &str) -> bool {
+    let uri: Option<actix_http::Uri> = text.parse().ok();
+    uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+    })
+}
 
 fn jwks_source(text: &str) -> Result<JwksSource, String> {
     if !text.contains("://") {

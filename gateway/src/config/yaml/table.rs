@@ -53,6 +53,11 @@ impl<'a> Table<'a> {
         found
     }
 
+    /// Whether the section has this key, which differs between the forms of a value.
+    pub(crate) fn may_have<P>(&self, key: &Key<P>) -> bool {
+        self.section.has(key.info.name)
+    }
+
     /// The node of a key. `None` where it is absent, which is never reported.
     pub(crate) fn find<P>(&self, key: &Key<P>) -> Option<&'a Node> {
         debug_assert!(self.section.has(key.info.name), "{} is not a key of {}", key.info.name, self.section.name);
