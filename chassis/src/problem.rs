@@ -16,6 +16,7 @@ use crate::trace::RequestContext;
 /// A stable name for a kind of error. Clients branch on it: a code never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
+    AddressRefused,
     AssertionInvalid,
     BadRequest,
     EmailTaken,
@@ -57,6 +58,7 @@ impl Code {
     /// Name, HTTP status and title of the code.
     const fn parts(self) -> (&'static str, u16, &'static str) {
         match self {
+            Self::AddressRefused => ("address_refused", 403, "Not allowed from this address"),
             Self::AssertionInvalid => ("assertion_invalid", 401, "The request did not come through the gateway"),
             Self::BadRequest => ("bad_request", 400, "Bad request"),
             Self::EmailTaken => ("email_taken", 409, "E-mail address already in use"),

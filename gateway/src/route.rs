@@ -8,7 +8,7 @@ use crate::{
     hooks::RouteHooks,
     limit::{local::Limiter, rate::Rate},
     routing::{condition::Conditions, entry::Methods, path::PathOptions, pattern::Pattern},
-    rules::{cors::Cors, edits::Edits},
+    rules::{addresses::Addresses, cors::Cors, edits::Edits},
     telemetry::route::RouteMetrics,
     upstream::{decide::retry::RetrySettings, handle::Upstream},
 };
@@ -86,6 +86,8 @@ pub(crate) struct RouteSettings {
     /// The index of the upstream in the configuration.
     pub(crate) upstream: usize,
     pub(crate) policy: Policy,
+    /// From which addresses it may be used.
+    pub(crate) addresses: Addresses,
     /// Every one of them must allow a request.
     pub(crate) limits: Vec<Rate>,
     pub(crate) hooks: RouteHooks,

@@ -169,7 +169,7 @@ fn route(route: &RouteSettings, upstream: &str) -> Value {
         Methods::Only(methods) => methods.clone(),
     };
     json!({
-        "methods": methods, "path": route.pattern.as_str(), "to": upstream, "auth": route.policy.to_string(),
+        "methods": methods, "path": route.pattern.as_str(), "to": upstream, "auth": route.policy.to_string(), "addresses": route.addresses.to_string(),
         "limit": route.limits.iter().map(ToString::to_string).collect::<Vec<_>>(), "rewrite": route.rewrite.as_ref().map(|rewrite| rewrite.as_str().to_owned()),
         "body_limit": route.body_bytes_max,
         "body_rate": route.body_rate_min,

@@ -2,6 +2,7 @@
 
 use std::{
     cell::OnceCell,
+    net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     rc::Rc,
@@ -58,6 +59,9 @@ pub(crate) struct Args {
     /// A header of the request, such as 'x-version: 2'
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// The address of the client [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<IpAddr>,
     /// The token of the caller, which is verified
     #[arg(long, conflicts_with = "claims")]
     token: Option<String>,
@@ -112,7 +116,13 @@ fn parse(args: &Args) -> Result<(Rehearsal, Credentials), StartError> {
         (None, Some(text)) => mistakes.take("--as", claims::parse(text)).map(Credentials::Claims),
         (None, None) => Some(Credentials::None),
     };
-    let rehearsal = method.zip(target).map(|(method, target)| Rehearsal { method, target, headers, body_bytes: None });
+    let rehearsal = method.zip(target).map(|(method, target)| Rehearsal {
+        method,
+        target,
+        headers,
+        body_bytes: None,
+        client: args.from,
+    });
     mistakes.finish(rehearsal.zip(credentials))
 }
 

@@ -67,6 +67,10 @@ fn of_routes(was: &RouteSettings, is: &RouteSettings) -> Vec<(String, bool)> {
         };
         changes.push((text, !is.policy.is_within(&was.policy)));
     }
+    if was.addresses != is.addresses {
+        let text = format!("may be used from {} (was {})", is.addresses, was.addresses);
+        changes.push((text, !is.addresses.is_within(&was.addresses)));
+    }
     changes.extend(limits(&was.limits, &is.limits));
     changes.extend(cors(was.cors.as_ref(), is.cors.as_ref()));
     if was.body_bytes_max != is.body_bytes_max {

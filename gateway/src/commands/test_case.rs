@@ -19,6 +19,7 @@ pub(crate) fn run(config: &Config, case: &Case) -> Vec<Difference> {
         method: case.method.clone(),
         target,
         headers: case.headers.clone(),
+        client: case.client,
         body_bytes: case.body.as_ref().and_then(|body| u64::try_from(body.len()).ok()),
     };
     let caller = case.caller.clone().map(|claims| Rc::new(Caller::from_claims(claims)));

@@ -1,6 +1,9 @@
 //! The configuration after decoding: the product of the settings that each part owns. Knows no YAML.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use actix_http::{
     Method,
@@ -75,6 +78,8 @@ pub(crate) struct Case {
     pub(crate) target: String,
     /// The claims of the caller; `None` is a caller who is not signed in.
     pub(crate) caller: Option<Claims>,
+    /// The address of the client; `None` is one on this machine.
+    pub(crate) client: Option<IpAddr>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Option<String>,
     pub(crate) expected: Expected,

@@ -1,5 +1,7 @@
-//! Decides whether a request is admitted: the rate limits of its route, the size of its body, the capacity of its
+//! Decides whether a request is admitted: where it comes from, the rate limits of its route, the size of its body, the capacity of its
 //! upstream. The first that refuses ends the request, so that nothing after it is charged.
+
+use std::net::IpAddr;
 
 use actix_http::{
     HttpMessage, Payload,
@@ -18,6 +20,17 @@ use crate::{
     rules::fields::content_length,
     upstream::handle::Permit,
 };
+
+/// Checks from where the request comes, before anybody is asked who sends it.
+///
+/// # Errors
+/// 403 where the route is not for clients with this address.
+pub(super) fn check_address(route: &RouteSettings, client: IpAddr) -> Result<(), Problem> {
+    if route.addresses.allow(client) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::AddressRefused, "this is not available from your address"))
+}
 
 /// Counts the request against the rate limits of its route.
 ///

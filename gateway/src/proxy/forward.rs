@@ -18,7 +18,7 @@ use chassis::{middleware::catch_panic, problem::Problem};
 
 use super::{
     accept::accept,
-    admit::{admit, capacity, upload},
+    admit::{admit, capacity, check_address, upload},
     answer::{deadline, respond::respond, websocket::websocket},
     exchange::{CountedBody, Exchange},
     find::{Found, find},
@@ -64,6 +64,7 @@ async fn forward(
     };
     exchange.matched_route(index);
     let route = &snapshot.routes[index];
+    check_address(&route.settings, incoming.client_ip)?;
     exchange.phase_done(Phase::Match);
 
     let mut hooks = HookCalls::of(worker, route, &incoming);

@@ -2,7 +2,10 @@
 //! [`forward`](super::forward), up to the point where something would be sent. Opens no socket, creates no key, counts
 //! nothing, and runs no hooks, because a hook may do anything.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    rc::Rc,
+};
 
 use actix_http::{
     HttpMessage, Method, Request, Response, Uri,
@@ -33,7 +36,7 @@ use super::{
 };
 
 /// The peer of a rehearsed request.
-const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A request that is not sent.
 #[derive(Clone, Debug)]
@@ -42,6 +45,8 @@ pub(crate) struct Rehearsal {
     pub(crate) target: Uri,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body_bytes: Option<u64>,
+    /// The address of the client; `None` is [`PEER`].
+    pub(crate) client: Option<IpAddr>,
 }
 
 /// Verifies the token of a rehearsed request.
@@ -117,6 +122,7 @@ fn outcome(
         Found::Route(index) => {
             rehearsed.route = Some(index);
             let route = &config.routes[index];
+            admit::check_address(route, incoming.client_ip)?;
             let token = identify::required_token(route, incoming.request.headers())?;
             rehearsed.caller = token.map(verify).transpose()?;
             forward(config, &via, route, rehearsed.caller.as_deref(), &mut incoming).map(Outcome::Forwarded)
@@ -185,7 +191,7 @@ fn request(rehearsal: &Rehearsal) -> Request {
     let head = request.head_mut();
     head.method = rehearsal.method.clone();
     head.uri = rehearsal.target.clone();
-    head.peer_addr = Some(PEER);
+    head.peer_addr = Some(rehearsal.client.map_or(PEER, |client| SocketAddr::new(client, 0)));
     for (name, value) in &rehearsal.headers {
         head.headers.append(name.clone(), value.clone());
     }

@@ -1,6 +1,7 @@
-//! The rules for headers, as pure functions over header maps: CORS, header edits, `Via`, hop-by-hop fields, and
-//! the fields in which proxies describe clients. Knows no requests, no upstreams and no configuration.
+//! The rules of a route, as pure functions: from which addresses it may be used, and what happens to headers (CORS, header
+//! edits, `Via`, hop-by-hop fields, and the fields in which proxies describe clients). Knows no requests, no upstreams and no configuration.
 
+pub(crate) mod addresses;
 pub(crate) mod cors;
 pub(crate) mod edits;
 pub(crate) mod fields;

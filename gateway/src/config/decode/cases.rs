@@ -33,10 +33,11 @@ fn case(node: &Node, upstreams: Option<&[UpstreamSettings]>, mistakes: &Mistakes
     let request = table.node(&TestKeys::REQUEST).and_then(|node| node.parse(mistakes, request));
     let caller = table.node(&TestKeys::AS).map(|node| claims(node, mistakes));
     let headers = table.node(&TestKeys::HEADERS).map(|node| headers(node, mistakes)).unwrap_or_default();
+    let client = table.get(&TestKeys::FROM);
     let body = table.get(&TestKeys::BODY);
     let expected = table.node(&TestKeys::EXPECT).map(|node| expected(node, upstreams, mistakes));
     let (method, target) = request?;
-    Some(Case { place: node.place, method, target, caller, headers, body, expected: expected? })
+    Some(Case { place: node.place, method, target, caller, client, headers, body, expected: expected? })
 }
 
 fn request(text: &str) -> Result<(Method, String), String> {

@@ -2,21 +2,31 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::{
     cors,
     headers::{self, Reserved},
+    networks::networks,
     resilience,
 };
 use crate::{
     config::{
         keys::{
             file::{DefaultTimeoutKeys, DefaultsKeys},
-            routes::{BODY_LIMIT, BODY_RATE, CORS, HEAD, IDLE, REQUEST_HEADERS, RESPONSE_HEADERS, RETRY, TOTAL},
+            routes::{
+                BODY_LIMIT, BODY_RATE, CORS, FROM, HEAD, IDLE, NOT_FROM, REQUEST_HEADERS, RESPONSE_HEADERS, RETRY,
+                TOTAL,
+            },
         },
-        yaml::{mistake::Mistakes, table::Table, tree::Node},
+        yaml::{
+            mistake::Mistakes,
+            table::Table,
+            tree::{Node, Value},
+        },
     },
     route::Timeouts,
-    rules::{cors::Cors, edits::Edits},
+    rules::{addresses::Addresses, cors::Cors, edits::Edits},
     upstream::decide::retry::RetrySettings,
 };
 
@@ -30,6 +40,7 @@ pub(crate) struct Defaults {
     pub(crate) request_edits: Edits,
     pub(crate) response_edits: Edits,
     pub(crate) cors: Option<Cors>,
+    pub(crate) addresses: Addresses,
 }
 
 impl Default for Defaults {
@@ -45,6 +56,7 @@ impl Default for Defaults {
             request_edits: Edits::default(),
             response_edits: Edits::default(),
             cors: None,
+            addresses: Addresses::default(),
         }
     }
 }
@@ -67,7 +79,34 @@ pub(crate) fn decode(node: Option<&Node>, reserved: &Reserved<'_>, mistakes: &Mi
     values.request_edits = headers::decode(table.node(&REQUEST_HEADERS), &Edits::default(), reserved, mistakes);
     values.response_edits = headers::decode(table.node(&RESPONSE_HEADERS), &Edits::default(), reserved, mistakes);
     values.cors = table.node(&CORS).and_then(|node| cors::decode(node, mistakes));
+    values.addresses = addresses(table, &Addresses::default(), mistakes);
     values
+}
+
+/// From which addresses a route may be used, by its own keys or by those of `defaults`.
+pub(crate) fn addresses(table: Table<'_>, default: &Addresses, mistakes: &Mistakes) -> Addresses {
+    let from = table.node(&FROM);
+    if let Some(node) = from
+        && is_blank(node)
+    {
+        // Such as a variable that is empty: it must not open the route to everybody.
+        node.report(
+            mistakes,
+            "no network is named here, so that nobody could use the route; leave `from` out for everybody",
+        );
+    }
+    let list =
+        |node: Option<&Node>, default: &[IpNet]| node.map_or_else(|| default.to_vec(), |node| networks(node, mistakes));
+    Addresses { from: list(from, &default.from), not_from: list(table.node(&NOT_FROM), &default.not_from) }
+}
+
+fn is_blank(node: &Node) -> bool {
+    let is_blank =
+        |item: &Node| matches!(&item.value, Value::Scalar(text) if text.split(',').all(|part| part.trim().is_empty()));
+    match &node.value {
+        Value::Sequence(items) => items.iter().all(is_blank),
+        Value::Scalar(_) | Value::Null | Value::Mapping(_) | Value::Unreadable => is_blank(node),
+    }
 }
 
 /// The timeouts of a route or of `defaults`.

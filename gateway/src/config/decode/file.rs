@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use actix_http::header::HeaderName;
 use chassis::{config::Lookup, identity::IdentityHeaders};
-use ipnet::IpNet;
 
-use super::{cases, defaults, headers::Reserved, observe, resilience, routes, scope::Scope, tls, tokens, upstreams};
+use super::{
+    cases, defaults, headers::Reserved, networks::networks, observe, resilience, routes, scope::Scope, tls, tokens,
+    upstreams,
+};
 use crate::{
     auth::identity_claim::IdentityClaim,
     config::{
@@ -85,18 +87,6 @@ pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
 
 fn hosts(node: &Node, mistakes: &Mistakes) -> Vec<HostPattern> {
     node.items(mistakes).into_iter().filter_map(|item| item.parse(mistakes, str::parse)).collect()
-}
-
-/// Networks. An item can hold several with commas between them, so that one variable can hold the list.
-fn networks(node: &Node, mistakes: &Mistakes) -> Vec<IpNet> {
-    let network = |text: &str| {
-        let single = text.parse::<std::net::IpAddr>().map(IpNet::from);
-        text.parse::<IpNet>().or(single).map_err(|_| format!("`{text}` is not a network like 10.0.0.0/8"))
-    };
-    let several = |text: &str| -> Result<Vec<IpNet>, String> {
-        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
-    };
-    node.items(mistakes).into_iter().filter_map(|item| item.parse(mistakes, several)).flatten().collect()
 }
 
 fn identity(node: &Node, mistakes: &Mistakes) -> Vec<(HeaderName, IdentityClaim)> {

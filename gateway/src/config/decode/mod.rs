@@ -17,6 +17,7 @@ pub(crate) mod file;
 mod headers;
 mod hooks;
 mod lookalikes;
+mod networks;
 mod observe;
 mod resilience;
 mod routes;

@@ -103,6 +103,7 @@ fn settings(node: &Node, defaults: &Defaults, scope: &Scope<'_>, mistakes: &Mist
         node.report(mistakes, "this needs a token, but the file has no `tokens` section");
     }
     hooks.authorizer = authorizer;
+    let addresses = defaults::addresses(table, &defaults.addresses, mistakes);
     let limits = table.node(&RouteKeys::LIMIT).map(|node| limits(node, policy.as_ref(), mistakes));
     let rewrite = rewrite(table, matcher.as_ref(), mistakes);
     let timeouts = table
@@ -126,6 +127,7 @@ fn settings(node: &Node, defaults: &Defaults, scope: &Scope<'_>, mistakes: &Mist
         conditions,
         upstream: upstream?,
         policy: policy?,
+        addresses,
         limits: limits.unwrap_or_default(),
         hooks,
         rewrite,

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     parse,
     routes::{
-        BODY_LIMIT, BODY_RATE, CORS, HEAD, IDLE, REQUEST_HEADERS, REQUIREMENT, RESPONSE_HEADERS, RETRY, RouteKeys,
-        TOTAL, TestKeys,
+        BODY_LIMIT, BODY_RATE, CORS, FROM, HEAD, IDLE, NOT_FROM, REQUEST_HEADERS, REQUIREMENT, RESPONSE_HEADERS, RETRY,
+        RouteKeys, TOTAL, TestKeys,
     },
     shape::{
         Key, Kind, Scalar, Section,
@@ -208,6 +208,8 @@ section! { DefaultsKeys ("defaults", "Values for the keys that a route or an ups
         subtree(Table(&DefaultTimeoutKeys::SECTION)),
         "Maximum duration of each part of an exchange with an upstream",
     );
+    FROM;
+    NOT_FROM;
     BODY_LIMIT;
     BODY_RATE;
     RETRY;

@@ -1,6 +1,6 @@
 //! The keys of a route and of a test, and those that routes share with `defaults`.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use super::{
     shape::{
@@ -19,12 +19,25 @@ const CLAIMS: Shape = Map(&List(&Text, 1), 1);
 pub(crate) const REQUIREMENT: Shape = Map(&Either(&[List(&Text, 1), List(&ALTERNATIVE, 1)]), 1);
 const ALTERNATIVE: Shape = Map(&Either(&[List(&Text, 1), List(&CLAIMS, 1)]), 1);
 
+const IP_ADDRESS: Kind<Scalar<IpAddr>> = Kind { shape: Text, parse: ip_address };
 const ROUTE_FORM: Shape = Form(r"^(\*|(GET|HEAD|POST|PUT|PATCH|DELETE)(,(GET|HEAD|POST|PUT|PATCH|DELETE))*) +/");
 const REWRITE_PATH: Kind<Scalar<Pattern>> = Kind { shape: PATH.shape, parse: str::parse };
 const ENCODED_SLASH: Kind<Scalar<EncodedSlash>> = Kind { shape: Words(&["keep", "refuse"]), parse: encoded_slash };
 
 pub(crate) const BODY_LIMIT: Key<Scalar<u64>> =
     inherited("body_limit", "`1MiB`", SIZE, "Maximum size of a request body; larger ones are answered 413");
+pub(crate) const FROM: Key<Subtree> = inherited(
+    "from",
+    "everywhere",
+    subtree(List(&Text, 1)),
+    "Networks of the clients that may use the route, such as `[10.0.0.0/8]`; others are answered 403 `address_refused`. The address is that of the connection, or what a proxy in `trusted_proxies` reports",
+);
+pub(crate) const NOT_FROM: Key<Subtree> = inherited(
+    "not_from",
+    "`[]`",
+    subtree(List(&Text, 0)),
+    "Networks of clients that may not use the route, also where `from` contains them",
+);
 pub(crate) const BODY_RATE: Key<Scalar<Option<u64>>> = inherited(
     "body_rate",
     "`240B/s`",
@@ -81,6 +94,8 @@ section! { RouteKeys ("route", "Where requests go, and who may send them.") {
         "Who may send requests: `public`, `signed-in`, or claims that must all hold: `{user_type: admin}`, `{group: [a, b]}`, `{/realm_access/roles: admin}`, `{scopes: [orders:read]}`, `{sub: \"{user_id}\"}`, `{any: [{group: a}, {user_type: admin}]}`; see [Claims](#claims). `{hook: NAME}`, alone or with claims, lets a hook decide too",
     )
     .elsewhere(&["policy", "roles", "require", "jwt"]);
+    FROM;
+    NOT_FROM;
     LIMIT: Subtree = optional(
         "limit",
         "none",
@@ -215,6 +230,7 @@ section! { TestKeys ("test", "A request and its expected outcome.") {
         subtree(CLAIMS),
         "The claims of the caller: `{user_type: admin, sub: \"7\"}`",
     );
+    FROM: Scalar<IpAddr> = optional("from", "`127.0.0.1`", IP_ADDRESS, "The address of the client: `192.0.2.7`");
     HEADERS: Subtree =
         optional("headers", "none", subtree(Map(&Text, 0)), "Headers that the client sends; `host` sets the host");
     BODY: Scalar<String> = optional("body", "none", TEXT, "The body that the client sends; only its size matters");
@@ -244,4 +260,8 @@ fn encoded_slash(text: &str) -> Result<EncodedSlash, String> {
         "refuse" => Ok(EncodedSlash::Refuse),
         _ => Err(format!("`{text}` is not `keep` or `refuse`")),
     }
+}
+
+fn ip_address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is not an address like 192.0.2.7"))
 }

@@ -428,6 +428,18 @@ routes: [{route: GET /a, to: u, auth: signed-in}]"#,
         ],
     ),
     case(
+        r#"routes: [{route: GET /a, to: u, auth: public, from: "${NOTHING:-}"}]"#,
+        &[
+            "routes[0].from: no network is named here, so that nobody could use the route; leave `from` out for everybody",
+        ],
+    ),
+    case(
+        "routes: [{route: GET /a, to: u, auth: public, not_from: [10.0.0.0/33]}]",
+        &[
+            "routes[0].not_from[0]: `10.0.0.0/33` is not a network like 10.0.0.0/8",
+        ],
+    ),
+    case(
         "routes: [{route: GET /a, to: u, auth: public, timeout: {head: 30}}]",
         &[
             "routes[0].timeout.head: `30` has no unit; did you mean `30s`?",
