@@ -11,13 +11,18 @@ use chassis::testing::{PATIENCE, message::Head, until};
 
 use super::{
     client::{Client, request},
-    frame::{PAYLOAD_BYTES_MAX, data, error::CANCEL, flag, kind, open, ping, reset},
+    frame::{
+        PAYLOAD_BYTES_MAX, data,
+        error::{CANCEL, INTERNAL_ERROR},
+        flag, kind, open, ping, reset,
+    },
     gateway::{Http2, wait_for_end},
 };
 use crate::fixture::upstream;
 
-/// Much less than the 59 s after which the gateway gives up a silent upstream by itself.
-const AT_ONCE: Duration = Duration::from_secs(30);
+/// Less than the 30 s after which the gateway gives up an upstream by itself that falls silent (`timeout.idle`; 59 s before
+/// its head).
+const AT_ONCE: Duration = Duration::from_secs(20);
 /// As many requests as a browser may have on one connection.
 const REQUESTS: u32 = 64;
 
@@ -121,15 +126,17 @@ fn an_answer_that_is_reset_ends_at_the_upstream() {
 
 #[test]
 fn an_answer_that_the_upstream_breaks_off_is_reset_and_not_ended() {
-    let breaking = upstream(|mut reader| {
-        let Ok(Some(_)) = Head::read(&mut reader) else { return };
-        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbeginning").unwrap();
-    });
-    let http2 = Http2::before(breaking);
-    let mut client = http2.client();
-    client.get(1, "/x");
-    let answer = client.answer(1);
-    assert_eq!((answer.status, answer.body.as_slice()), (200, &b"beginning"[..]));
-    answer.assert_reset(super::frame::error::INTERNAL_ERROR);
-    assert_alive(&mut client);
+    for framing in ["Content-Length: 1000\r\n\r\nbeginning", "Transfer-Encoding: chunked\r\n\r\n9\r\nbeginning\r\n"] {
+        let breaking = upstream(move |mut reader| {
+            let Ok(Some(_)) = Head::read(&mut reader) else { return };
+            reader.get_mut().write_all(format!("HTTP/1.1 200 OK\r\n{framing}").as_bytes()).unwrap();
+        });
+        let http2 = Http2::before(breaking);
+        let mut client = http2.client();
+        client.get(1, "/x");
+        let answer = client.answer(1);
+        assert_eq!((answer.status, answer.body.as_slice()), (200, &b"beginning"[..]));
+        answer.assert_reset(INTERNAL_ERROR);
+        assert_alive(&mut client);
+    }
 }

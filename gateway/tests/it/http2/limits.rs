@@ -123,6 +123,17 @@ fn an_idle_http_2_connection_ends_after_its_time_whatever_it_sends() {
     assert!(start.elapsed() >= KEEP_ALIVE - Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
+#[test]
+fn a_client_that_does_not_close_its_idle_connection_has_it_closed() {
+    let http2 = Http2::with(upstream_by_path(), "keep_alive: 500ms", "");
+    // It does not even say that it has read GOAWAY.
+    let mut client = http2.client_with(Manners::NONE, &[]);
+    assert_eq!(client.go_away().1, NO_ERROR);
+    let told = Instant::now();
+    client.read_to_end();
+    assert!(told.elapsed() < Duration::from_secs(30), "{:?}", told.elapsed());
+}
+
 /// Number of idle connections: few enough for the files that a process may open.
 const CLIENTS: usize = 400;
 /// Maximum memory of an idle connection: 57 KiB were measured, most of it buffers of TLS and of HTTP/2.

@@ -163,6 +163,16 @@ fn a_client_that_reads_nothing_makes_the_gateway_hold_little() {
 }
 
 #[test]
+fn a_client_that_reads_nothing_is_given_up_with_all_its_requests() {
+    let downloads = Downloads::start();
+    let http2 = Http2::with(downloads.addr, "write_timeout: 1s", "");
+    let mut client = http2.client_with(Manners::NO_WINDOWS, &[(INITIAL_WINDOW_SIZE, WINDOW_MAX)]);
+    ask_for_all(&mut client);
+    until("answers are under way", || downloads.taken.load(Ordering::Relaxed) > 0 && http2.in_flight() > 0.0);
+    until("nothing is in flight", || http2.in_flight() == 0.0);
+}
+
+#[test]
 fn a_client_that_is_behind_with_reading_still_sees_why_its_connection_ends() {
     let downloads = Downloads::start();
     let http2 = Http2Process::with(downloads.addr, "");
