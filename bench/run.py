@@ -131,8 +131,9 @@ http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 75s; se
     return Proxy("direct", [shutil.which("nginx") or "/usr/sbin/nginx", "-c", config], cwd=folder)
 
 
-def start_gateway(folder, command, routes, name="gateway"):
-    """The gateway, or under another name a second binary of it. `command` is the binary, with what it runs under."""
+def start_gateway(folder, command, routes, name="gateway", more=""):
+    """The gateway, or under another name a second binary of it. `command` is the binary, with what it runs under; `more` is
+    a section of its configuration."""
     listed = "\n".join(f'  - {{route: "GET /bench/route-{n}/{{id}}", to: direct, auth: signed-in}}' for n in range(routes - 2))
     config = write(folder, f"{name}.yaml", f"""
 version: 1
@@ -140,6 +141,7 @@ listen: 127.0.0.1:{PORTS[name]}
 admin: 127.0.0.1:{ADMIN_PORTS[name]}
 identity: {{headers: {{request-user-id: sub, request-user-type: user_type}}}}
 tokens: {{issuer: bench, audience: api}}
+{more}
 upstreams: {{direct: {{targets: ["http://127.0.0.1:{PORTS['direct']}"], max_in_flight: 20000}}}}
 routes:
   - {{route: "GET /r/{{name}}", to: direct, auth: {{user_type: admin}}, limit: 1000000000/s per user}}
@@ -150,9 +152,9 @@ routes:
                  {"GATEWAY_JWT_SECRET": SECRET, "LOG_FORMAT": "json"}, cwd=folder)
 
 
-def start_haproxy(folder, name="haproxy"):
+def start_haproxy(folder, name="haproxy", bind=""):
     """HAProxy with the same check of the token; `haproxy-full` also has a request id, a rate limit and X-Forwarded-For,
-    as the gateway has."""
+    as the gateway has. `bind` are parameters of its socket."""
     full = "" if name == "haproxy" else """
   unique-id-format %[uuid()]
   http-request set-header x-request-id %[unique-id]
@@ -173,7 +175,7 @@ defaults
   timeout http-keep-alive 75s
   http-reuse always
 frontend in
-  bind 127.0.0.1:{PORTS[name]} backlog 8192
+  bind 127.0.0.1:{PORTS[name]} backlog 8192 {bind}
   http-request set-var(txn.alg) http_auth_bearer,jwt_header_query('$.alg')
   http-request set-var(txn.iss) http_auth_bearer,jwt_payload_query('$.iss')
   http-request set-var(txn.aud) http_auth_bearer,jwt_payload_query('$.aud')
