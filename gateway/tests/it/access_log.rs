@@ -114,6 +114,28 @@ fn server_timing_is_shown_to_whom_the_file_says() {
 }
 
 #[test]
+fn a_request_that_is_malformed_is_one_line_at_info() {
+    let upstream = Upstream::echo();
+    let gateway = Process::start(&File::new(&yaml(&upstream, "")));
+    let too_large = [b"GET / HTTP/1.1\r\nHost: a\r\nX: ".as_slice(), &[b'a'; 200_000]].concat();
+    let malformed =
+        [b"GET / HTTP/9\r\n\r\n".as_slice(), b"\x16\x03\x01\x00\xff", b"GET / HTTP/1.1\r\n@: b\r\n\r\n", &too_large];
+    for bytes in malformed {
+        let mut connection = Connection::open(gateway.addr);
+        connection.send(bytes);
+        assert_eq!(connection.answer(false).unwrap().status / 100, 4);
+    }
+    let unreadable = || {
+        let said = |line: &Value| line["message"].as_str().is_some_and(|said| said.contains("could not be read"));
+        gateway.log().iter().filter(|line| said(line)).count()
+    };
+    until("each is logged", || unreadable() >= malformed.len());
+    assert_eq!(unreadable(), malformed.len());
+    let levels: Vec<Value> = gateway.log().iter().map(|line| line["level"].clone()).collect();
+    assert!(!levels.contains(&json!("ERROR")), "{:?}", gateway.log());
+}
+
+#[test]
 fn wrong_settings_are_mistakes() {
     for (setting, message) in [
         ("access_log: maybe", "`maybe` is not `on`, `off` or a sample"),
