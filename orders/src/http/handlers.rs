@@ -14,8 +14,8 @@ use chassis::{
 use super::{
     contract::{self, CreateIn, OrderOut, StatusIn},
     parameters::{
-        AdminProblems, BodyProblems, CallerProblems, ChangeProblems, IdIn, KeyIn, ListQuery, MalformedProblems, PageIn,
-        PageProblems, UnknownProblems, WriteProblems, idempotency_key,
+        AdminProblems, BodyProblems, CallerProblems, ChangeProblems, IdIn, InvalidOrderProblems, InvalidStatusProblems,
+        KeyIn, ListQuery, MalformedProblems, PageIn, PageProblems, UnknownProblems, WriteProblems, idempotency_key,
     },
 };
 use crate::{
@@ -35,7 +35,7 @@ const ORDERS_PATH: &str = "/api/orders";
         (status = 201, description = "Created, now or by a request with the same key", body = OrderOut, headers(
             ("Location" = String, description = "Where the order is"), ("ETag" = String, description = "Its version"),
             ("Idempotency-Replayed" = String, description = "`true` where it had been created before"))),
-        BodyProblems, CallerProblems, WriteProblems,
+        BodyProblems, InvalidOrderProblems, CallerProblems, WriteProblems,
     ),
     security(("bearer" = [])),
 )]
@@ -138,7 +138,7 @@ pub(super) async fn cancel(
     request_body(content((StatusIn = "application/merge-patch+json"), (StatusIn = "application/json"))),
     responses(
         (status = 200, description = "Changed", body = OrderOut, headers(("ETag" = String, description = "Its version"))),
-        UnknownProblems, BodyProblems, ChangeProblems, AdminProblems, CallerProblems, WriteProblems,
+        UnknownProblems, BodyProblems, InvalidStatusProblems, ChangeProblems, AdminProblems, CallerProblems, WriteProblems,
     ),
     security(("bearer" = [])),
 )]

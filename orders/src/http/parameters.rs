@@ -159,7 +159,12 @@ chassis::problem_responses! {
         Malformed = 400, "`malformed_json`, or `bad_request` for a query parameter or a header";
         TooLarge = 413, "`payload_too_large`";
         MediaType = 415, "`unsupported_media_type`: send JSON";
+    }
+    InvalidOrderProblems {
         Invalid = 422, "`validation_failed`: `errors` names the fields; `idempotency_key_reused`: the key has created another order";
+    }
+    InvalidStatusProblems {
+        Invalid = 422, "`validation_failed`: there is no such status";
     }
     MalformedProblems {
         Malformed = 400, "`bad_request`: the condition is not a list of entity tags, or a query parameter was given";
