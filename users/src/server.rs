@@ -63,7 +63,8 @@ impl Server {
             log::warn!("demo mode: not for production");
         }
         let hash_cost_max = store.hash_cost_max().unwrap_or(bcrypt_cost);
-        let passwords = Passwords::new(bcrypt_cost, hash_cost_max, cores(), &mut registry);
+        let passwords = Passwords::start(bcrypt_cost, hash_cost_max, cores(), &mut registry);
+        let passwords = passwords.map_err(StartError::failed)?;
         let service = ServiceContext {
             health: health_of(&store),
             registry: Arc::new(registry),

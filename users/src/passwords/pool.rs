@@ -5,12 +5,8 @@
 //! lower cost c is followed by dummy hashes of the costs c, c+1, … t-1, and 2^c + (2^c + 2^(c+1) + … + 2^(t-1)) = 2^t. So
 //! that this holds for every hash in the store, t is the configured cost or the highest cost of a stored hash, whichever
 //! is higher.
-//!
-//! Each hash has a thread of its own, of low priority: it occupies a core for a quarter of a second, and whatever else runs
-//! on this machine should not wait for it. Why not `spawn_blocking`: its threads run other work, too, and a thread may lower
-//! its priority, but not raise it again.
 
-use std::{hint::black_box, net::IpAddr, thread, time::Instant};
+use std::{hint::black_box, io, net::IpAddr, time::Instant};
 
 use chassis::metrics::seconds_histogram;
 use prometheus_client::{
@@ -21,21 +17,17 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use rustix::process::setpriority_process;
 use tokio::sync::oneshot;
 
-use super::turns::{Overloaded, Turns};
+use super::{
+    threads::Threads,
+    turns::{Overloaded, Turns},
+};
 use crate::domain::{NewPassword, PasswordHash, Plaintext};
 
 /// Maximum number of passwords that wait for each core. At cost 12 a hash takes about a quarter of a second, so that the
 /// last of 32 waits 8 seconds; most clients would not wait longer.
 const WAITING_PER_CORE_MAX: usize = 32;
-
-/// The niceness (`man 7 sched`) of a thread that computes a hash. It gets a tenth of a core at least: a thread of niceness 0
-/// has a weight of 1024, and one of 10 has 110.
-const NICENESS: i32 = 10;
-/// The name of such a thread, in `top -H`.
-const THREAD_NAME: &str = "bcrypt";
 
 /// Why a hash was not computed.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +51,7 @@ pub(crate) struct Passwords {
     cost: u32,
     failure_cost: u32,
     turns: Turns,
+    threads: Threads,
     metrics: Metrics,
 }
 
@@ -72,7 +65,11 @@ struct Metrics {
 
 impl Passwords {
     /// A pool with `cores` threads for new hashes of `cost`, where `stored_cost_max` is the highest cost of a stored hash.
-    pub(crate) fn new(cost: u32, stored_cost_max: u32, cores: usize, registry: &mut Registry) -> Self {
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub(crate) fn start(cost: u32, stored_cost_max: u32, cores: usize, registry: &mut Registry) -> io::Result<Self> {
+        let threads = Threads::start(cores)?;
         let metrics = Metrics {
             waiting: Gauge::default(),
             rounds: Counter::default(),
@@ -87,12 +84,13 @@ impl Passwords {
         registry.register("users_bcrypt_rounds", "Rounds of bcrypt computed, 2^cost for a hash", rounds);
         registry.register("users_bcrypt_wait_seconds", "Seconds that a password waited for a core", wait_seconds);
         registry.register("users_bcrypt_seconds", "Seconds to hash or verify one password, without waiting", seconds);
-        Self {
+        Ok(Self {
             cost,
             failure_cost: cost.max(stored_cost_max),
             turns: Turns::new(cores, cores * WAITING_PER_CORE_MAX),
+            threads,
             metrics,
-        }
+        })
     }
 
     /// Hashes a new password for a client at this address.
@@ -148,7 +146,7 @@ impl Passwords {
         }
     }
 
-    /// Runs `job` on a thread of low priority when it is the turn of this client. A client that disconnects leaves the line. A
+    /// Runs `job` on a thread of the pool when it is the turn of this client. A client that disconnects leaves the line. A
     /// computation that has begun goes on, and keeps its core: the job itself holds the turn.
     async fn run<T: Send + 'static>(
         &self,
@@ -160,22 +158,17 @@ impl Passwords {
         let turn = self.turns.take(client.into()).await?;
         self.metrics.wait_seconds.observe(start.elapsed().as_secs_f64());
         let seconds = self.metrics.seconds.clone();
-        let (answer, answered) = oneshot::channel();
-        let thread = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
+        let (sender, computed) = oneshot::channel();
+        self.threads.run(move || {
             let held = (turn, waiting);
-            // Of this thread alone. Where it is refused, the hash is computed all the same.
-            let _ = setpriority_process(None, NICENESS);
             let start = Instant::now();
             let outcome = job();
             seconds.observe(start.elapsed().as_secs_f64());
-            // Before the answer, so that whoever has it finds the turn free.
             drop(held);
-            // The client may have gone.
-            let _ = answer.send(outcome);
+            // Nobody waits for it where the client has gone.
+            drop(sender.send(outcome));
         });
-        thread.map_err(|error| PasswordsError::Failed(error.to_string()))?;
-        // Without an answer the job has panicked.
-        answered.await.map_err(|error| PasswordsError::Failed(error.to_string()))
+        computed.await.map_err(|_| PasswordsError::Failed("the computation panicked".to_owned()))
     }
 }
 
@@ -263,7 +256,7 @@ mod tests {
 
     #[actix_rt::test]
     async fn passwords_beyond_the_line_are_refused_and_the_turns_are_returned() {
-        let pool = Passwords::new(4, 4, 1, &mut Registry::default());
+        let pool = Passwords::start(4, 4, 1, &mut Registry::default()).unwrap();
         let held = pool.turns.take(None.into()).await.unwrap();
         let policy = PasswordPolicy { chars_min: 1 };
         let tasks: Vec<_> = (0..WAITING_PER_CORE_MAX)

@@ -79,7 +79,7 @@ fn a_hash_is_computed_at_a_low_priority() {
     let users = Users::demo();
     let clients: Vec<Connection> =
         (0..8).map(|_| login_from("198.51.100.7", "admin", "guess").begin(users.addr())).collect();
-    until("one is computed, and at a low priority", || niceness_of_threads("bcrypt").contains(&"10".to_owned()));
+    until("one is computed, and at a low priority", || niceness_of_threads("bcrypt-0").contains(&"10".to_owned()));
     drop(clients);
     let others = niceness_of_threads("actix-rt|system");
     assert!(
