@@ -1,5 +1,5 @@
-//! Decides whether a request is admitted: where it comes from, the rate limits of its route, the size of its body, the capacity of its
-//! upstream. The first that refuses ends the request, so that nothing after it is charged.
+//! Decides whether a request is admitted: where it comes from, the rate limits of its route, the size of its body, the
+//! capacity of its upstream. The first that refuses ends the request, so that nothing after it is charged.
 
 use std::net::IpAddr;
 
