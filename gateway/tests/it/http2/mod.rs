@@ -5,6 +5,7 @@
 //! over time.
 
 mod cases;
+mod chaos;
 mod client;
 mod drain;
 mod ends;
