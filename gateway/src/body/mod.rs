@@ -5,4 +5,5 @@
 
 pub(crate) mod idle;
 pub(crate) mod replay;
+pub(crate) mod trailers;
 pub(crate) mod upload;

@@ -18,6 +18,8 @@ use actix_http::{
 };
 use bytes::Bytes;
 
+use crate::rules::trailers;
+
 /// The schemes with the port that is theirs.
 const DEFAULT_PORTS: [(&str, &str); 2] = [("https", ":443"), ("http", ":80")];
 
@@ -67,6 +69,25 @@ fn fields(headers: &http::HeaderMap) -> Result<HeaderMap, Malformed> {
         converted.append(name, value);
     }
     Ok(converted)
+}
+
+/// Converts the trailers of a request. Those that must not be trailers are dropped.
+pub(super) fn request_trailers(fields: &http::HeaderMap) -> HeaderMap {
+    let mut converted = self::fields(fields).unwrap_or_default();
+    converted.retain(|name, _| trailers::is_allowed(name));
+    converted
+}
+
+/// Converts the trailers of an answer. Those that must not be trailers are dropped.
+pub(super) fn answer_trailers(fields: &HeaderMap) -> http::HeaderMap {
+    let allowed = fields.iter().filter(|(name, _)| trailers::is_allowed(name));
+    let converted = allowed.filter_map(|(name, value)| {
+        let name = http::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        Some((name, value_of(value).ok()?))
+    });
+    let mut trailers = http::HeaderMap::new();
+    trailers.extend(converted);
+    trailers
 }
 
 /// Makes the authority the only `Host`, unless a field names another one.

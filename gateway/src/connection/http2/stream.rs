@@ -26,6 +26,7 @@ use super::{
     head::{self, Dates},
     upload::UploadState,
 };
+use crate::body::trailers::Trailers;
 
 /// How long a stream stays open after an early answer: enough for the answer to reach its client over a slow line. The
 /// stream holds what its window allows meanwhile.
@@ -123,6 +124,7 @@ async fn handled<B>(handling: impl Future<Output = Response<B>>, asked: &mut Ask
 
 async fn send<B: MessageBody>(response: Response<B>, asked: &mut Asked, shared: &Shared) -> Result<(), Unsent> {
     let deadline = response.extensions().get::<AnswerDeadline>().copied();
+    let trailers = response.extensions().get::<Trailers>().cloned();
     let size = response.body().size();
     let head = head::response(response.head(), size, &shared.dates);
     let head = head.map_err(|_| Unsent::Reset(Reason::INTERNAL_ERROR))?;
@@ -134,7 +136,7 @@ async fn send<B: MessageBody>(response: Response<B>, asked: &mut Asked, shared: 
         let _ = poll_fn(|cx| Poll::Ready(body.as_mut().poll_next(cx).is_ready())).await;
         return Ok(());
     }
-    let mut sender = BodySender { stream, left: length(size), stall: StallTimer::new(shared.pace), shared };
+    let mut sender = BodySender { stream, left: length(size), stall: StallTimer::new(shared.pace), trailers, shared };
     let sending = sender.send_all(body);
     match deadline {
         None => sending.await,
@@ -159,6 +161,8 @@ struct BodySender<'a> {
     /// Number of bytes that are yet to come, where the length was declared.
     left: Option<u64>,
     stall: StallTimer,
+    /// What follows the body, once it has ended.
+    trailers: Option<Trailers>,
     shared: &'a Shared,
 }
 
@@ -180,7 +184,11 @@ impl BodySender<'_> {
         if self.left.is_some_and(|left| left > 0) {
             return Err(Unsent::Reset(Reason::INTERNAL_ERROR));
         }
-        Ok(self.stream.send_data(Bytes::new(), true)?)
+        let trailers = self.trailers.as_ref().map(|trailers| head::answer_trailers(&trailers.take()));
+        match trailers.filter(|trailers| !trailers.is_empty()) {
+            None => Ok(self.stream.send_data(Bytes::new(), true)?),
+            Some(trailers) => Ok(self.stream.send_trailers(trailers)?),
+        }
     }
 
     /// Returns the next chunk, or `None` after the last one.

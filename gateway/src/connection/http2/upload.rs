@@ -13,6 +13,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use h2::RecvStream;
 
+use super::head;
+use crate::body::trailers::Trailers;
+
 /// What is known of the body of a request while somebody else has it.
 #[derive(Debug, Default)]
 pub(super) struct UploadState {
@@ -20,6 +23,8 @@ pub(super) struct UploadState {
     pub(super) is_wanted: Cell<bool>,
     /// It was dropped before its end.
     pub(super) is_abandoned: Cell<bool>,
+    /// What has followed it.
+    pub(super) trailers: Trailers,
 }
 
 /// The body of a request.
@@ -47,6 +52,19 @@ pub(super) fn payload(mut stream: RecvStream) -> (Payload, Rc<UploadState>) {
     (Payload::Stream { payload: Box::pin(body) }, state)
 }
 
+impl UploadStream {
+    /// Reads the trailers, if there are any. The body has ended when they have.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        match ready!(self.stream.poll_trailers(cx)) {
+            Ok(fields) => {
+                self.state.trailers.set(fields.map(|fields| head::request_trailers(&fields)).unwrap_or_default());
+                Poll::Ready(None)
+            }
+            Err(_) => Poll::Ready(Some(Err(PayloadError::Incomplete(None)))),
+        }
+    }
+}
+
 impl Stream for UploadStream {
     type Item = Result<Bytes, PayloadError>;
 
@@ -56,12 +74,11 @@ impl Stream for UploadStream {
             Some(first) => Some(first),
             None => ready!(self.stream.poll_data(cx)),
         };
-        Poll::Ready(chunk.map(|chunk| {
-            let chunk = chunk.map_err(|_| PayloadError::Incomplete(None))?;
-            // The client may send as much again. Only a stream that has ended refuses, and it needs no window.
-            let _ = self.stream.flow_control().release_capacity(chunk.len());
-            Ok(chunk)
-        }))
+        let Some(chunk) = chunk else { return self.poll_end(cx) };
+        let chunk = chunk.map_err(|_| PayloadError::Incomplete(None))?;
+        // The client may send as much again. Only a stream that has ended refuses, and it needs no window.
+        let _ = self.stream.flow_control().release_capacity(chunk.len());
+        Poll::Ready(Some(Ok(chunk)))
     }
 }
 
