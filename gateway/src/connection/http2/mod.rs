@@ -5,7 +5,7 @@
 //! and that a request whose client has gone must end at once. That is done here.
 //!
 //! One task serves a connection. [`serve`] has its loop; each request is a future of [`stream`], and all of them are
-//! owned by the loop, so that nothing outlives its connection. [`wakeups`] keeps it from running once more than needed. [`head`] converts between the heads of HTTP/2 and those
+//! owned by the loop, so that nothing outlives its connection. [`head`] converts between the heads of HTTP/2 and those
 //! that the rest of the gateway has; [`upload`] is the body of a request. What the client sends is watched without
 //! decoding it: [`watched_io`] shows the bytes to [`frames`], which counts the frames that cost more than they are
 //! worth; [`allowance`] decides when they are too many, and [`patience`] how long the connection waits. The last three are
@@ -22,5 +22,4 @@ mod patience;
 pub(super) mod serve;
 pub(super) mod stream;
 mod upload;
-mod wakeups;
 mod watched_io;

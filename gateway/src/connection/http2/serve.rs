@@ -7,7 +7,6 @@ use std::{
     io,
     pin::{Pin, pin},
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -29,7 +28,6 @@ use super::{
     patience::{Exceeded, Patience},
     stream::{self, Asked, Shared},
     upload,
-    wakeups::Wakeups,
     watched_io::WatchedIo,
 };
 
@@ -40,8 +38,6 @@ const STREAM_SEND_BYTES_MAX: usize = 32 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// The same for all streams of a connection: 1 MiB. It bounds what uploads to slow upstreams hold.
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// How often the loop of a connection runs before others have their turn.
-const RUNS_MAX: usize = 8;
 /// HTTP/2 counts 32 bytes more for each field than HTTP/1.1 takes (RFC 9113, section 6.5.2), so that a head may be
 /// larger here by that for 512 fields. What is larger than `head_bytes` nevertheless is refused with a problem; beyond this, `h2`
 /// refuses it with a bare 431, and keeps nothing of it.
@@ -83,15 +79,14 @@ where
         let mut draining = pin!(self.health.draining());
         // Polled once, so that it wakes this task; from then on `is_draining` tells the same for less.
         let was_draining = poll_fn(|cx| Poll::Ready(draining.as_mut().poll(cx).is_ready())).await;
-        let wakeups = Arc::<Wakeups>::default();
-        let mut body = |cx: &mut Context<'_>| {
+        let ended = poll_fn(|cx| {
             // A connection that was opened during the drain has its first requests answered, as with HTTP/1.1.
             if self.health.is_draining() && (serving.had_request || !was_draining) {
                 serving.close();
             }
             serving.poll(start, cx)
-        };
-        match poll_fn(|cx| wakeups.run(RUNS_MAX, cx, &mut body)).await {
+        });
+        match ended.await {
             Ended::Closed(outcome) => outcome,
             Ended::GivenUp(reason) => serving.abort(reason).await,
         }
