@@ -10,6 +10,7 @@ use tokio::time::{Sleep, sleep};
 
 /// Expires after a time without progress. It runs only while something is waited for, so that a body that is always
 /// ready arms no timer.
+#[derive(Debug)]
 pub(crate) struct IdleTimer {
     limit: Duration,
     sleep: Option<Pin<Box<Sleep>>>,

@@ -52,6 +52,8 @@ struct UploadState {
     /// Shared with the access log, which must not keep the body itself alive.
     bytes_read: Rc<Cell<u64>>,
     last_progress: Cell<Instant>,
+    /// All of it was read, or nobody will read the rest.
+    ended: Cell<bool>,
     fault: Cell<Option<UploadFault>>,
     replay: RefCell<ReplayBuffer>,
 }
@@ -87,6 +89,7 @@ impl Upload {
             waiting_since: Cell::new(None),
             bytes_read: Rc::default(),
             last_progress: Cell::new(Instant::now()),
+            ended: Cell::new(false),
             fault: Cell::new(None),
             replay: RefCell::new(ReplayBuffer::default()),
         }))
@@ -94,7 +97,27 @@ impl Upload {
 
     /// Returns to its beginning, so that it can be sent again; `false` if that is not possible.
     pub(crate) fn rewind(&self) -> bool {
-        self.0.replay.borrow_mut().rewind() && self.0.fault.get().is_none()
+        let rewound = self.0.replay.borrow_mut().rewind() && self.0.fault.get().is_none();
+        self.0.ended.set(false);
+        rewound
+    }
+
+    /// Gives up the rest: nobody will read it.
+    pub(crate) fn abandon(&self) {
+        self.0.payload.replace(Payload::None);
+        self.0.waiting_since.set(None);
+        self.0.ended.set(true);
+    }
+
+    /// Returns whether all of it was read, or nobody will read the rest.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.ended.get()
+    }
+
+    /// Returns whether it explains that its reader has been silent for this long: the client owes the next chunk, or has
+    /// sent one only lately.
+    pub(crate) fn excuses_silence(&self, silence: Duration) -> bool {
+        !self.has_ended() && (self.waits_for_client() || self.last_progress().elapsed() < silence)
     }
 
     /// Returns a handle to the number of bytes that have been read.
@@ -184,6 +207,7 @@ impl MessageBody for Upload {
             Poll::Ready(None) => {
                 state.waiting_since.set(None);
                 state.last_progress.set(Instant::now());
+                state.ended.set(true);
                 Poll::Ready(None)
             }
             Poll::Pending => {

@@ -1,12 +1,14 @@
 //! What flows: events at once, large bodies in little memory, and nothing for clients that have gone.
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     sync::{Arc, Mutex, mpsc},
+    thread,
     time::Duration,
 };
 
-use chassis::testing::{Connection, PATIENCE, Received};
+use chassis::testing::{Connection, PATIENCE, Received, message::read_chunk};
 
 use crate::fixture::{File, Gateway, Process, upstream};
 
@@ -131,6 +133,118 @@ fn a_refusal_that_comes_during_an_upload_reaches_the_client() {
     connection.send(&vec![0; length]);
     let answer = connection.answer(false).unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (413, &b"no!"[..]));
+}
+
+/// Reads the head of a request and no further.
+fn read_head(reader: &mut BufReader<TcpStream>) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).unwrap() > 0, "the head ends early: {head}");
+    }
+    head.to_ascii_lowercase()
+}
+
+#[test]
+fn an_upstream_may_echo_a_body_that_is_larger_than_all_buffers() {
+    const BYTES: usize = 40 * 1024 * 1024;
+    let upstream = upstream(|mut reader| {
+        let head = read_head(&mut reader);
+        assert!(head.contains(&format!("content-length: {BYTES}\r\n")), "{head}");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n");
+        reader.get_mut().write_all(head.as_bytes()).unwrap();
+        let (mut piece, mut left) = (vec![0; 16 * 1024], BYTES);
+        while left > 0 {
+            // It reads no further before what it has read was taken back.
+            let read = reader.read(&mut piece).unwrap();
+            reader.get_mut().write_all(&piece[..read]).unwrap();
+            left -= read;
+        }
+        // The connection serves the next request, too: another one would fail at its head.
+        read_head(&mut reader);
+        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext").unwrap();
+    });
+    let gateway = Gateway::before_addr(upstream, ANY);
+    let mut connection = Connection::open(gateway.addr());
+    connection.send(format!("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n").as_bytes());
+    let sent: Vec<u8> = (0..BYTES).map(|at| (at / 7) as u8).collect();
+    let mut writer = connection.stream().try_clone().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| writer.write_all(&sent).unwrap());
+        let answer = connection.answer(false).unwrap();
+        assert_eq!((answer.status, answer.whole), (200, true));
+        assert!(answer.body == sent, "{} bytes, and not those that were sent", answer.body.len());
+    });
+    let mut next = Connection::open(gateway.addr());
+    next.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(next.answer(false).unwrap().text(), "next");
+}
+
+#[test]
+fn a_client_gets_the_answer_to_what_it_has_sent_while_it_goes_on_sending() {
+    let upstream = upstream(|mut reader| {
+        let head = read_head(&mut reader);
+        assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        reader.get_mut().write_all(head.as_bytes()).unwrap();
+        while let Some(chunk) = read_chunk(&mut reader) {
+            let upper = String::from_utf8(chunk.to_ascii_uppercase()).unwrap();
+            let chunk = format!("{:x}\r\n{upper}\r\n", upper.len());
+            reader.get_mut().write_all(chunk.as_bytes()).unwrap();
+            if upper.is_empty() {
+                return;
+            }
+        }
+    });
+    // The client takes longer than the target may: whoever waits for whom, nobody is to blame.
+    let gateway =
+        Gateway::before_addr(upstream, "  - {route: \"* /{path...}\", to: u, auth: public, timeout: {head: 300ms}}\n");
+    let mut connection = Connection::open(gateway.addr());
+    connection.send(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    connection.send(b"3\r\nabc\r\n");
+    assert_eq!(connection.head().unwrap().0, 200);
+    assert_eq!(connection.chunk().unwrap(), b"ABC");
+    for _ in 0..3 {
+        connection.send(b"2\r\nde\r\n");
+        assert_eq!(connection.chunk().unwrap(), b"DE");
+    }
+    connection.send(b"0\r\n\r\n");
+    assert_eq!(connection.chunk().unwrap(), b"");
+}
+
+#[test]
+fn an_upload_reaches_an_upstream_that_has_answered_already() {
+    let (stored, storing) = mpsc::channel();
+    let upstream = upstream(move |mut reader| {
+        read_head(&mut reader);
+        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        let mut body = vec![0; 1000];
+        reader.read_exact(&mut body).unwrap();
+        stored.send(body).unwrap();
+    });
+    let gateway = Gateway::before_addr(upstream, ANY);
+    let mut connection = Connection::open(gateway.addr());
+    connection.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    for _ in 0..10 {
+        connection.send(&[b'x'; 100]);
+    }
+    assert_eq!(connection.answer(false).unwrap().text(), "ok");
+    assert_eq!(storing.recv_timeout(PATIENCE).unwrap(), vec![b'x'; 1000]);
+}
+
+#[test]
+fn an_upstream_that_has_answered_and_reads_no_further_does_not_hold_its_client() {
+    let upstream = upstream(|mut reader| {
+        read_head(&mut reader);
+        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        thread::park_timeout(PATIENCE);
+    });
+    let gateway = Gateway::before_addr(upstream, ANY);
+    let mut connection = Connection::open(gateway.addr());
+    let length = 40 * 1024 * 1024;
+    connection.send(format!("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n").as_bytes());
+    connection.send(&vec![0; length]);
+    let answer = connection.answer(false).unwrap();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{super::send::Sending, headers};
 use crate::{
+    body::upload::Upload,
     hooks::{Answer, PostProcessor, Request},
     rules::edits::Edits,
     upstream::wire::failure::Failure,
@@ -40,9 +41,11 @@ pub(crate) async fn post_process(
 /// whole request.
 async fn whole_body(answer: &mut ClientResponse, sending: &mut Sending<'_>) -> Result<Bytes, Problem> {
     let name = sending.route.upstream.name();
+    let idle_max = sending.route.settings.timeouts.idle;
+    let upload = sending.outgoing.body.as_ref();
     let mut body = BytesMut::new();
     loop {
-        let idle = Instant::now() + sending.route.settings.timeouts.idle;
+        let idle = Instant::now() + idle_max;
         let deadline = sending.outgoing.deadline.filter(|deadline| *deadline < idle);
         let failure =
             match timeout_at(deadline.unwrap_or(idle), poll_fn(|cx| Pin::new(&mut *answer).poll_next(cx))).await {
@@ -56,8 +59,12 @@ async fn whole_body(answer: &mut ClientResponse, sending: &mut Sending<'_>) -> R
                     body.extend_from_slice(&chunk);
                     continue;
                 }
-                Ok(Some(Err(error))) => Failure::answer_cut(error.to_string()),
+                Ok(Some(Err(error))) => match upload.and_then(Upload::fault) {
+                    Some(fault) => return Err(fault.to_problem()),
+                    None => Failure::answer_cut(error.to_string()),
+                },
                 Err(_) if deadline.is_some() => Failure::deadline_exceeded(),
+                Err(_) if upload.is_some_and(|upload| upload.excuses_silence(idle_max)) => continue,
                 Err(_) => Failure::answer_stalled(body.len()),
             };
         sending.permit.failed(failure.kind);

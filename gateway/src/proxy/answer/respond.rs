@@ -47,7 +47,7 @@ pub(crate) async fn respond(
 }
 
 fn stream(sending: Sending<'_>, incoming: &Incoming, answer: ClientResponse) -> Response<BoxBody> {
-    let Sending { worker, route, permit, .. } = sending;
+    let Sending { worker, route, permit, outgoing, .. } = sending;
     let route = &route.settings;
     let status = answer.status();
     let length = content_length(answer.headers());
@@ -67,7 +67,7 @@ fn stream(sending: Sending<'_>, incoming: &Incoming, answer: ClientResponse) -> 
         // A 304 carries `Content-Length` as a field (RFC 9110, section 8.6). As the length of a body it would be awaited.
         BoxBody::new(HeadOnly(None))
     } else {
-        BoxBody::new(Download::new(payload, length, route.timeouts.idle, permit))
+        BoxBody::new(Download::new(payload, length, route.timeouts.idle, permit).beside(outgoing.body))
     };
     let mut response = Response::with_body(status, body);
     *response.headers_mut() = fields;

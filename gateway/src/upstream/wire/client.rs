@@ -1,7 +1,7 @@
 //! Sends a request to a target with awc. There is one client for each upstream and worker, because `awc::Client` cannot
 //! be shared by threads. Knows no routes.
 
-use std::{mem, time::Duration};
+use std::{mem, pin::pin, time::Duration};
 
 use actix_http::{
     Method, StatusCode, Uri, body,
@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     connect::{self, UpstreamTls},
     failure::Failure,
+    upload_writer::hand_over,
 };
 use crate::{
     body::upload::Upload,
@@ -126,18 +127,18 @@ async fn without_body(request: &FrozenClientRequest, outgoing: &Outgoing) -> Res
     answered.map_err(|_| limit.failure())?.map_err(|error| Failure::from_awc(&error))
 }
 
-/// Sends a body too. Whoever is waited for has the limit: while that is the client, its own limits (`idle`, `body_rate`)
+/// Sends a body too, which the connection writes while the answer is awaited. Whoever is waited for has the limit: while that is the client, its own limits (`idle`, `body_rate`)
 /// and the deadline of the request; otherwise the target, from the last chunk on.
 async fn with_body(
     request: &FrozenClientRequest,
     upload: &Upload,
     outgoing: &Outgoing,
 ) -> Result<ClientResponse, Failure> {
-    let mut sending = request.send_body(upload.clone());
+    let mut sending = pin!(hand_over(upload.clone(), request.send_body(body::None::new())));
     loop {
         let since = if upload.waits_for_client() { Instant::now() } else { upload.last_progress() };
         let limit = outgoing.limit_from(since);
-        if let Ok(answer) = timeout_at(limit.at, &mut sending).await {
+        if let Ok(answer) = timeout_at(limit.at, sending.as_mut()).await {
             return answer.map_err(|error| Failure::from_awc(&error));
         }
         if upload.waits_for_client() {

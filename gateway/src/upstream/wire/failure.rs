@@ -6,7 +6,7 @@ use actix_http::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 use chassis::problem::{Code, Problem};
 
-use super::framing::FramingError;
+use super::{framing::FramingError, upload_writer::UploadEnded};
 use crate::upstream::decide::failure_kind::FailureKind;
 
 /// A failed attempt.
@@ -39,8 +39,11 @@ impl Failure {
         Self { kind, cause: format!("{error:?}") }
     }
 
-    /// Classifies an error of the connection, which may be one of the framing guard.
+    /// Classifies an error of the connection, which may be one of the framing guard or of the upload.
     fn kind_of_io(error: &io::Error) -> FailureKind {
+        if error.get_ref().and_then(|error| error.downcast_ref::<UploadEnded>()).is_some() {
+            return FailureKind::RequestBody;
+        }
         match FramingError::from_io(error) {
             Some(FramingError::Invalid(_)) => FailureKind::Invalid,
             Some(FramingError::Stale) => FailureKind::Stale,

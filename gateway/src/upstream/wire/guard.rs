@@ -7,7 +7,8 @@
 //! - takes `100` or `103` for the final answer, so that the answer to one request is given to the next one;
 //! - takes an answer with neither length nor chunks for an empty one, instead of reading to the end of the connection;
 //! - waits for the body of a `304` that has a length;
-//! - writes a whole request before it reads, so that an early refusal of an upload becomes a broken pipe.
+//! - writes a whole request before it reads, so that an early refusal of an upload becomes a broken pipe, and an upstream
+//!   that answers while it reads waits for ever.
 //!
 //! None of this can be configured, and all of it is visible in the bytes. The guard parses the head of each answer,
 //! follows its body without copying it, and reports a connection that ends in the wrong place as an error of the
@@ -15,24 +16,40 @@
 //!
 //! # The tricky part
 //! The guard sees no requests, only reads and writes. A write while no exchange is in progress starts one; awc writes
-//! nothing between exchanges. An early refusal is found when a write cannot proceed: then, and only then, the guard
-//! reads. If an answer is there, it pretends to send the rest of the request, and awc reads the answer next.
+//! nothing between exchanges.
+//!
+//! A request with a body and its answer go on beside each other: an upstream that echoes or transcodes answers while it
+//! reads, and stops reading when nobody takes its answer. awc gives the guard only the head of such a request. The guard
+//! takes over the body ([`upload_writer`](super::upload_writer)), and goes on writing it whenever awc reads, be it the head
+//! of the answer or its body. So no task and no lock is needed, and at most a few chunks are kept: who does not read his
+//! answer is not read from either. Where an answer is complete before its request is, it depends:
+//! - a refusal (RFC 9112, section 9.5) ends the exchange, and nothing else is sent on this connection;
+//! - of any other answer the end is held back until the request is complete, since many services answer first and then
+//!   read, and the connection serves both sides again afterwards. A target that reads no more for [`UNREAD_MAX`] has no
+//!   use for the rest.
 
 use std::{
     io,
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use actix_rt::net::{ActixStream, Ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::framing::{Framing, Step};
+use super::{
+    framing::{Framing, Step},
+    upload_writer::{UploadEnded, UploadWriter, WriteError, take_over},
+};
+use crate::body::idle::IdleTimer;
 
 /// Size of one read while a head is expected: 4 KiB, in which most heads fit.
 const READ_BYTES: usize = 4 * 1024;
+/// How long a target that has answered completely may leave the rest of the request unread: 5 s.
+const UNREAD_MAX: Duration = Duration::from_secs(5);
 
 /// A connection whose answers are checked. TLS is inside of it: the guard reads plain text.
 #[derive(Debug)]
@@ -41,14 +58,71 @@ pub(crate) struct GuardedStream<S> {
     framing: Framing,
     /// Bytes that were checked, but not yet read by awc.
     checked: Bytes,
-    /// The upstream answered before it had the whole request: the rest is not sent.
-    is_refused: bool,
+    /// The request in progress, until all of it is written; `None` for one without a body.
+    upload: Option<UploadWriter>,
+    /// Runs while the end of an answer is held back and the target does not read.
+    unread: IdleTimer,
+    /// Nothing more can be written. What that means is found out by reading: an answer, or how the connection ended.
+    is_unwritable: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
     /// Guards a new connection.
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, framing: Framing::new(), checked: Bytes::new(), is_refused: false }
+        Self {
+            stream,
+            framing: Framing::new(),
+            checked: Bytes::new(),
+            upload: None,
+            unread: IdleTimer::new(UNREAD_MAX),
+            is_unwritable: false,
+        }
+    }
+
+    /// Starts an exchange, of which awc writes these bytes. `true` if it has a body, and the guard writes it all.
+    fn begin_exchange(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<bool> {
+        self.framing.begin_exchange(bytes.starts_with(b"HEAD "));
+        self.upload = take_over().map(|upload| UploadWriter::start(bytes, upload, cx)).transpose()?;
+        Ok(self.upload.is_some())
+    }
+
+    /// Goes on writing the request, as far as that is possible now.
+    fn write_upload(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(upload) = &mut self.upload else { return Ok(()) };
+        match upload.poll_write(&mut self.stream, cx) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.upload = None,
+            Poll::Ready(Err(WriteError::Connection)) => self.give_up_upload(),
+            Poll::Ready(Err(WriteError::Upload)) => {
+                self.give_up_upload();
+                return Err(io::Error::other(UploadEnded));
+            }
+        }
+        Ok(())
+    }
+
+    /// The upstream waits for the rest of the request, or has closed the connection.
+    fn give_up_upload(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            upload.abandon();
+            self.framing.poison();
+        }
+    }
+
+    /// Returns whether the answer is complete, but its request is not and is still wanted.
+    fn awaits_upload(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(upload) = &self.upload else { return false };
+        if !self.framing.is_idle() {
+            return false;
+        }
+        if !upload.is_blocked() {
+            self.unread.progressed();
+        }
+        let is_unwanted = self.framing.is_refusal() || (upload.is_blocked() && self.unread.poll_expired(cx).is_ready());
+        if is_unwanted {
+            self.give_up_upload();
+        }
+        !is_unwanted
     }
 
     /// Reads a part of a head. `false` at the end of the connection.
@@ -58,30 +132,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
         self.framing.push_head(buf.filled());
         Poll::Ready(Ok(!buf.filled().is_empty()))
-    }
-
-    /// Returns whether the upstream has answered already: with a refusal, or if the request cannot be sent any more,
-    /// with any final answer. RFC 9112, section 9.5: a client stops sending when an answer shows that the rest is not
-    /// wanted.
-    fn has_answer(&mut self, cx: &mut Context<'_>, broken: bool) -> bool {
-        loop {
-            match self.framing.buffered_status() {
-                Some(status) if broken || status >= 300 => return true,
-                Some(_) => return false,
-                None if self.framing.is_head_full() => return false,
-                None => {}
-            }
-            match self.poll_head(cx) {
-                Poll::Ready(Ok(true)) => {}
-                Poll::Ready(Ok(false) | Err(_)) | Poll::Pending => return false,
-            }
-        }
-    }
-
-    fn refuse(&mut self) {
-        self.is_refused = true;
-        // The upstream waits for the rest of the request, or has closed the connection.
-        self.framing.poison();
     }
 
     /// Between two exchanges awc reads only to find out whether the connection is still open.
@@ -100,6 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = buf.filled().len() - before;
         if read == 0 {
+            self.give_up_upload();
             return Poll::Ready(Ok(self.framing.on_eof()?));
         }
         let taken = self.framing.track_body(&buf.filled()[before..]);
@@ -107,6 +158,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
         if taken == 0 {
             // None of it belongs to the answer: there is an error, which `advance` returns.
             self.framing.advance()?;
+        }
+        if self.awaits_upload(cx) {
+            self.checked = Bytes::copy_from_slice(&buf.filled()[before..]);
+            buf.set_filled(before);
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }
@@ -121,8 +177,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for GuardedStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let guard = self.get_mut();
+        guard.write_upload(cx)?;
         loop {
             if !guard.checked.is_empty() {
+                if guard.awaits_upload(cx) {
+                    return Poll::Pending;
+                }
                 guard.deliver(buf);
                 return Poll::Ready(Ok(()));
             }
@@ -143,35 +203,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for GuardedStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let guard = self.get_mut();
-        if guard.framing.is_idle() {
-            guard.is_refused = false;
-            guard.framing.begin_exchange(bytes.starts_with(b"HEAD "));
-        }
-        if guard.is_refused {
+        if guard.framing.is_idle() && guard.begin_exchange(bytes, cx)? {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut guard.stream).poll_write(cx, bytes);
-        let broken = match &written {
-            Poll::Ready(Ok(_)) => return written,
-            Poll::Pending => false,
-            Poll::Ready(Err(_)) => true,
-        };
-        if !guard.framing.is_awaiting_head() {
-            return written;
-        }
-        if guard.has_answer(cx, broken) {
-            guard.refuse();
+        if matches!(written, Poll::Ready(Err(_))) && guard.framing.is_awaiting_head() {
+            guard.is_unwritable = true;
+            guard.framing.poison();
             return Poll::Ready(Ok(bytes.len()));
-        }
-        if broken {
-            guard.framing.on_eof()?;
         }
         written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let guard = self.get_mut();
-        if guard.is_refused { Poll::Ready(Ok(())) } else { Pin::new(&mut guard.stream).poll_flush(cx) }
+        if guard.upload.is_some() || guard.is_unwritable {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut guard.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -10,3 +10,4 @@ pub(crate) mod failure;
 pub(crate) mod framing;
 mod guard;
 pub(crate) mod tunnel;
+mod upload_writer;

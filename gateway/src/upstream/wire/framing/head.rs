@@ -25,7 +25,7 @@ pub(crate) enum Head {
     /// The head of an interim answer, with its size.
     Interim { bytes: usize },
     /// The head of the final answer, with its size.
-    Final { bytes: usize, body: BodyKind, keep_alive: bool },
+    Final { bytes: usize, status: u16, body: BodyKind, keep_alive: bool },
 }
 
 /// How the end of a body is found.
@@ -60,17 +60,6 @@ struct ParsedHead {
     forged_at: Vec<usize>,
 }
 
-/// Returns the status of the final answer, after any interim ones, if its head is complete.
-pub(crate) fn final_status(mut raw: &[u8]) -> Option<u16> {
-    loop {
-        let head = parse(raw).ok()??;
-        if !is_interim(head.status) {
-            return Some(head.status);
-        }
-        raw = raw.get(head.bytes..)?;
-    }
-}
-
 /// Parses the head at the beginning of `raw`, and rewrites it for awc.
 pub(crate) fn read(raw: &mut [u8], to_head_request: bool) -> Result<Head, Reason> {
     let Some(head) = parse(raw)? else { return Ok(Head::Partial) };
@@ -80,7 +69,7 @@ pub(crate) fn read(raw: &mut [u8], to_head_request: bool) -> Result<Head, Reason
     let body = body_kind(&head, to_head_request);
     rewrite_for_awc(raw, &head, body);
     let keep_alive = head.keep_alive() && !matches!(body, BodyKind::ToClose | BodyKind::Tunnel);
-    Ok(Head::Final { bytes: head.bytes, body, keep_alive })
+    Ok(Head::Final { bytes: head.bytes, status: head.status, body, keep_alive })
 }
 
 /// RFC 9110, section 15.2: any number of these may precede the answer. 101 is final for HTTP.

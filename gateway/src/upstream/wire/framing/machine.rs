@@ -70,6 +70,8 @@ pub(crate) struct Framing {
     poisoned: bool,
     /// There was an answer on this connection before.
     was_used: bool,
+    /// The status of the last final answer.
+    status: u16,
 }
 
 #[derive(Debug)]
@@ -98,7 +100,14 @@ pub(crate) enum Step {
 impl Framing {
     /// A new connection.
     pub(crate) fn new() -> Self {
-        Self { state: State::Idle, head_buffer: BytesMut::new(), error: None, poisoned: false, was_used: false }
+        Self {
+            state: State::Idle,
+            head_buffer: BytesMut::new(),
+            error: None,
+            poisoned: false,
+            was_used: false,
+            status: 0,
+        }
     }
 
     /// Returns whether no exchange is in progress.
@@ -114,6 +123,11 @@ impl Framing {
     /// Returns whether the connection must not be used again.
     pub(crate) const fn is_poisoned(&self) -> bool {
         self.poisoned
+    }
+
+    /// Returns whether the last answer was neither a success nor a switch of the protocol.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        self.status >= 300
     }
 
     /// Makes the exchange in progress the last one on this connection.
@@ -152,7 +166,10 @@ impl Framing {
                     self.head_buffer.advance(bytes);
                     self.state = State::Head { to_head_request, interim: interim + 1 };
                 }
-                Head::Final { bytes, body, keep_alive } => return Ok(self.answer(bytes, body, keep_alive)),
+                Head::Final { bytes, status, body, keep_alive } => {
+                    self.status = status;
+                    return Ok(self.answer(bytes, body, keep_alive));
+                }
             }
         }
         match self.error {
@@ -181,16 +198,6 @@ impl Framing {
     /// Adds bytes that were read; see [`Step::ReadHead`].
     pub(crate) fn push_head(&mut self, bytes: &[u8]) {
         self.head_buffer.extend_from_slice(bytes);
-    }
-
-    /// Returns the status of the final answer, if its head was received completely.
-    pub(crate) fn buffered_status(&self) -> Option<u16> {
-        head::final_status(&self.head_buffer)
-    }
-
-    /// Returns whether the head has reached its maximum size.
-    pub(crate) fn is_head_full(&self) -> bool {
-        self.head_buffer.len() >= HEAD_BYTES_MAX
     }
 
     /// Returns how many of these bytes belong to the answer. The others poison the connection.
