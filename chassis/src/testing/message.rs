@@ -125,11 +125,19 @@ impl Received {
     }
 }
 
-/// Reads one chunk; the last one is empty. Returns `None` where the connection ends first.
+/// Reads one chunk; the last one is empty, and is read with the trailers after it. Returns `None` where the connection ends first.
 pub fn read_chunk(reader: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut size = String::new();
     reader.read_line(&mut size).ok()?;
     let size = usize::from_str_radix(size.strip_suffix("\r\n")?, 16).expect("a chunk size in hexadecimal digits");
+    if size == 0 {
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
+        }
+        return Some(Vec::new());
+    }
     let mut chunk = vec![0; size + 2];
     reader.read_exact(&mut chunk).ok()?;
     assert!(chunk.ends_with(b"\r\n"), "a chunk is longer than its size");

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use actix_http::header::HeaderMap;
+use actix_http::header::{HeaderMap, HeaderName};
 
 /// The trailers of one message, handed from whoever reads them to whoever writes them. Clones are handles to the same
 /// ones. Empty until the body has ended, and where it has none.
@@ -13,6 +13,13 @@ impl Trailers {
     /// Stores the trailers that were read.
     pub(crate) fn set(&self, fields: HeaderMap) {
         *self.0.borrow_mut() = fields;
+    }
+
+    /// Returns a copy of those that `is_allowed` allows.
+    pub(crate) fn allowed(&self, is_allowed: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+        let mut fields = self.0.borrow().clone();
+        fields.retain(|name, _| is_allowed(name));
+        fields
     }
 
     /// Takes the trailers out.

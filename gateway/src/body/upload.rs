@@ -11,6 +11,7 @@ use std::{
 use actix_http::{
     Payload,
     body::{BodySize, MessageBody},
+    header::{HeaderMap, HeaderName},
 };
 use bytes::Bytes;
 use chassis::{
@@ -20,7 +21,7 @@ use chassis::{
 use futures_core::Stream;
 use tokio::time::Instant;
 
-use super::{idle::IdleTimer, replay::ReplayBuffer};
+use super::{idle::IdleTimer, replay::ReplayBuffer, trailers::Trailers};
 
 /// How long the client may be waited for, in total, before the minimum rate applies: 10 s, as long as for a head.
 const RATE_GRACE: Duration = Duration::from_secs(10);
@@ -56,6 +57,13 @@ struct UploadState {
     ended: Cell<bool>,
     fault: Cell<Option<UploadFault>>,
     replay: RefCell<ReplayBuffer>,
+    trailers: Option<UploadTrailers>,
+}
+
+/// The trailers that may follow a body, and which of them may be sent.
+pub(crate) struct UploadTrailers {
+    pub(crate) received: Trailers,
+    pub(crate) is_allowed: Box<dyn Fn(&HeaderName) -> bool>,
 }
 
 /// Why a body was not read to its end.
@@ -79,7 +87,12 @@ impl UploadFault {
 
 impl Upload {
     /// A body of the length that the client declared, or of unknown length.
-    pub(crate) fn new(payload: Payload, length: Option<u64>, limits: UploadLimits) -> Self {
+    pub(crate) fn new(
+        payload: Payload,
+        length: Option<u64>,
+        limits: UploadLimits,
+        trailers: Option<UploadTrailers>,
+    ) -> Self {
         Self(Rc::new(UploadState {
             payload: RefCell::new(payload),
             size: length.map_or(BodySize::Stream, BodySize::Sized),
@@ -92,7 +105,14 @@ impl Upload {
             ended: Cell::new(false),
             fault: Cell::new(None),
             replay: RefCell::new(ReplayBuffer::default()),
+            trailers,
         }))
+    }
+
+    /// Returns the trailers to send, once the body has been read to its end. They can be sent again with it.
+    pub(crate) fn trailers(&self) -> HeaderMap {
+        let trailers = self.0.trailers.as_ref();
+        trailers.map(|trailers| trailers.received.allowed(&trailers.is_allowed)).unwrap_or_default()
     }
 
     /// Returns to its beginning, so that it can be sent again; `false` if that is not possible.

@@ -50,6 +50,7 @@ async fn fetch(upstream: &Upstream, client: &Client) -> Option<Value> {
         body: None,
         head_timeout: FETCH_TIMEOUT,
         deadline: None,
+        trailers: None,
     };
     let attempt = upstream.begin_attempt(None, TargetSet::default(), Instant::now()).ok()?;
     let mut answer = client.send(attempt.address(), &mut outgoing).await.ok()?;

@@ -3,9 +3,11 @@
 
 use std::net::IpAddr;
 
+use std::sync::Arc;
+
 use actix_http::{
-    HttpMessage, Payload,
-    header::{HeaderMap, HeaderValue, RETRY_AFTER},
+    HttpMessage, Payload, Request,
+    header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use chassis::{
     extract::too_large,
@@ -14,10 +16,14 @@ use chassis::{
 
 use super::{exchange::Exchange, incoming::Incoming};
 use crate::{
-    body::upload::{Upload, UploadLimits},
+    body::{
+        trailers::Trailers,
+        upload::{Upload, UploadLimits, UploadTrailers},
+    },
     limit::{fields::RateLimitFields, local::RateKey, rate::LimitKey},
     route::{LiveRoute, RouteSettings},
     rules::fields::content_length,
+    runtime::worker::Worker,
     upstream::handle::Permit,
 };
 
@@ -59,14 +65,24 @@ pub(super) fn admit(route: &LiveRoute, incoming: &Incoming, exchange: &mut Excha
 ///
 /// # Errors
 /// 413 where its declared length is too large: refused before anything is sent anywhere.
-pub(super) fn upload(route: &RouteSettings, headers: &HeaderMap, payload: Payload) -> Result<Option<Upload>, Problem> {
+pub(super) fn upload(
+    worker: &Worker,
+    route: &RouteSettings,
+    request: &Request,
+    payload: Payload,
+) -> Result<Option<Upload>, Problem> {
     if matches!(payload, Payload::None) {
         return Ok(None);
     }
-    let length = declared_length(route, headers)?;
+    let length = declared_length(route, request.headers())?;
+    let trailers = request.extensions().get::<Trailers>().map(|received| {
+        let snapshot = Arc::clone(&worker.snapshot);
+        let is_allowed = Box::new(move |name: &HeaderName| !snapshot.identity.contains(name.as_str()));
+        UploadTrailers { received: received.clone(), is_allowed }
+    });
     let limits =
         UploadLimits { bytes_max: route.body_bytes_max, idle: route.timeouts.idle, rate_min: route.body_rate_min };
-    Ok(Some(Upload::new(payload, length, limits)))
+    Ok(Some(Upload::new(payload, length, limits, trailers)))
 }
 
 /// The declared length of the body.

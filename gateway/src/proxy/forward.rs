@@ -13,7 +13,7 @@
 
 use std::rc::Rc;
 
-use actix_http::{HttpMessage, Payload, Request, Response, body::BoxBody};
+use actix_http::{Payload, Request, Response, body::BoxBody};
 use chassis::{middleware::catch_panic, problem::Problem};
 
 use super::{
@@ -75,7 +75,7 @@ async fn forward(
     exchange.phase_done(Phase::Authorize);
 
     admit(route, &incoming, exchange)?;
-    let upload = upload(&route.settings, incoming.request.headers(), payload)?;
+    let upload = upload(worker, &route.settings, &incoming.request, payload)?;
     exchange.bytes_in = upload.as_ref().map(Upload::bytes_read);
     let permit = capacity(route)?;
     exchange.phase_done(Phase::Admit);

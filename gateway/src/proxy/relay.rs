@@ -34,11 +34,13 @@ where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
     let Relay { tunnel: Tunnel { mut socket, early: answered }, idle, permit: _permit } = relay;
-    socket.write_all(early).await?;
-    io.write_all(&answered).await?;
     let last_moved = Rc::new(Cell::new(Instant::now()));
     let mut client = ActivityTracker { io, last_moved: Rc::clone(&last_moved) };
-    let copying = async { tokio::io::copy_bidirectional(&mut client, &mut socket).await.map(|_| ()) };
+    let copying = async {
+        socket.write_all(early).await?;
+        client.write_all(&answered).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut socket).await.map(|_| ())
+    };
     let idling = async {
         while last_moved.get() + idle > Instant::now() {
             sleep_until(last_moved.get() + idle).await;

@@ -126,6 +126,7 @@ impl Check {
             body: None,
             head_timeout: settings.timeout,
             deadline: None,
+            trailers: None,
         };
         let exchange = async {
             let mut answer = self.client.send(&self.address, &mut outgoing).await.map_err(|failure| failure.cause)?;

@@ -57,6 +57,8 @@ pub(crate) struct UpstreamSettings {
     /// Maximum number of requests in flight; further ones are refused.
     pub(crate) in_flight_max: usize,
     pub(crate) connect_timeout: Duration,
+    /// How long an idle connection to a target is kept.
+    pub(crate) keep_alive: Duration,
 }
 
 impl UpstreamSettings {

@@ -8,12 +8,13 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use chassis::testing::{Answer, Call, Connection, Received, call, get, post, until};
 use serde_json::json;
 
-use crate::fixture::{File, Gateway, Mode, Process, Target, Upstream, token};
+use crate::fixture::{File, Gateway, Mode, Process, Target, Upstream, token, upstream};
 
 const ANY: &str = "  - {route: \"* /{path...}\", to: u, auth: public}\n";
 
@@ -593,4 +594,32 @@ fn good_health_checks_hasten_only_one_trial_of_a_target_that_fails_all_requests(
         checks.load(Ordering::SeqCst) >= 50
     });
     assert_eq!(requests.load(Ordering::SeqCst), 3, "two that open the breaker, and one trial");
+}
+
+/// How many connections an upstream gets for two requests with this many milliseconds between them.
+fn connections_for_two(settings: &str, answer_field: &'static str, apart_ms: u64) -> usize {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let addr = upstream(move |mut reader| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        while Received::read(&mut reader).is_some() {
+            let answer = format!("HTTP/1.1 200 OK\r\n{answer_field}Content-Length: 2\r\n\r\nok");
+            reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let sections = format!("upstreams: {{u: {{targets: [\"http://{addr}\"]{settings}}}}}\n{}", any(""));
+    let gateway = Gateway::start(&sections, &[]);
+    assert_eq!(fetch(&gateway).status, 200);
+    thread::sleep(Duration::from_millis(apart_ms));
+    assert_eq!(post("/x", &json!({})).send(gateway.addr()).status, 200);
+    connections.load(Ordering::SeqCst)
+}
+
+#[test]
+fn a_connection_is_not_used_again_when_its_target_is_about_to_close_it() {
+    assert_eq!(connections_for_two("", "", 1300), 1);
+    assert_eq!(connections_for_two("", "Keep-Alive: timeout=30, max=100\r\n", 1300), 1);
+    assert_eq!(connections_for_two("", "Keep-Alive: timeout=2\r\n", 1300), 2, "a second before the end");
+    assert_eq!(connections_for_two("", "Keep-Alive: timeout=1\r\n", 0), 2, "there is no time left");
+    assert_eq!(connections_for_two(", keep_alive: 1s", "", 1300), 2, "as the configuration says");
 }

@@ -1,5 +1,7 @@
 //! Decodes `upstreams`: the services, their targets and their limits.
 
+use std::time::Duration;
+
 use chassis::config::{Lookup, Secret, secret};
 
 use super::{defaults::Defaults, resilience, tls};
@@ -21,6 +23,8 @@ use crate::{
     },
 };
 
+/// Less than the 75 s of our own services, so that the gateway closes an idle connection first.
+const KEEP_ALIVE_DEFAULT: Duration = Duration::from_secs(60);
 const IN_FLIGHT_MAX_DEFAULT: usize = 1024;
 /// Of two targets one may be taken out of use, of three two, of ten seven.
 const EJECTED_PERCENT_MAX_DEFAULT: u8 = 70;
@@ -53,6 +57,7 @@ fn settings(name: &str, node: &Node, defaults: &Defaults, lookup: Lookup<'_>, mi
         openapi: table.get(&UpstreamKeys::OPENAPI),
         in_flight_max: table.get(&UpstreamKeys::MAX_IN_FLIGHT).unwrap_or(IN_FLIGHT_MAX_DEFAULT),
         connect_timeout: table.get(&UpstreamKeys::CONNECT_TIMEOUT).unwrap_or(defaults.connect_timeout),
+        keep_alive: table.get(&UpstreamKeys::KEEP_ALIVE).unwrap_or(KEEP_ALIVE_DEFAULT),
     }
 }
 

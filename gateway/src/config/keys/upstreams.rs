@@ -83,6 +83,12 @@ section! { UpstreamKeys ("upstream", "A service behind the gateway.") {
     );
     CONNECT_TIMEOUT: Scalar<Duration> =
         optional("connect_timeout", "`defaults.timeout.connect`", DURATION, "Maximum time to connect to a target");
+    KEEP_ALIVE: Scalar<Duration> = optional(
+        "keep_alive",
+        "`60s`",
+        DURATION,
+        "How long an idle connection to a target is kept. Less than the target keeps it (Node.js and uvicorn: 5 s), so that no request is sent on one that is just being closed; where the target says `Keep-Alive: timeout=5`, that counts as well",
+    );
 }}
 
 section! { TargetKeys ("target", "One target of an upstream, with a weight.") {

@@ -17,6 +17,7 @@ use actix_http::{
     },
 };
 use bytes::Bytes;
+use chassis::trace::REQUEST_ID;
 
 use crate::rules::trailers;
 
@@ -140,8 +141,11 @@ pub(super) fn response(head: &ResponseHead, size: BodySize, dates: &Dates) -> Re
         if is_about_connection(name) || (*name == CONTENT_LENGTH && !keeps_length) {
             continue;
         }
+        let mut value = value_of(value)?;
+        // Never the same again: in the table of HPACK it would only push out what is (RFC 7541, section 7.1.3).
+        value.set_sensitive(*name == REQUEST_ID);
         let name = http::HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|_| Malformed)?;
-        headers.append(name, value_of(value)?);
+        headers.append(name, value);
     }
     if let BodySize::Sized(length) = size
         && head.status != StatusCode::NO_CONTENT

@@ -71,6 +71,9 @@ fn stream(sending: Sending<'_>, incoming: &Incoming, answer: ClientResponse) -> 
     };
     let mut response = Response::with_body(status, body);
     *response.headers_mut() = fields;
+    if let Some(trailers) = outgoing.trailers {
+        response.extensions_mut().insert(trailers);
+    }
     if incoming.request.version() < Version::HTTP_11 && length.is_none() {
         // HTTP/1.0 has no chunks: the end of the connection is the end of the body (RFC 9112, section 6.3).
         response.head_mut().no_chunking(true);

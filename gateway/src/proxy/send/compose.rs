@@ -3,8 +3,8 @@
 use std::{borrow::Cow, mem};
 
 use actix_http::{
-    Method,
-    header::{HeaderMap, HeaderValue},
+    HttpMessage, Method, Request, Version,
+    header::{HeaderMap, HeaderValue, TE},
     uri::PathAndQuery,
 };
 use chassis::{identity::IdentityHeaders, problem::Problem};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::caller::Caller,
-    body::upload::Upload,
+    body::{trailers::Trailers, upload::Upload},
     config::Config,
     route::{LiveRoute, RouteSettings},
     rules::via::Pseudonym,
@@ -43,10 +43,24 @@ pub(crate) fn outgoing(
 ) -> Result<Outgoing, Problem> {
     let snapshot = &worker.snapshot;
     let assertion = assertion(worker, &route.upstream, caller, incoming.client_ip)?;
+    let trailers = takes_trailers(&incoming.request).then(Trailers::default);
     let composer = Composer { config: &snapshot.config, identity: &snapshot.identity, via: &snapshot.process.via };
     let Composed { path_and_query, headers } = composer.compose(&route.settings, caller, assertion, incoming)?;
     let method = incoming.request.method().clone();
-    Ok(Outgoing { method, path_and_query, headers, body, head_timeout: route.settings.timeouts.head, deadline: None })
+    Ok(Outgoing {
+        method,
+        path_and_query,
+        headers,
+        body,
+        head_timeout: route.settings.timeouts.head,
+        deadline: None,
+        trailers,
+    })
+}
+
+/// Returns whether the client takes trailers: it speaks HTTP/2, and says so (RFC 9110, section 10.1.4).
+fn takes_trailers(request: &Request) -> bool {
+    request.version() == Version::HTTP_2 && request.headers().get(TE).is_some_and(|te| te == "trailers")
 }
 
 /// What of the gateway goes into every request that it composes, whether it is sent or only rehearsed.

@@ -14,16 +14,12 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     connect::{self, UpstreamTls},
     failure::Failure,
-    upload_writer::hand_over,
+    upload_writer::{HandedOver, hand_over},
 };
 use crate::{
-    body::upload::Upload,
+    body::{trailers::Trailers, upload::Upload},
     upstream::settings::{TargetAddress, UpstreamSettings},
 };
-
-/// How long an idle connection is kept: 60 s. Less than the 75 s of our own services, so that the gateway closes it
-/// first.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// The connections of one worker to one upstream. Clones share them.
 #[derive(Clone)]
@@ -44,6 +40,8 @@ pub(crate) struct Outgoing {
     pub(crate) head_timeout: Duration,
     /// When the whole request must have been answered.
     pub(crate) deadline: Option<Instant>,
+    /// Where the trailers of the answer go, if the client takes any.
+    pub(crate) trailers: Option<Trailers>,
 }
 
 /// Until when a head is waited for.
@@ -62,6 +60,11 @@ impl HeadLimit {
 }
 
 impl Outgoing {
+    /// What the connection is given beside what awc writes.
+    fn beside(&self) -> HandedOver {
+        HandedOver { upload: self.body.clone(), trailers: self.trailers.clone() }
+    }
+
     fn limit_from(&self, since: Instant) -> HeadLimit {
         let head = since + self.head_timeout;
         match self.deadline {
@@ -78,7 +81,7 @@ impl Client {
         let connector = Connector::new()
             .connector(connect::connector(tls.cloned()))
             .timeout(settings.connect_timeout)
-            .conn_keep_alive(KEEP_ALIVE)
+            .conn_keep_alive(settings.keep_alive)
             .limit(0);
         let client =
             awc::Client::builder().connector(connector).disable_redirects().disable_timeout().no_default_headers();
@@ -123,18 +126,23 @@ impl Client {
 async fn without_body(request: &FrozenClientRequest, outgoing: &Outgoing) -> Result<ClientResponse, Failure> {
     let limit = outgoing.limit_from(Instant::now());
     // `send()` would add `content-length: 0`.
-    let answered = timeout_at(limit.at, request.send_body(body::None::new())).await;
+    let sending = request.send_body(body::None::new());
+    let answered = match &outgoing.trailers {
+        None => timeout_at(limit.at, sending).await,
+        Some(_) => timeout_at(limit.at, hand_over(outgoing.beside(), sending)).await,
+    };
     answered.map_err(|_| limit.failure())?.map_err(|error| Failure::from_awc(&error))
 }
 
-/// Sends a body too, which the connection writes while the answer is awaited. Whoever is waited for has the limit: while that is the client, its own limits (`idle`, `body_rate`)
-/// and the deadline of the request; otherwise the target, from the last chunk on.
+/// Sends a body too, which the connection writes while the answer is awaited. Whoever is waited for has the limit: while
+/// that is the client, its own limits (`idle`, `body_rate`) and the deadline of the request; otherwise the target, from the
+/// last chunk on.
 async fn with_body(
     request: &FrozenClientRequest,
     upload: &Upload,
     outgoing: &Outgoing,
 ) -> Result<ClientResponse, Failure> {
-    let mut sending = pin!(hand_over(upload.clone(), request.send_body(body::None::new())));
+    let mut sending = pin!(hand_over(outgoing.beside(), request.send_body(body::None::new())));
     loop {
         let since = if upload.waits_for_client() { Instant::now() } else { upload.last_progress() };
         let limit = outgoing.limit_from(since);

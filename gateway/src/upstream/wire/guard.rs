@@ -33,7 +33,7 @@ use std::{
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_rt::net::{ActixStream, Ready};
@@ -42,12 +42,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     framing::{Framing, Step},
-    upload_writer::{UploadEnded, UploadWriter, WriteError, take_over},
+    upload_writer::{HandedOver, UploadEnded, UploadWriter, WriteError, take_over},
 };
-use crate::body::idle::IdleTimer;
+use crate::body::{idle::IdleTimer, trailers::Trailers};
 
 /// Size of one read while a head is expected: 4 KiB, in which most heads fit.
 const READ_BYTES: usize = 4 * 1024;
+/// How long before its upstream closes an idle connection it is not used any more: 1 s, which is more than a request takes
+/// to arrive. Upstreams count whole seconds.
+const CLOSING_MARGIN: Duration = Duration::from_secs(1);
+/// Longer times are of no use, since the pool keeps no connection for an hour.
+const IDLE_SECONDS_MAX: u64 = 3600;
 /// How long a target that has answered completely may leave the rest of the request unread: 5 s.
 const UNREAD_MAX: Duration = Duration::from_secs(5);
 
@@ -60,8 +65,12 @@ pub(crate) struct GuardedStream<S> {
     checked: Bytes,
     /// The request in progress, until all of it is written; `None` for one without a body.
     upload: Option<UploadWriter>,
+    /// Where the trailers of the answer go.
+    trailers: Option<Trailers>,
     /// Runs while the end of an answer is held back and the target does not read.
     unread: IdleTimer,
+    /// Until when the connection may be used again, where the upstream has said how long it keeps it.
+    reusable_until: Option<Instant>,
     /// Nothing more can be written. What that means is found out by reading: an answer, or how the connection ended.
     is_unwritable: bool,
 }
@@ -74,15 +83,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
             framing: Framing::new(),
             checked: Bytes::new(),
             upload: None,
+            trailers: None,
             unread: IdleTimer::new(UNREAD_MAX),
+            reusable_until: None,
             is_unwritable: false,
         }
     }
 
     /// Starts an exchange, of which awc writes these bytes. `true` if it has a body, and the guard writes it all.
     fn begin_exchange(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<bool> {
-        self.framing.begin_exchange(bytes.starts_with(b"HEAD "));
-        self.upload = take_over().map(|upload| UploadWriter::start(bytes, upload, cx)).transpose()?;
+        let HandedOver { upload, trailers } = take_over();
+        self.framing.begin_exchange(bytes.starts_with(b"HEAD "), trailers.is_some());
+        self.trailers = trailers;
+        self.upload = upload.map(|upload| UploadWriter::start(bytes, upload, cx)).transpose()?;
         Ok(self.upload.is_some())
     }
 
@@ -136,6 +149,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
 
     /// Between two exchanges awc reads only to find out whether the connection is still open.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.reusable_until.is_some_and(|until| Instant::now() >= until) {
+            self.framing.poison();
+        }
         if !self.framing.is_poisoned() {
             let mut byte = [0];
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)))?;
@@ -154,6 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
             return Poll::Ready(Ok(self.framing.on_eof()?));
         }
         let taken = self.framing.track_body(&buf.filled()[before..]);
+        self.hand_on_trailers();
         buf.set_filled(before + taken);
         if taken == 0 {
             // None of it belongs to the answer: there is an error, which `advance` returns.
@@ -167,7 +184,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
         Poll::Ready(Ok(()))
     }
 
+    /// Hands on the trailers of an answer that has ended. Before its last bytes are delivered, so that whoever has read them
+    /// finds the trailers.
+    fn hand_on_trailers(&mut self) {
+        if let Some(trailers) = &self.trailers
+            && let Some(fields) = self.framing.take_trailers()
+        {
+            trailers.set(fields);
+        }
+    }
+
     fn deliver(&mut self, buf: &mut ReadBuf<'_>) {
+        self.hand_on_trailers();
         let given = self.checked.len().min(buf.remaining());
         buf.put_slice(&self.checked[..given]);
         self.checked.advance(given);
@@ -187,7 +215,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for GuardedStream<S> {
                 return Poll::Ready(Ok(()));
             }
             match guard.framing.advance()? {
-                Step::Deliver(bytes) => guard.checked = bytes,
+                Step::Deliver(bytes) => {
+                    guard.reusable_until = guard.framing.idle_max().map(reusable_until);
+                    guard.checked = bytes;
+                }
                 Step::ReadBody => return guard.poll_body(cx, buf),
                 Step::Idle => return guard.poll_idle(cx),
                 Step::ReadHead => match ready!(guard.poll_head(cx)) {
@@ -226,6 +257,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
+}
+
+/// Returns until when a connection may be used again that its upstream closes after this many idle seconds. Counted from the
+/// head of the answer, which is earlier than the end from which the upstream counts.
+fn reusable_until(idle_seconds: u64) -> Instant {
+    let idle = Duration::from_secs(idle_seconds.min(IDLE_SECONDS_MAX));
+    Instant::now() + idle.saturating_sub(CLOSING_MARGIN)
 }
 
 /// Required by awc. Never called, because the guard is the outermost layer.

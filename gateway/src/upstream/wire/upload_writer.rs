@@ -17,7 +17,7 @@ use actix_http::body::{BodySize, MessageBody};
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWrite;
 
-use crate::body::upload::Upload;
+use crate::body::{trailers::Trailers, upload::Upload};
 
 /// Number of bytes from which on nothing more is gathered before a write: 16 KiB, two reads of a client's connection.
 const GATHERED_BYTES: usize = 16 * 1024;
@@ -27,18 +27,27 @@ const WRITES_MAX: usize = 8;
 const SIZE_LINE_BYTES: usize = 18;
 
 tokio::task_local! {
-    /// The body of the request that the current future sends, until a connection takes it.
-    static HANDED_OVER: RefCell<Option<Upload>>;
+    /// What belongs to the request that the current future sends, until a connection takes it.
+    static HANDED_OVER: RefCell<HandedOver>;
 }
 
-/// Runs a future that sends a request without a body, and gives this body to the connection that it sends the request on.
-pub(super) async fn hand_over<F: Future>(upload: Upload, sending: F) -> F::Output {
-    HANDED_OVER.scope(RefCell::new(Some(upload)), sending).await
+/// What a connection is given beside what awc writes.
+#[derive(Clone, Default)]
+pub(super) struct HandedOver {
+    /// The body of the request.
+    pub(super) upload: Option<Upload>,
+    /// Where the trailers of the answer go, if somebody wants them.
+    pub(super) trailers: Option<Trailers>,
 }
 
-/// Returns the body of the request whose head is being written, once; `None` if it has none.
-pub(super) fn take_over() -> Option<Upload> {
-    HANDED_OVER.try_with(RefCell::take).ok().flatten()
+/// Runs a future that sends a request without a body, and gives this to the connection that it sends the request on.
+pub(super) async fn hand_over<F: Future>(handed_over: HandedOver, sending: F) -> F::Output {
+    HANDED_OVER.scope(RefCell::new(handed_over), sending).await
+}
+
+/// Returns what was given for the request whose head is being written, once.
+pub(super) fn take_over() -> HandedOver {
+    HANDED_OVER.try_with(RefCell::take).unwrap_or_default()
 }
 
 /// Why a request could not be written to its end.
@@ -187,10 +196,19 @@ impl UploadWriter {
         Poll::Ready(Ok(()))
     }
 
+    /// The last chunk, with the trailers of the body (RFC 9112, section 7.1.2).
+    fn gather_last_chunk(&mut self) {
+        self.gathered.extend_from_slice(b"0\r\n");
+        for (name, value) in &self.upload.trailers() {
+            self.gathered.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        self.gathered.extend_from_slice(b"\r\n");
+    }
+
     fn end(&mut self) -> Result<(), WriteError> {
         match self.rest {
             Rest::Sized(1..) => return Err(WriteError::Upload),
-            Rest::Chunks => self.gathered.extend_from_slice(b"0\r\n\r\n"),
+            Rest::Chunks => self.gather_last_chunk(),
             Rest::Sized(0) | Rest::Nothing => {}
         }
         self.rest = Rest::Nothing;

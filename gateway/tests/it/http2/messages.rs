@@ -1,5 +1,10 @@
 //! Requests and answers: what becomes of them between HTTP/2 and the HTTP/1.1 of upstreams.
 
+use std::{
+    io::{Read, Write},
+    sync::mpsc,
+};
+
 use chassis::testing::{Received, message::first, until};
 
 use super::{
@@ -7,7 +12,7 @@ use super::{
     frame::{data, error::NO_ERROR, headers, last_data, open},
     gateway::{Http2, upstream_by_path},
 };
-use crate::fixture::Upstream;
+use crate::fixture::{Upstream, upstream};
 
 #[test]
 fn a_request_becomes_one_of_http_1_1() {
@@ -150,6 +155,57 @@ fn trailers_end_a_request_and_an_answer() {
     assert_eq!(answer.body, b"ok");
     assert_eq!(upstream.only().body, b"body");
     assert!(client.is_served(3));
+}
+
+/// Reads a request with chunks and trailers to its end, byte for byte.
+fn read_raw(reader: &mut impl Read) -> String {
+    let mut raw = Vec::new();
+    while !(raw.windows(5).any(|bytes| bytes == b"\r\n0\r\n") && raw.ends_with(b"\r\n\r\n")) {
+        let mut byte = [0];
+        reader.read_exact(&mut byte).unwrap();
+        raw.push(byte[0]);
+    }
+    String::from_utf8(raw).unwrap()
+}
+
+#[test]
+fn trailers_are_carried_both_ways_but_for_those_that_must_not_be_trailers() {
+    let (seen, received) = mpsc::channel();
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\
+                  Grpc-Status: 0\r\nX-Sum: 1\r\nSet-Cookie: a=1\r\nContent-Length: 9\r\n\r\n";
+    let addr = upstream(move |mut reader| {
+        for _ in 0..2 {
+            let _ = seen.send(read_raw(&mut reader));
+            reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let http2 = Http2::before(addr);
+    let mut client = http2.client();
+    let trailers =
+        [("x-sum", "7"), ("request-user-id", "1"), ("x-forwarded-for", "1.1.1.1"), ("authorization", "Bearer x")];
+    client.send_all(&[
+        open(1, &request_with("POST", "/x", &[("te", "trailers")])),
+        data(1, b"body"),
+        headers(1, &trailers),
+    ]);
+    let mut answered = client.answer(1);
+    answered.assert_whole(200);
+    // Fields of different names have no order (RFC 9110, section 5.3).
+    answered.trailers.sort();
+    let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        (&answered.body[..], &answered.trailers[..]),
+        (&b"ok"[..], &[of("grpc-status", "0"), of("x-sum", "1")][..])
+    );
+    let first = received.recv().unwrap();
+    assert!(first.ends_with("\r\n\r\n4\r\nbody\r\n0\r\nx-sum: 7\r\n\r\n"), "{first}");
+
+    // A client that does not say that it takes trailers gets none (RFC 9110, section 6.5.1).
+    client.send_all(&[open(3, &request("POST", "/x")), data(3, b"body"), headers(3, &[("x-sum", "8")])]);
+    let answered = client.answer(3);
+    answered.assert_whole(200);
+    assert_eq!((&answered.body[..], &answered.trailers[..]), (&b"ok"[..], &[][..]));
+    assert!(received.recv().unwrap().ends_with("0\r\nx-sum: 8\r\n\r\n"));
 }
 
 #[test]

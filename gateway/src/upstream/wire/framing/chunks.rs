@@ -26,6 +26,8 @@ pub(crate) struct ChunkedBody {
     size: u64,
     /// The number of digits of the size, or of bytes of the extension or of the trailers so far.
     count: usize,
+    /// The trailers as they are received; `None` where nobody wants them.
+    trailers: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +46,27 @@ enum Position {
     End,
 }
 
+impl Position {
+    /// Returns whether the next byte belongs to the trailers or to the empty line after them.
+    const fn is_in_trailers(self) -> bool {
+        matches!(self, Self::LineStart | Self::Trailer | Self::TrailerLf | Self::LastLf)
+    }
+}
+
 impl ChunkedBody {
     /// Before the first chunk.
     pub(crate) const fn new() -> Self {
-        Self { position: Position::Size, size: 0, count: 0 }
+        Self { position: Position::Size, size: 0, count: 0, trailers: None }
+    }
+
+    /// As [`new`](Self::new), and keeps the trailers, at most [`OVERHEAD_BYTES_MAX`].
+    pub(crate) fn keeping_trailers() -> Self {
+        Self { trailers: Some(Vec::new()), ..Self::new() }
+    }
+
+    /// Returns the trailers with the empty line after them, once the body has ended, if they were to be kept.
+    pub(crate) fn into_trailers(self) -> Option<Vec<u8>> {
+        self.trailers
     }
 
     /// Follows the body through these bytes.
@@ -57,6 +76,11 @@ impl ChunkedBody {
             if self.position == Position::Data {
                 at += self.skip_data(bytes.len() - at);
                 continue;
+            }
+            if let Some(trailers) = &mut self.trailers
+                && self.position.is_in_trailers()
+            {
+                trailers.push(bytes[at]);
             }
             let Some(next) = self.step(bytes[at]) else { return ChunkProgress::Invalid(at) };
             self.position = next;
@@ -152,6 +176,20 @@ mod tests {
         ] {
             assert_eq!(ChunkedBody::new().track(body.as_bytes()), expected, "{body:?}");
         }
+    }
+
+    #[test]
+    fn trailers_are_kept_where_they_are_wanted() {
+        let bytes = b"3\r\nabc\r\n0\r\nA: 1\r\nB: 2\r\n\r\n";
+        for size in [1, 4, bytes.len()] {
+            let mut body = ChunkedBody::keeping_trailers();
+            let ended = bytes.chunks(size).map(|part| body.track(part)).last();
+            assert!(matches!(ended, Some(ChunkProgress::End(_))));
+            assert_eq!(body.into_trailers().as_deref(), Some(&b"A: 1\r\nB: 2\r\n\r\n"[..]), "in parts of {size}");
+        }
+        let mut body = ChunkedBody::new();
+        body.track(bytes);
+        assert_eq!(body.into_trailers(), None);
     }
 
     #[test]

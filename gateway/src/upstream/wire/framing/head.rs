@@ -1,6 +1,7 @@
 //! Parses the head of an answer and decides how long its body is (RFC 9112, section 6.3). Pure. It changes only those
 //! parts of a head that awc would misread.
 
+use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
 use httparse::{EMPTY_HEADER, ParserConfig, Response, Status};
 
 /// Maximum number of fields, which is that of the parser of awc.
@@ -25,7 +26,18 @@ pub(crate) enum Head {
     /// The head of an interim answer, with its size.
     Interim { bytes: usize },
     /// The head of the final answer, with its size.
-    Final { bytes: usize, status: u16, body: BodyKind, keep_alive: bool },
+    Final { bytes: usize, status: u16, body: BodyKind, reuse: Reuse },
+}
+
+/// Whether another request may follow on the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    Never,
+    /// The upstream says nothing about the time.
+    Possible,
+    /// The upstream closes the connection when it has been idle for this many seconds (`Keep-Alive: timeout=5`; RFC 2068,
+    /// section 19.7.1, and in use ever since).
+    Within(u64),
 }
 
 /// How the end of a body is found.
@@ -53,6 +65,8 @@ struct ParsedHead {
     /// Options of `Connection`: `close` and `keep-alive`.
     has_close: bool,
     has_keep_alive: bool,
+    /// The `timeout` of `Keep-Alive`, in seconds.
+    idle_max: Option<u64>,
     /// The offsets of the names of those fields that may have to be replaced.
     length_at: Option<usize>,
     coding_at: Option<usize>,
@@ -68,8 +82,20 @@ pub(crate) fn read(raw: &mut [u8], to_head_request: bool) -> Result<Head, Reason
     }
     let body = body_kind(&head, to_head_request);
     rewrite_for_awc(raw, &head, body);
-    let keep_alive = head.keep_alive() && !matches!(body, BodyKind::ToClose | BodyKind::Tunnel);
-    Ok(Head::Final { bytes: head.bytes, status: head.status, body, keep_alive })
+    let reuse = if matches!(body, BodyKind::ToClose | BodyKind::Tunnel) { Reuse::Never } else { head.reuse() };
+    Ok(Head::Final { bytes: head.bytes, status: head.status, body, reuse })
+}
+
+/// Parses the trailers of an answer. What cannot be read as fields is dropped, since nothing depends on it.
+pub(crate) fn trailers(raw: &[u8]) -> HeaderMap {
+    let mut fields = [EMPTY_HEADER; FIELDS_MAX];
+    let Ok(Status::Complete((_, fields))) = httparse::parse_headers(raw, &mut fields) else {
+        return HeaderMap::new();
+    };
+    let parsed = fields.iter().filter_map(|field| {
+        Some((HeaderName::from_bytes(field.name.as_bytes()).ok()?, HeaderValue::from_bytes(field.value).ok()?))
+    });
+    HeaderMap::from_iter(parsed)
 }
 
 /// RFC 9110, section 15.2: any number of these may precede the answer. 101 is final for HTTP.
@@ -102,6 +128,7 @@ fn parse(raw: &[u8]) -> Result<Option<ParsedHead>, Reason> {
         chunked: false,
         has_close: false,
         has_keep_alive: false,
+        idle_max: None,
         length_at: None,
         coding_at: None,
         upgrades_at: Vec::new(),
@@ -118,12 +145,12 @@ impl ParsedHead {
     fn record_field(&mut self, field: &httparse::Header<'_>, at: usize) -> Result<(), Reason> {
         if field.name.eq_ignore_ascii_case("content-length") {
             if self.length_at.replace(at).is_some() {
-                return Err("the answer has two length_at");
+                return Err("the answer has two lengths");
             }
             self.length = Some(parse_length(field.value).ok_or("the length of the answer is no number")?);
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
             if self.coding_at.replace(at).is_some() {
-                return Err("the answer has two transfer coding_at");
+                return Err("the answer has two transfer codings");
             }
             if !field.value.eq_ignore_ascii_case(b"chunked") {
                 return Err("the transfer coding of the answer is not `chunked`");
@@ -133,6 +160,8 @@ impl ParsedHead {
             self.upgrades_at.push(at);
         } else if field.name.eq_ignore_ascii_case("connection") {
             self.record_connection(field.value);
+        } else if field.name.eq_ignore_ascii_case("keep-alive") {
+            self.idle_max = parse_timeout(field.value);
         } else if field.name.eq_ignore_ascii_case(HIDDEN_LENGTH) {
             self.forged_at.push(at);
         }
@@ -150,6 +179,14 @@ impl ParsedHead {
         !self.has_close && (self.minor == 1 || self.has_keep_alive)
     }
 
+    const fn reuse(&self) -> Reuse {
+        match self.idle_max {
+            _ if !self.keep_alive() => Reuse::Never,
+            Some(seconds) => Reuse::Within(seconds),
+            None => Reuse::Possible,
+        }
+    }
+
     fn check(self) -> Result<Option<Self>, Reason> {
         if self.length.is_some() && self.chunked {
             return Err("the answer has a length and a transfer coding");
@@ -159,6 +196,13 @@ impl ParsedHead {
         }
         Ok(Some(self))
     }
+}
+
+/// The timeout of `timeout=5, max=100`; `None` where it has none that can be read.
+fn parse_timeout(value: &[u8]) -> Option<u64> {
+    let parameters = std::str::from_utf8(value).ok()?.split(',').filter_map(|parameter| parameter.split_once('='));
+    let mut timeouts = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"));
+    timeouts.next().and_then(|(_, seconds)| seconds.trim().parse().ok())
 }
 
 /// `1*DIGIT` (RFC 9110, section 8.6): no sign, no list, no spaces within.

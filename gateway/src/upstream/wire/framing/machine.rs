@@ -1,12 +1,13 @@
 //! The state machine of the exchanges on one connection: which bytes belong to an answer, and when it is complete.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, fmt, io, mem};
 
+use actix_http::header::HeaderMap;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::{
     chunks::{ChunkProgress, ChunkedBody},
-    head::{self, BodyKind, Head},
+    head::{self, BodyKind, Head, Reuse},
 };
 
 /// Maximum size of the head of an answer: 64 KiB. Usual ones have less than 4 KiB.
@@ -72,6 +73,12 @@ pub(crate) struct Framing {
     was_used: bool,
     /// The status of the last final answer.
     status: u16,
+    /// What the last answer says about another request on this connection.
+    reuse: Reuse,
+    /// Whether the trailers of the answer in progress are kept.
+    keeps_trailers: bool,
+    /// Those of the last answer, if they were kept and are not empty, with the empty line after them.
+    trailers: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -107,6 +114,9 @@ impl Framing {
             poisoned: false,
             was_used: false,
             status: 0,
+            reuse: Reuse::Possible,
+            keeps_trailers: false,
+            trailers: None,
         }
     }
 
@@ -130,13 +140,23 @@ impl Framing {
         self.status >= 300
     }
 
+    /// Returns for how many seconds the upstream keeps this connection when it is idle, if it has said so.
+    pub(crate) const fn idle_max(&self) -> Option<u64> {
+        match self.reuse {
+            Reuse::Within(seconds) => Some(seconds),
+            Reuse::Never | Reuse::Possible => None,
+        }
+    }
+
     /// Makes the exchange in progress the last one on this connection.
     pub(crate) fn poison(&mut self) {
         self.poisoned = true;
     }
 
     /// Starts an exchange: a request is being sent.
-    pub(crate) fn begin_exchange(&mut self, is_head_request: bool) {
+    pub(crate) fn begin_exchange(&mut self, is_head_request: bool, keeps_trailers: bool) {
+        self.keeps_trailers = keeps_trailers;
+        self.trailers = None;
         self.state = State::Head { to_head_request: is_head_request, interim: 0 };
     }
 
@@ -166,9 +186,9 @@ impl Framing {
                     self.head_buffer.advance(bytes);
                     self.state = State::Head { to_head_request, interim: interim + 1 };
                 }
-                Head::Final { bytes, status, body, keep_alive } => {
+                Head::Final { bytes, status, body, reuse } => {
                     self.status = status;
-                    return Ok(self.answer(bytes, body, keep_alive));
+                    return Ok(self.answer(bytes, body, reuse));
                 }
             }
         }
@@ -180,12 +200,14 @@ impl Framing {
     }
 
     /// Delivers the head together with what was received of the body.
-    fn answer(&mut self, bytes: usize, body: BodyKind, keep_alive: bool) -> Step {
-        self.poisoned |= !keep_alive;
+    fn answer(&mut self, bytes: usize, body: BodyKind, reuse: Reuse) -> Step {
+        self.poisoned |= reuse == Reuse::Never;
+        self.reuse = reuse;
         self.was_used = true;
         self.state = match body {
             BodyKind::None => State::Idle,
             BodyKind::Length(length) => State::Sized(length),
+            BodyKind::Chunked if self.keeps_trailers => State::Chunked(ChunkedBody::keeping_trailers()),
             BodyKind::Chunked => State::Chunked(ChunkedBody::new()),
             BodyKind::ToClose => State::ToClose,
             BodyKind::Tunnel => State::Tunnel,
@@ -193,6 +215,11 @@ impl Framing {
         let mut head_buffer = std::mem::take(&mut self.head_buffer);
         let taken = self.track_body(&head_buffer[bytes..]);
         Step::Deliver(head_buffer.split_to(bytes + taken).freeze())
+    }
+
+    /// Takes the trailers of an answer that has ended, where they were to be kept.
+    pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take().map(|bytes| head::trailers(&bytes))
     }
 
     /// Adds bytes that were read; see [`Step::ReadHead`].
@@ -216,7 +243,9 @@ impl Framing {
             State::Chunked(chunks) => match chunks.track(bytes) {
                 ChunkProgress::More => bytes.len(),
                 ChunkProgress::End(taken) => {
-                    self.state = State::Idle;
+                    if let State::Chunked(chunks) = mem::replace(&mut self.state, State::Idle) {
+                        self.trailers = chunks.into_trailers();
+                    }
                     taken
                 }
                 ChunkProgress::Invalid(taken) => {

@@ -23,7 +23,7 @@ fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, to_head: bool, then_end:
     let mut pieces: VecDeque<&[u8]> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
     let mut framing = Framing::new();
     let mut given = Vec::new();
-    framing.begin_exchange(to_head);
+    framing.begin_exchange(to_head, false);
     let error = loop {
         let piece = match framing.advance() {
             Err(error) => break Some(error),
@@ -104,11 +104,11 @@ fn an_answer_cut_short_is_told_from_a_whole_one() {
 #[test]
 fn a_used_connection_that_ends_without_a_byte_was_stale() {
     let mut framing = Framing::new();
-    framing.begin_exchange(false);
+    framing.begin_exchange(false, false);
     framing.push_head(b"HTTP/1.1 204 No Content\r\n\r\n");
     assert!(matches!(framing.advance(), Ok(Step::Deliver(_))));
     assert!(framing.is_idle() && !framing.is_poisoned());
-    framing.begin_exchange(false);
+    framing.begin_exchange(false, false);
     assert_eq!(framing.on_eof(), Err(FramingError::Stale));
 }
 
