@@ -5,11 +5,15 @@ use std::{
     sync::mpsc,
 };
 
-use chassis::testing::{Received, message::first, until};
+use chassis::testing::{
+    PATIENCE, Received,
+    message::{Head, first, read_chunk},
+    until,
+};
 
 use super::{
     client::{Client, request, request_with},
-    frame::{data, error::NO_ERROR, headers, last_data, open},
+    frame::{PAYLOAD_BYTES_MAX, data, error::NO_ERROR, headers, last_data, open},
     gateway::{Http2, upstream_by_path},
 };
 use crate::fixture::{Upstream, upstream};
@@ -216,4 +220,49 @@ fn an_upload_that_stalls_is_refused_and_ends_with_its_stream() {
     client.answer(1).assert_whole(408);
     assert!(client.is_served(3));
     until("nothing is in flight", || http2.in_flight() == 0.0);
+}
+
+#[test]
+fn an_answer_that_comes_before_the_end_of_its_request_is_whole() {
+    // It answers by the head alone, and never reads the body.
+    let upstream = upstream(|mut reader| {
+        let Ok(Some(_)) = Head::read(&mut reader) else { return };
+        let answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!";
+        reader.get_mut().write_all(answer).unwrap();
+        std::thread::park_timeout(PATIENCE);
+    });
+    let http2 = Http2::before(upstream);
+    let mut client = http2.client();
+    client.send_all(&[open(1, &request("POST", "/x")), data(1, &[b'x'; PAYLOAD_BYTES_MAX])]);
+    let answer = client.answer(1);
+    answer.assert_whole(403);
+    assert_eq!(answer.body, b"no!");
+    until("nothing is in flight", || http2.in_flight() == 0.0);
+}
+
+#[test]
+fn both_directions_go_on_beside_each_other() {
+    const PIECES: usize = 50;
+    // It sends back each chunk when it has come, as a transcoder does.
+    let upstream = upstream(|mut reader| {
+        let Ok(Some(_)) = Head::read(&mut reader) else { return };
+        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+        while let Some(chunk) = read_chunk(&mut reader) {
+            let head = format!("{:x}\r\n", chunk.len());
+            reader.get_mut().write_all(&[head.as_bytes(), &chunk, b"\r\n"].concat()).unwrap();
+            if chunk.is_empty() {
+                return;
+            }
+        }
+    });
+    let http2 = Http2::before(upstream);
+    let mut client = http2.client();
+    client.send_all(&[open(1, &request("POST", "/x"))]);
+    for piece in 1..=PIECES {
+        // The next piece is sent only when this one has come back.
+        client.send_all(&[data(1, &[b'x'; PAYLOAD_BYTES_MAX])]);
+        client.until(1, |answer| answer.body.len() == piece * PAYLOAD_BYTES_MAX);
+    }
+    client.send_all(&[last_data(1, b"")]);
+    client.answer(1).assert_whole(200);
 }
