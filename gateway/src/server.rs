@@ -1,4 +1,4 @@
-//! Serves the gateway: the public listener, which hands requests to [`proxy`](crate::proxy) without another router in front,
+//! Serves the gateway: the public listener, which hands requests to [`proxy`] without another router in front,
 //! and the admin listener beside it.
 
 use std::{
