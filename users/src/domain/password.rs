@@ -97,6 +97,7 @@ fn contains_name(password_lower: &str, username: &UserName) -> bool {
 pub(crate) struct PasswordHash {
     text: Box<str>,
     cost: u32,
+    salt: [u8; 16],
 }
 
 impl PasswordHash {
@@ -108,6 +109,11 @@ impl PasswordHash {
     /// The cost: computing the hash takes 2^cost rounds.
     pub(crate) const fn cost(&self) -> u32 {
         self.cost
+    }
+
+    /// The salt, which is the first part of what follows the cost.
+    pub(crate) const fn salt(&self) -> &[u8; 16] {
+        &self.salt
     }
 }
 
@@ -121,7 +127,7 @@ impl FromStr for PasswordHash {
         if !(COST_MIN..=COST_MAX).contains(&cost) {
             return Err(format!("has the bcrypt cost {cost}; costs from {COST_MIN} to {COST_MAX} are supported"));
         }
-        Ok(Self { text: text.into(), cost })
+        Ok(Self { text: text.into(), cost, salt: parts.get_salt_raw() })
     }
 }
 

@@ -3,8 +3,9 @@
 //! A hash takes a core for a quarter of a second, and anybody may ask for one: [`pool`] limits how many are computed at
 //! once. Those that wait take [`turns`], and the order is fair between the addresses of clients ([`mod@line`], pure), so that
 //! one address that signs in without pause keeps nobody else waiting for longer than one turn. The [`threads`] have a lower
-//! priority than those that serve requests.
+//! priority than those that serve requests, and [`mod@bcrypt`] lets others run between its rounds.
 
+mod bcrypt;
 mod line;
 mod pool;
 mod threads;

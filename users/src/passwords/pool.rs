@@ -20,6 +20,7 @@ use prometheus_client::{
 use tokio::sync::oneshot;
 
 use super::{
+    bcrypt,
     threads::Threads,
     turns::{Overloaded, Turns},
 };
@@ -179,8 +180,10 @@ pub(crate) fn hash_blocking(password: &NewPassword, cost: u32) -> Result<Passwor
 
 fn compute(password: &Plaintext, cost: u32) -> Result<PasswordHash, PasswordsError> {
     let text = password.hashable().ok_or_else(|| PasswordsError::Failed("bcrypt would truncate it".to_owned()))?;
-    let hash = bcrypt::non_truncating_hash(text, cost).map_err(|error| PasswordsError::Failed(error.to_string()))?;
-    hash.parse().map_err(PasswordsError::Failed)
+    let mut salt = bcrypt::Salt::default();
+    getrandom::fill(&mut salt).map_err(|error| PasswordsError::Failed(error.to_string()))?;
+    let digest = bcrypt::digest(text, cost, &salt);
+    bcrypt::format(cost, &salt, &digest).parse().map_err(PasswordsError::Failed)
 }
 
 struct Work {
@@ -195,8 +198,7 @@ impl Work {
             return false;
         };
         self.rounds.inc_by(1 << hash.cost());
-        // A hash that was parsed cannot fail here; if it did, the password would count as wrong.
-        let is_right = bcrypt::non_truncating_verify(text, hash.expose()).unwrap_or(false);
+        let is_right = bcrypt::ends_with(hash.expose(), &bcrypt::digest(text, hash.cost(), hash.salt()));
         if !is_right {
             (hash.cost()..self.failure_cost).for_each(|cost| self.dummy_hash(cost));
         }
@@ -206,7 +208,7 @@ impl Work {
     /// Does the work of one hash and drops the result.
     fn dummy_hash(&self, cost: u32) {
         self.rounds.inc_by(1 << cost);
-        black_box(bcrypt::bcrypt(cost, [0; 16], black_box(b"dummy\0")));
+        black_box(bcrypt::digest(black_box("dummy"), cost, &bcrypt::Salt::default()));
     }
 }
 
