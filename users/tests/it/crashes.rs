@@ -1,7 +1,8 @@
 //! Crashes: the process is killed, or asked to end, while it is writing.
 
 use std::{
-    fs,
+    collections::HashMap,
+    env, fs,
     net::SocketAddr,
     path::Path,
     sync::{
@@ -11,11 +12,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use chassis::testing::{Process, until};
+use chassis::testing::{Process, call, get, until};
 use serde_json::Value;
 
 use crate::{
-    fixture::Folder,
+    fixture::{Folder, as_admin},
     process::{command, create, creating, full_name, read, renaming},
 };
 
@@ -89,6 +90,11 @@ fn names(process: &Process) -> Vec<String> {
     list.as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect()
 }
 
+/// The rounds of the crash test: a few, or as many as this environment variable says.
+fn rounds() -> usize {
+    env::var("USERS_TEST_CRASH_ROUNDS").map_or(6, |rounds| rounds.parse().unwrap())
+}
+
 #[test]
 fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
     let folder = Folder::new();
@@ -98,7 +104,7 @@ fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
     let mut renamed = [0; WRITERS];
     let mut id_max = 0;
     // Each round is killed at another moment of the burst.
-    for (round, count) in [30, 71, 113, 40, 97, 150].into_iter().enumerate() {
+    for (round, count) in [30, 71, 113, 40, 97, 150].into_iter().cycle().take(rounds()).enumerate() {
         let acknowledged = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(AtomicBool::new(false));
         let reader = read_until(&folder.data().join("users.json"), Arc::clone(&stop));
@@ -117,9 +123,18 @@ fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
         assert!(reader.join().unwrap() > 0);
 
         process = Process::serve(&mut command(&folder.data()));
-        let names = names(&process);
+        // The list comes in pages of 500, so that the users of earlier rounds are removed.
+        let users = read(&process, "/api/users");
+        let users = users.as_array().unwrap().iter();
+        let mut ids_by_name: HashMap<String, i64> =
+            users.map(|user| (user["username"].as_str().unwrap().to_owned(), user["id"].as_i64().unwrap())).collect();
         for name in created {
-            assert!(names.contains(&name), "round {round}: {name} is lost");
+            assert!(ids_by_name.contains_key(&name), "round {round}: {name} is lost");
+        }
+        ids_by_name.retain(|name, _| name.starts_with('r') || name.starts_with("after"));
+        for id in ids_by_name.into_values() {
+            let deleted = as_admin(call("DELETE", &format!("/api/users/{id}"))).send(process.addr());
+            assert_eq!(deleted.status, 204);
         }
         for (n, id) in ids.iter().enumerate() {
             let kept: usize = full_name(&process, *id).parse().unwrap_or_default();
@@ -130,6 +145,42 @@ fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
         assert!(last["id"].as_i64().unwrap() > id_max, "an id was given again");
         id_max = last["id"].as_i64().unwrap();
     }
+}
+
+/// Changes one user as fast as it is acknowledged, to names that are as long as they may be, until the process no longer
+/// answers. Returns the last number that was acknowledged.
+fn rename_at_length_until_gone(addr: SocketAddr, id: i64) -> JoinHandle<usize> {
+    thread::spawn(move || {
+        let names = (1..).map(|n| format!("{n}{}", LONG.repeat(190)));
+        names.take_while(|name| renaming(id, name).try_send(addr).is_some_and(|answer| answer.status == 200)).count()
+    })
+}
+
+/// Three bytes.
+const LONG: &str = "\u{754c}";
+
+#[test]
+fn a_large_log_is_compacted_while_changes_go_on_and_nothing_is_lost() {
+    let folder = Folder::new();
+    let process = Process::serve(&mut command(&folder.data()));
+    let ids: Vec<i64> =
+        (0..WRITERS).map(|n| create(&process, &format!("writer-{n}"))["id"].as_i64().unwrap()).collect();
+    let addr = process.addr();
+    let renamers: Vec<_> = ids.iter().map(|id| rename_at_length_until_gone(addr, *id)).collect();
+    let compactions = "users_store_compaction_duration_seconds_count";
+    until("the log was compacted twice", || get("/metrics").send(addr).metric(compactions).unwrap() >= 2.0);
+    // Compacted from 1 MiB on; while that is done, a little more is written.
+    let log_bytes = fs::metadata(folder.data().join("users.log")).unwrap().len();
+    assert!(log_bytes < 2 * 1024 * 1024, "{log_bytes}");
+    process.kill();
+    let renamed: Vec<usize> = renamers.into_iter().map(|renamer| renamer.join().unwrap()).collect();
+    let process = Process::serve(&mut command(&folder.data()));
+    for (id, renamed) in ids.iter().zip(renamed) {
+        let kept: usize = full_name(&process, *id).trim_end_matches(LONG).parse().unwrap();
+        assert!(kept >= renamed && renamed > 0, "user {id} went back from {renamed} to {kept}");
+    }
+    process.terminate();
+    assert_eq!(folder.names(), ["lock", "users.json", "users.meta.json"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A disk that is full, fails or stalls: the real process with a few system calls replaced.
 
-use std::{os::unix::process::ExitStatusExt, process::Command};
+use std::{fs, os::unix::process::ExitStatusExt, process::Command};
 
 use chassis::testing::{Answer, Connection, FaultyDisk, Process, get};
 use tempfile::TempDir;
@@ -40,14 +40,26 @@ fn refusal(answer: &Answer) -> (u16, String) {
 }
 
 #[test]
-fn a_change_is_answered_after_file_name_and_folder_are_durable_and_a_new_id_before_its_user() {
+fn a_change_is_answered_after_one_fsync_of_the_log() {
     let disk = Disk::new();
     let process = disk.start();
-    let replaced = |name: &str| [format!("fsync {name}.tmp"), format!("rename {name}"), "fsync users".to_owned()];
     let renamed = disk.faults.traced(|| assert_eq!(rename(&process, 3, "Tess").status, 200));
-    assert_eq!(renamed, replaced("users.json"));
+    assert_eq!(renamed, ["fsync users.log"]);
     let created = disk.faults.traced(|| drop(create(&process, "ann")));
-    assert_eq!(created, [replaced("users.meta.json"), replaced("users.json")].concat());
+    assert_eq!(created, ["fsync users.log"]);
+}
+
+#[test]
+fn an_orderly_end_makes_all_users_durable_in_one_file_before_it_removes_the_log() {
+    let disk = Disk::new();
+    let process = disk.start();
+    assert_eq!(rename(&process, 3, "Tess").status, 200);
+    let durable = disk.faults.traced(|| process.terminate());
+    let replaced = |name: &str| [format!("fsync {name}.tmp"), format!("rename {name}"), "fsync users".to_owned()];
+    let expected = [&replaced("users.meta.json")[..], &replaced("users.json"), &["fsync users".to_owned()]].concat();
+    assert_eq!(durable, expected);
+    assert_eq!(disk.folder.names(), ["lock", "users.json", "users.meta.json"]);
+    assert!(disk.folder.read("users.json").contains("\"Tess\""));
 }
 
 #[test]
@@ -58,11 +70,8 @@ fn a_new_data_folder_is_durable_in_the_folders_above_it_before_anything_in_it() 
     let mut process = None;
     let durable = faults.traced(|| process = Some(Process::serve(faults.attach_to(&mut command(&data)))));
     let top = parent.path().file_name().unwrap().to_str().unwrap();
-    assert_eq!(
-        durable[..3],
-        [format!("fsync {top}"), "fsync state".to_owned(), "fsync users".to_owned()],
-        "{durable:?}"
-    );
+    assert_eq!(durable[..2], [format!("fsync {top}"), "fsync state".to_owned()], "{durable:?}");
+    assert_eq!(durable[2], "fsync users.meta.json.tmp", "{durable:?}");
     process.unwrap().terminate();
 }
 
@@ -71,7 +80,8 @@ fn a_full_disk_refuses_changes_loses_nothing_and_is_over_when_there_is_room() {
     let disk = Disk::new();
     let process = disk.start();
     assert_eq!(rename(&process, 3, "before").status, 200);
-    let kept = disk.folder.read("users.json");
+    let files = || ["users.json", "users.log", "users.meta.json"].map(|name| disk.folder.read(name));
+    let kept = files();
 
     disk.faults.fail("full");
     for _ in 0..3 {
@@ -80,8 +90,12 @@ fn a_full_disk_refuses_changes_loses_nothing_and_is_over_when_there_is_room() {
         }
     }
     assert_eq!(full_name(&process, 3), "before", "readers are served, and see nothing of it");
-    assert_eq!(disk.folder.read("users.json"), kept);
-    assert_eq!(disk.folder.names(), ["lock", "users.json", "users.meta.json"], "no room is taken by leftovers");
+    assert_eq!(files(), kept);
+    assert_eq!(
+        disk.folder.names(),
+        ["lock", "users.json", "users.log", "users.meta.json"],
+        "no room is taken by leftovers"
+    );
 
     disk.faults.heal("full");
     let ann = create(&process, "ann");
@@ -124,10 +138,8 @@ fn a_start_writes_what_it_has_read_to_new_files_since_the_disk_may_not_have_it()
     let mut process = None;
     let durable = disk.faults.traced(|| process = Some(disk.start()));
     let rewritten = |name: &str| [format!("fsync {name}.tmp"), format!("rename {name}"), "fsync users".to_owned()];
-    assert!(
-        durable.windows(6).any(|calls| calls == [rewritten("users.meta.json"), rewritten("users.json")].concat()),
-        "{durable:?}"
-    );
+    let expected = ["users.meta.json", "users.json", "users.log"].map(rewritten).concat();
+    assert!(durable.windows(expected.len()).any(|calls| calls == expected), "{durable:?}");
 }
 
 #[test]
@@ -142,6 +154,24 @@ fn a_full_disk_is_no_reason_not_to_start() {
     assert_eq!(refusal(&rename(&process, 3, "lost")), (507, "storage_full".to_owned()));
     disk.faults.heal("full");
     assert_eq!(rename(&process, 3, "after").status, 200);
+}
+
+#[test]
+fn a_log_that_a_crash_cut_short_is_cut_even_where_the_disk_is_full() {
+    let disk = Disk::new();
+    let process = disk.start();
+    assert_eq!(rename(&process, 3, "kept").status, 200);
+    process.kill();
+    let whole = disk.folder.read("users.log");
+    fs::write(disk.folder.data().join("users.log"), format!("{whole}{}", &whole[..whole.len() / 2])).unwrap();
+    disk.faults.fail("full");
+    let process = disk.start();
+    assert_eq!(full_name(&process, 3), "kept");
+    assert_eq!(disk.folder.read("users.log"), whole);
+    disk.faults.heal("full");
+    assert_eq!(rename(&process, 3, "after").status, 200);
+    process.kill();
+    assert_eq!(full_name(&disk.start(), 3), "after");
 }
 
 #[test]

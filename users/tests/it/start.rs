@@ -2,12 +2,12 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use chassis::testing::{Process, get};
+use chassis::testing::{Process, call, get};
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::{Folder, PASSWORD, USER_FIELDS, Users, demo, members, production, serve},
-    process::{command, refused},
+    fixture::{Folder, PASSWORD, USER_FIELDS, Users, as_admin, demo, members, production, serve},
+    process::{command, create, full_name, refused, rename},
 };
 
 /// As the Python system wrote it; the password of both is `secret`, at cost 10.
@@ -49,7 +49,7 @@ fn an_empty_folder_gets_the_demo_users_for_good() {
     let users = Users::demo();
     let file: Value = serde_json::from_str(&users.folder.read("users.json")).unwrap();
     assert_eq!(file.as_array().unwrap().len(), 3);
-    assert_eq!(users.folder.read("users.meta.json"), r#"{"format":1,"next_id":4}"#);
+    assert_eq!(users.folder.read("users.meta.json"), r#"{"format":2,"next_id":4}"#);
     assert_eq!(users.delete(3).status, 204);
     let users = users.restart(demo);
     assert_eq!(users.get(3).status, 404, "a demo user that was deleted does not come back");
@@ -61,7 +61,7 @@ fn only_the_owner_may_read_the_folder() {
     users.create("ann");
     let data = users.folder.data();
     assert_eq!(mode(&data), 0o700);
-    assert_eq!(users.folder.names(), ["lock", "users.json", "users.meta.json"]);
+    assert_eq!(users.folder.names(), ["lock", "users.json", "users.log", "users.meta.json"]);
     for name in users.folder.names() {
         assert_eq!(mode(&data.join(&name)), 0o600, "{name}");
     }
@@ -110,9 +110,10 @@ fn a_file_of_the_python_system_is_taken_over() {
     assert_eq!(users.get(7).header("etag"), Some("\"v1\""));
     assert_eq!(users.create("ann"), 8, "ids go on after the highest");
     users.patch(7, &json!({"full_name": "Bob"}));
-    let file: Value = serde_json::from_str(&users.folder.read("users.json")).unwrap();
+    let folder = users.stop();
+    let file: Value = serde_json::from_str(&folder.read("users.json")).unwrap();
     assert_eq!(file[1]["department"], "sales", "what this program does not know it keeps");
-    let users = users.restart(production);
+    let users = Users::start(folder, production).unwrap();
     assert_eq!(users.login("bob", "secret").json()["full_name"], "Bob");
 }
 
@@ -172,7 +173,7 @@ fn a_broken_file_is_refused_with_the_place_and_left_as_it_is() {
         assert_eq!(folder.read("users.json"), broken);
         assert_eq!(folder.read("users.json.tmp"), "left over");
     }
-    for meta in ["", "{", r#"{"format": 2, "next_id": 9}"#, MAX_NEXT_ID, r#"{"format": 1, "next_id": -1}"#] {
+    for meta in ["", "{", r#"{"format": 3, "next_id": 9}"#, MAX_NEXT_ID, r#"{"format": 1, "next_id": -1}"#] {
         let folder = Folder::with_users(&whole);
         fs::write(folder.data().join("users.meta.json"), meta).unwrap();
         let (code, said) = refused(&mut command(&folder.data()));
@@ -180,6 +181,68 @@ fn a_broken_file_is_refused_with_the_place_and_left_as_it_is() {
         assert!(said.contains("users.meta.json: "), "{said}");
         assert_eq!((folder.read("users.meta.json").as_str(), folder.read("users.json")), (meta, whole.clone()));
     }
+}
+
+/// A folder as a kill leaves it: two changes of user 3 are in the log only.
+fn killed_with_a_log() -> Folder {
+    let folder = Folder::new();
+    let process = Process::serve(&mut command(&folder.data()));
+    for name in ["first", "second"] {
+        assert_eq!(rename(&process, 3, name).status, 200);
+    }
+    process.kill();
+    assert_eq!(folder.read("users.log").lines().count(), 2);
+    folder
+}
+
+#[test]
+fn a_start_moves_the_log_into_the_file_of_users() {
+    let folder = killed_with_a_log();
+    let process = Process::serve(&mut command(&folder.data()));
+    assert!(folder.read("users.json").contains("\"second\"") && folder.read("users.log").is_empty());
+    assert_eq!(full_name(&process, 3), "second");
+}
+
+#[test]
+fn a_log_whose_end_a_crash_cut_short_is_read_up_to_there_and_this_is_logged() {
+    let folder = killed_with_a_log();
+    let log = folder.read("users.log");
+    fs::write(folder.data().join("users.log"), &log[..log.len() - 1]).unwrap();
+    let process = Process::serve(&mut command(&folder.data()));
+    assert_eq!(full_name(&process, 3), "first");
+    assert!(process.log_text().contains("a write that a crash interrupted"), "{}", process.log_text());
+}
+
+#[test]
+fn a_log_that_is_damaged_before_its_end_is_refused_with_the_place_and_left_as_it_is() {
+    let folder = killed_with_a_log();
+    let whole = folder.read("users.log");
+    let second = whole.find('\n').unwrap() + 1;
+    for (damaged, at) in [
+        (whole.replace("first", "worst"), 0),
+        (whole.replace("second", "record"), second),
+        (whole[second..].to_owned() + &whole[..second], whole.len() - second),
+    ] {
+        fs::write(folder.data().join("users.log"), &damaged).unwrap();
+        let before = folder.read("users.json");
+        let (code, said) = refused(&mut command(&folder.data()));
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains(&format!("users.log: is damaged at byte {at}: ")), "{said}");
+        assert!(said.contains(&format!("head -c {at} ")), "it says how to go on: {said}");
+        assert_eq!((folder.read("users.log"), folder.read("users.json")), (damaged, before));
+    }
+}
+
+#[test]
+fn the_id_of_a_user_that_only_the_log_remembers_is_not_given_again() {
+    let folder = Folder::new();
+    let process = Process::serve(&mut command(&folder.data()));
+    let id = create(&process, "ann")["id"].clone();
+    let deleted = as_admin(call("DELETE", &format!("/api/users/{id}"))).send(process.addr());
+    assert_eq!(deleted.status, 204);
+    process.kill();
+    let process = Process::serve(&mut command(&folder.data()));
+    assert!(create(&process, "bob")["id"].as_i64() > id.as_i64());
 }
 
 #[test]
@@ -202,14 +265,14 @@ fn the_highest_id_of_an_imported_file_is_not_given_again() {
 fn what_a_crash_left_over_is_removed() {
     let file = python_file();
     let folder = Folder::with_users(&file);
-    for name in ["users.json.tmp", "users.meta.json.tmp"] {
+    for name in ["users.json.tmp", "users.log.tmp", "users.meta.json.tmp"] {
         fs::write(folder.data().join(name), "[{\"id\": 1, ").unwrap();
     }
     fs::write(folder.data().join("notes.tmp"), "of the operator").unwrap();
     let process = Process::serve(&mut command(&folder.data()));
     let log = process.log_text();
-    assert_eq!(log.matches("removed a file that a crash left over").count(), 2, "{log}");
-    assert_eq!(folder.names(), ["lock", "notes.tmp", "users.json"]);
+    assert_eq!(log.matches("removed a file that a crash left over").count(), 3, "{log}");
+    assert_eq!(folder.names(), ["lock", "notes.tmp", "users.json", "users.log", "users.meta.json"]);
     assert_eq!(folder.read("users.json"), file, "what was not changed is not rewritten");
 }
 

@@ -25,8 +25,9 @@ use tokio::{
 };
 
 use super::{
-    files::{Files, Loaded},
+    files::{CompactionDue, Files, Loaded},
     folder::WriteError,
+    log_line::Change,
     staged::{self, Staged},
     table::Table,
 };
@@ -42,8 +43,24 @@ enum State {
     Open,
     /// Told to stop: what was staged is still written, and then these are notified.
     Closing(Vec<oneshot::Sender<()>>),
+    /// Everything is in the files, and the folder is unlocked.
+    Closed,
     /// An fsync failed and the process is about to abort.
     Failed,
+}
+
+/// What is being done with the files beside writing batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upkeep {
+    Idle,
+    /// The log is large: before the next batch is written, a new log begins.
+    RotationDue,
+    /// A new log is being begun; no batch is written meanwhile.
+    Rotating,
+    /// `users.json` is being written, beside the batches.
+    Compacting,
+    /// The last time that `users.json` is written, after the last batch.
+    Finishing,
 }
 
 pub(crate) struct StoreActor {
@@ -51,10 +68,11 @@ pub(crate) struct StoreActor {
     pub(super) visible: Table,
     pub(super) protection: Protection,
     next_id: i64,
-    next_id_durable: i64,
     queue: VecDeque<Staged>,
     /// The batch that is being written; empty while there is none.
     writing: Vec<Staged>,
+    /// What else is being done with the files.
+    upkeep: Upkeep,
     state: State,
     pub(super) files: Arc<Files>,
     metrics: StoreMetrics,
@@ -72,9 +90,9 @@ impl StoreActor {
             visible: loaded.table,
             protection,
             next_id: loaded.next_id,
-            next_id_durable: loaded.next_id_durable,
             queue: VecDeque::new(),
             writing: Vec::new(),
+            upkeep: Upkeep::Idle,
             state: State::Open,
             files: Arc::new(files),
             metrics,
@@ -86,7 +104,7 @@ impl StoreActor {
     pub(super) const fn check_open(&self) -> Result<(), StoreFault> {
         match self.state {
             State::Open => Ok(()),
-            State::Closing(_) | State::Failed => Err(StoreFault::Stopping),
+            State::Closing(_) | State::Closed | State::Failed => Err(StoreFault::Stopping),
         }
     }
 
@@ -121,41 +139,91 @@ impl StoreActor {
     /// Writes the next batch, unless one is being written already. `spawn` and not `wait`, which would leave messages in
     /// the mailbox meanwhile.
     fn write_next_batch(&mut self, context: &mut Context<Self>) {
-        if !self.writing.is_empty() || self.queue.is_empty() {
+        if !self.writing.is_empty() || self.queue.is_empty() || self.upkeep == Upkeep::Rotating {
             return;
         }
         self.writing = staged::next_batch(&mut self.queue);
-        let mut users = self.visible.users().clone();
-        self.writing.iter().for_each(|change| change.apply_to(&mut users));
+        let changes: Vec<Change> = self.writing.iter().map(Staged::to_change).collect();
         let next_id = self.next_id;
-        let next_id_to_save = (next_id > self.next_id_durable).then_some(next_id);
         let files = Arc::clone(&self.files);
         let started = Instant::now();
-        let written = spawn_blocking(move || files.save(next_id_to_save, &users));
+        let written = spawn_blocking(move || files.append(&changes, next_id));
         context.spawn(written.into_actor(self).map(move |outcome, actor, context| {
-            actor.batch_written(outcome, started.elapsed(), next_id);
-            actor.write_next_batch(context);
-            actor.close_if_done();
+            actor.batch_written(joined(outcome), started.elapsed());
+            actor.go_on(context);
         }));
     }
 
-    fn batch_written(&mut self, outcome: Result<Result<(), WriteError>, JoinError>, elapsed: Duration, next_id: i64) {
+    /// Begins whatever is next, after something has been done with the files.
+    fn go_on(&mut self, context: &mut Context<Self>) {
+        self.rotate_if_due(context);
+        self.write_next_batch(context);
+        self.close_if_done(context);
+    }
+
+    fn batch_written(&mut self, outcome: Result<CompactionDue, WriteError>, elapsed: Duration) {
         let batch = mem::take(&mut self.writing);
-        self.metrics.commits.batch_finished(batch.len(), elapsed, matches!(outcome, Ok(Ok(()))));
+        self.metrics.commits.batch_finished(batch.len(), elapsed, outcome.is_ok());
         match outcome {
-            Ok(Ok(())) => self.commit(batch, next_id),
-            Ok(Err(error)) => self.undo(batch, error),
-            Err(error) => {
-                log::error!("writing the users panicked; the process ends: {error}");
-                process::abort();
+            Ok(CompactionDue(is_due)) => {
+                batch.iter().for_each(|change| change.apply(&mut self.visible));
+                staged::answer(batch, &Ok(()));
+                if is_due && self.upkeep == Upkeep::Idle {
+                    self.upkeep = Upkeep::RotationDue;
+                }
             }
+            Err(error) => self.undo(batch, error),
         }
     }
 
-    fn commit(&mut self, batch: Vec<Staged>, next_id: i64) {
-        self.next_id_durable = next_id;
-        batch.iter().for_each(|change| change.apply(&mut self.visible));
-        staged::answer(batch, &Ok(()));
+    /// Begins a new log between two batches, so that all changes of the old one are visible.
+    fn rotate_if_due(&mut self, context: &mut Context<Self>) {
+        if self.upkeep != Upkeep::RotationDue || !self.writing.is_empty() || !matches!(self.state, State::Open) {
+            return;
+        }
+        self.upkeep = Upkeep::Rotating;
+        let files = Arc::clone(&self.files);
+        let rotated = spawn_blocking(move || files.rotate());
+        context.spawn(rotated.into_actor(self).map(|outcome, actor, context| {
+            match joined(outcome) {
+                Ok(()) => actor.compact(context),
+                Err(error) => actor.upkeep_failed(error),
+            }
+            actor.go_on(context);
+        }));
+    }
+
+    /// Writes `users.json` as the users are now, while changes go into the new log.
+    ///
+    /// The copy of the map is a pointer for each user: tens of milliseconds with a million of them, once in about a
+    /// million changes.
+    fn compact(&mut self, context: &mut Context<Self>) {
+        self.upkeep = Upkeep::Compacting;
+        let (files, users, next_id) = (Arc::clone(&self.files), self.visible.users().clone(), self.next_id);
+        let started = Instant::now();
+        let compacted = spawn_blocking(move || files.compact(&users, next_id));
+        context.spawn(compacted.into_actor(self).map(move |outcome, actor, context| {
+            match joined(outcome) {
+                Ok(()) => {
+                    actor.upkeep = Upkeep::Idle;
+                    actor.metrics.compaction_seconds.observe(started.elapsed().as_secs_f64());
+                }
+                Err(error) => actor.upkeep_failed(error),
+            }
+            actor.go_on(context);
+        }));
+    }
+
+    /// The log has everything that `users.json` lacks, so that nothing is lost. It is tried again later.
+    fn upkeep_failed(&mut self, error: WriteError) {
+        self.upkeep = Upkeep::Idle;
+        self.metrics.failed_compactions.inc();
+        let fault = StoreFault::from(error);
+        if matches!(fault, StoreFault::OutcomeUnknown(_)) {
+            self.fail(&fault);
+        } else {
+            log::error!("cannot compact the log of the users, which goes on growing: {}", fault.chain());
+        }
     }
 
     /// Undoes the batch that failed, and with it everything that was checked against it.
@@ -187,29 +255,54 @@ impl StoreActor {
     }
 
     /// Refuses new messages, and resolves once everything staged has been written.
-    pub(super) fn close(&mut self) -> oneshot::Receiver<()> {
+    pub(super) fn close(&mut self, context: &mut Context<Self>) -> oneshot::Receiver<()> {
         let (waiter, closed) = oneshot::channel();
         match &mut self.state {
             State::Open => self.state = State::Closing(vec![waiter]),
             State::Closing(waiters) => waiters.push(waiter),
+            State::Closed => notify(waiter),
             // The process is about to abort: dropping the sender reports that the store did not end in order.
             State::Failed => drop(waiter),
         }
-        self.close_if_done();
+        self.close_if_done(context);
         closed
     }
 
-    fn close_if_done(&mut self) {
-        if let State::Closing(waiters) = &mut self.state
-            && self.writing.is_empty()
-        {
-            self.files.unlock();
-            for waiter in waiters.drain(..) {
-                // The caller may have stopped waiting.
-                let _ = waiter.send(());
-            }
+    /// Moves the log into `users.json` after the last batch, so that an orderly end leaves one file with all users.
+    fn close_if_done(&mut self, context: &mut Context<Self>) {
+        let is_idle = self.writing.is_empty() && matches!(self.upkeep, Upkeep::Idle | Upkeep::RotationDue);
+        if !matches!(self.state, State::Closing(_)) || !is_idle {
+            return;
+        }
+        self.upkeep = Upkeep::Finishing;
+        let (files, users, next_id) = (Arc::clone(&self.files), self.visible.users().clone(), self.next_id);
+        let finished = spawn_blocking(move || files.finish(&users, next_id));
+        context.spawn(finished.into_actor(self).map(|outcome, actor, _| actor.finished(joined(outcome))));
+    }
+
+    fn finished(&mut self, outcome: Result<(), WriteError>) {
+        if let Err(error) = outcome {
+            let fault = StoreFault::from(error);
+            log::warn!("the log of the users could not be compacted; the next start reads it: {}", fault.chain());
+        }
+        self.files.unlock();
+        if let State::Closing(waiters) = mem::replace(&mut self.state, State::Closed) {
+            waiters.into_iter().for_each(notify);
         }
     }
+}
+
+fn notify(waiter: oneshot::Sender<()>) {
+    // The caller may have stopped waiting.
+    let _ = waiter.send(());
+}
+
+/// What a job with the files returned. After a panic in it, nothing is known about them.
+fn joined<T>(outcome: Result<T, JoinError>) -> T {
+    outcome.unwrap_or_else(|error| {
+        log::error!("a job of the users store panicked; the process ends: {error}");
+        process::abort();
+    })
 }
 
 /// The time at which a change happens.

@@ -1,13 +1,30 @@
-//! What the store has on the disk: `users.json`, all users, and `users.meta.json`, the next id.
+//! What the store has on the disk: `users.json`, all users as of some moment, `users.log`, the changes since, and
+//! `users.meta.json`, the next id.
 //!
-//! The next id is durable before a user has it, so that it is never given again, even if that user is deleted later.
+//! A batch of changes is one line at the end of the log and one fsync, so that a write costs the same with any number of
+//! users. When the log is as large as `users.json`, it is compacted: the log becomes `users.log.old`, a new one begins,
+//! and all users are written to a new `users.json` while changes go on; then the old log is removed. Every start and every
+//! orderly end do the same, and at the end no log is left.
+//!
+//! The tricky part is that a crash may come between any two of these steps. It does no harm because the log has whole
+//! records: to apply a change again that `users.json` has already leads to the same user, as long as no later log is lost
+//! before an earlier one. That is why the old log is removed, durably, before the current one is.
+//!
+//! The next id is in the log line of the user that it was given to, and in `users.meta.json` before a log is removed, so
+//! that it is never given again, even if that user is deleted later.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use chassis::{config::StartError, identity::UserId, store::StoreFault};
 
 use super::{
     folder::{Folder, WriteError},
+    log_file::{LOG_FILE, LogFile, OLD_LOG_FILE},
+    log_line::{self, Change, Damage, Decoded},
     record::{self, Meta},
     table::{Table, Users},
 };
@@ -16,17 +33,32 @@ use crate::{domain::User, store::metrics::StoreMetrics};
 const USERS_FILE: &str = "users.json";
 const META_FILE: &str = "users.meta.json";
 
+/// Size from which a log is compacted, if `users.json` is smaller than that: about 3,000 changes.
+const LOG_BYTES_MIN: u64 = 1024 * 1024;
+
 /// The files of the store.
 pub(crate) struct Files {
     folder: Folder,
+    log: Mutex<Log>,
 }
+
+/// The log, and what is counted in it.
+struct Log {
+    file: LogFile,
+    /// The number of the last batch.
+    seq: u64,
+    /// The size from which the log is compacted.
+    compacted_from_bytes: u64,
+}
+
+/// Whether the log has become so large that it should be compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CompactionDue(pub(super) bool);
 
 /// What was read from the files.
 pub(crate) struct Loaded {
     pub(super) table: Table,
     pub(super) next_id: i64,
-    /// The next id as the file has it. It is lower where the file is missing: the Python system had none.
-    pub(super) next_id_durable: i64,
 }
 
 impl Loaded {
@@ -49,37 +81,30 @@ impl Loaded {
     }
 }
 
+/// What was read from the logs.
+#[derive(Default)]
+struct Logs {
+    old: Option<Decoded>,
+    current: Decoded,
+    current_bytes: usize,
+}
+
+impl Logs {
+    fn is_empty(&self) -> bool {
+        self.old.is_none() && self.current_bytes == 0
+    }
+}
+
 impl Files {
-    /// Opens the folder and reads what is in it.
+    /// Opens the folder, reads what is in it, and writes it anew without a log.
     ///
     /// # Errors
     /// Lists everything that is wrong with the files, and leaves them as they are.
     pub(crate) fn open(path: &Path, metrics: &StoreMetrics) -> Result<(Self, Loaded), StartError> {
-        let files = Self { folder: Folder::open(path, metrics.fsync_seconds.clone())? };
-        let loaded = files.load()?;
-        files.folder.recover(&[META_FILE, USERS_FILE])?;
-        Ok((files, loaded))
-    }
-
-    fn load(&self) -> Result<Loaded, StartError> {
-        let mut mistakes = Vec::new();
-        let meta = match self.folder.read(META_FILE)?.map(|bytes| Meta::parse(&bytes)) {
-            None => Meta::new(0),
-            Some(Ok(meta)) => meta,
-            Some(Err(mistake)) => {
-                mistakes.push(self.mistake(META_FILE, &mistake));
-                Meta::new(0)
-            }
-        };
-        let mut parsed = self.folder.read(USERS_FILE)?.map(|bytes| record::parse(&bytes)).unwrap_or_default();
-        let table = Table::from_users(parsed.users, &mut parsed.mistakes);
-        mistakes.extend(parsed.mistakes.iter().map(|mistake| self.mistake(USERS_FILE, mistake)));
-        if !mistakes.is_empty() {
-            let listed = mistakes.join("\n  ");
-            return Err(StartError::failed(format!("nothing was changed, but the data cannot be used:\n  {listed}")));
-        }
-        let after_max = table.id_max().map_or(1, |id| id.0 + 1);
-        Ok(Loaded { table, next_id: meta.next_id.max(after_max), next_id_durable: meta.next_id })
+        let folder = Folder::open(path, metrics.fsync_seconds.clone())?;
+        let (loaded, logs) = load(&folder)?;
+        let log = recover(&folder, &loaded, &logs)?;
+        Ok((Self { folder, log: Mutex::new(log) }, loaded))
     }
 
     /// Adds the first users to an empty store, durably.
@@ -91,27 +116,66 @@ impl Files {
             loaded.next_id = loaded.next_id.max(user.id.0 + 1);
             loaded.table.put(Arc::new(user));
         }
-        loaded.next_id_durable = loaded.next_id;
-        self.save(Some(loaded.next_id), loaded.table.users()).map_err(|error| {
+        self.compact(loaded.table.users(), loaded.next_id).map_err(|error| {
             StartError::failed(format!("cannot write the first users: {}", StoreFault::from(error).chain()))
         })
     }
 
-    fn mistake(&self, name: &str, what: &str) -> String {
-        format!("{}: {what}", self.folder.path(name).display())
-    }
-
-    /// Makes `users` durable, and before them `next_id` where it has changed.
+    /// Makes a batch of changes durable, with the next id after them. Then returns whether the log should be compacted.
     ///
     /// # Errors
     /// Says whether the previous state is still there or the outcome is unknown.
-    pub(super) fn save(&self, next_id: Option<i64>, users: &Users) -> Result<(), WriteError> {
+    pub(super) fn append(&self, changes: &[Change], next_id: i64) -> Result<CompactionDue, WriteError> {
         self.folder.check_in_place().map_err(WriteError::Failed)?;
-        if let Some(next_id) = next_id {
-            let meta = Meta::new(next_id);
-            self.folder.replace(META_FILE, |out| serde_json::to_writer(out, &meta).map_err(Into::into))?;
+        let mut log = self.log();
+        let line = log_line::encode(log.seq + 1, next_id, changes).map_err(|error| WriteError::Failed(error.into()))?;
+        log.file.append(&self.folder, &line)?;
+        log.seq += 1;
+        Ok(CompactionDue(log.file.bytes() >= log.compacted_from_bytes))
+    }
+
+    /// Begins a new log. To be called when every change of the present one is visible, and none is being written.
+    ///
+    /// # Errors
+    /// Says whether everything is as before or the outcome is unknown.
+    pub(super) fn rotate(&self) -> Result<(), WriteError> {
+        let mut log = self.log();
+        let rotated = self.folder.check_in_place().map_err(WriteError::Failed);
+        let rotated = rotated.and_then(|()| log.file.rotate(&self.folder));
+        if rotated.is_err() {
+            log.compacted_from_bytes = log.file.bytes().saturating_add(LOG_BYTES_MIN);
         }
-        self.folder.replace(USERS_FILE, |out| record::write(users, out))
+        rotated
+    }
+
+    /// Writes `users.json`, and removes the old log. `users` must have every change of the old log.
+    ///
+    /// # Errors
+    /// Says whether the previous state is still there or the outcome is unknown.
+    pub(super) fn compact(&self, users: &Users, next_id: i64) -> Result<(), WriteError> {
+        let written = self.folder.check_in_place().map_err(WriteError::Failed);
+        let written = written.and_then(|()| write_all(&self.folder, users, next_id));
+        let mut log = self.log();
+        let compacted = written.and_then(|users_bytes| {
+            log.file.remove_old(&self.folder)?;
+            Ok(users_bytes)
+        });
+        // After a failure, not before the log has grown again: to write all users is expensive.
+        let retry_from = log.file.bytes().saturating_add(LOG_BYTES_MIN);
+        log.compacted_from_bytes = compacted.as_ref().map_or(retry_from, |bytes| LOG_BYTES_MIN.max(*bytes));
+        compacted.map(drop)
+    }
+
+    /// Moves everything into `users.json` and removes the log. Nothing may be appended any more.
+    ///
+    /// # Errors
+    /// Nothing is lost: the log has what `users.json` lacks.
+    pub(super) fn finish(&self, users: &Users, next_id: i64) -> Result<(), WriteError> {
+        if self.log().file.has_changes() {
+            self.compact(users, next_id)?;
+        }
+        self.folder.check_in_place().map_err(WriteError::Failed)?;
+        self.folder.remove(LOG_FILE)
     }
 
     /// Checks that the folder is still at its path.
@@ -125,5 +189,269 @@ impl Files {
     /// Unlocks the folder for other processes.
     pub(super) fn unlock(&self) {
         self.folder.unlock();
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        // A panic in a job of the store ends the process.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads all files, and changes none.
+fn load(folder: &Folder) -> Result<(Loaded, Logs), StartError> {
+    let mut mistakes = Vec::new();
+    let mistake = |name: &str, what: &str| format!("{}: {what}", folder.path(name).display());
+    let meta = folder.read(META_FILE)?.map_or(Ok(Meta::new(0)), |bytes| Meta::parse(&bytes));
+    let meta = meta.unwrap_or_else(|what| {
+        mistakes.push(mistake(META_FILE, &what));
+        Meta::new(0)
+    });
+    let mut parsed = folder.read(USERS_FILE)?.map(|bytes| record::parse(&bytes)).unwrap_or_default();
+    let mut logs = read_logs(folder)?.unwrap_or_else(|(name, damage)| {
+        mistakes.push(mistake(name, &explain(folder, name, &damage)));
+        Logs::default()
+    });
+    let next_id = logs.old.as_ref().map_or(0, |old| old.next_id).max(logs.current.next_id).max(meta.next_id);
+    let users = replay(parsed.users, &mut logs);
+    let table = Table::from_users(users, &mut parsed.mistakes);
+    mistakes.extend(parsed.mistakes.iter().map(|what| mistake(USERS_FILE, what)));
+    if !mistakes.is_empty() {
+        let listed = mistakes.join("\n  ");
+        return Err(StartError::failed(format!("nothing was changed, but the data cannot be used:\n  {listed}")));
+    }
+    let after_max = table.id_max().map_or(1, |id| id.0 + 1);
+    Ok((Loaded { table, next_id: next_id.max(after_max) }, logs))
+}
+
+/// Reads the old log, if there is one, and the current one.
+fn read_logs(folder: &Folder) -> Result<Result<Logs, (&'static str, Damage)>, StartError> {
+    let old = match folder.read(OLD_LOG_FILE)?.map(|bytes| log_line::decode(&bytes, None, false)) {
+        Some(Err(damage)) => return Ok(Err((OLD_LOG_FILE, damage))),
+        Some(Ok(old)) => Some(old),
+        None => None,
+    };
+    let bytes = folder.read(LOG_FILE)?.unwrap_or_default();
+    let seq = old.as_ref().and_then(|old| old.seq);
+    let current = log_line::decode(&bytes, seq, true);
+    Ok(current.map(|current| Logs { old, current, current_bytes: bytes.len() }).map_err(|damage| (LOG_FILE, damage)))
+}
+
+fn explain(folder: &Folder, name: &str, Damage { offset, what }: &Damage) -> String {
+    format!(
+        "is damaged at byte {offset}: {what}. Restore the folder from a backup. Or keep what is before the damage and lose \
+         every change after it: move the file away, and put its first {offset} bytes in its place (head -c {offset} \
+         MOVED > {})",
+        folder.path(name).display()
+    )
+}
+
+/// The users after all changes.
+fn replay(users: Vec<User>, logs: &mut Logs) -> Vec<User> {
+    let old = logs.old.as_mut().map(|old| std::mem::take(&mut old.changes)).unwrap_or_default();
+    let changes = old.into_iter().chain(std::mem::take(&mut logs.current.changes));
+    let last: HashMap<UserId, Option<Arc<User>>> = changes.map(|change| (change.id, change.after)).collect();
+    let unchanged = users.into_iter().filter(|user| !last.contains_key(&user.id)).collect::<Vec<_>>();
+    let changed = last.into_values().flatten().map(Arc::unwrap_or_clone);
+    unchanged.into_iter().chain(changed).collect()
+}
+
+/// Writes what was read to new files and begins an empty log, once everything has been accepted.
+///
+/// After a failed fsync the page cache may show what the disk does not have, and another fsync of the same file or folder
+/// reports success without writing it. Only what is written anew is certainly on the disk. Where there is no room for
+/// that, the old files must do: a full disk is no reason to serve nobody.
+fn recover(folder: &Folder, loaded: &Loaded, logs: &Logs) -> Result<Log, StartError> {
+    let failed = |error| StartError::failed(format!("cannot recover {}: {error}", folder.path("").display()));
+    folder.clean(&[META_FILE, USERS_FILE, LOG_FILE, OLD_LOG_FILE]).map_err(failed)?;
+    let cut = logs.current_bytes - logs.current.whole_bytes;
+    if cut > 0 {
+        let file = folder.path(LOG_FILE);
+        log::warn!(file:% = file.display(), bytes = cut; "removed the end of the log, a write that a crash interrupted");
+    }
+    match rewrite(folder, loaded, logs) {
+        Ok(log) => Ok(log),
+        Err(WriteError::Full(error)) => {
+            log::warn!("the disk is full, and the files are used as they are: {error}");
+            reuse(folder, logs).map_err(failed)
+        }
+        Err(WriteError::Failed(error) | WriteError::Unknown(error)) => Err(failed(error)),
+    }
+}
+
+fn rewrite(folder: &Folder, loaded: &Loaded, logs: &Logs) -> Result<Log, WriteError> {
+    let users_bytes = if logs.is_empty() {
+        write_meta(folder, loaded.next_id)?;
+        folder.rewrite(USERS_FILE)?
+    } else {
+        write_all(folder, loaded.table.users(), loaded.next_id)?
+    };
+    if logs.old.is_some() {
+        folder.remove(OLD_LOG_FILE)?;
+    }
+    Ok(Log { file: LogFile::create(folder)?, seq: 0, compacted_from_bytes: LOG_BYTES_MIN.max(users_bytes) })
+}
+
+fn reuse(folder: &Folder, logs: &Logs) -> std::io::Result<Log> {
+    folder.sync_all(&[META_FILE, USERS_FILE, OLD_LOG_FILE])?;
+    let bytes = u64::try_from(logs.current.whole_bytes).unwrap_or(u64::MAX);
+    let file = LogFile::reuse(folder, bytes, logs.old.is_some())?;
+    folder.sync_folder()?;
+    Ok(Log { file, seq: logs.current.seq.unwrap_or(0), compacted_from_bytes: bytes.saturating_add(LOG_BYTES_MIN) })
+}
+
+/// Writes the next id and then all users; returns the size of `users.json`.
+fn write_all(folder: &Folder, users: &Users, next_id: i64) -> Result<u64, WriteError> {
+    write_meta(folder, next_id)?;
+    folder.replace(USERS_FILE, |out| record::write(users, out))
+}
+
+fn write_meta(folder: &Folder, next_id: i64) -> Result<u64, WriteError> {
+    let meta = Meta::new(next_id);
+    folder.replace(META_FILE, |out| serde_json::to_writer(out, &meta).map_err(Into::into))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs};
+
+    use chassis::timestamp::Timestamp;
+    use prometheus_client::registry::Registry;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::domain::{NewUser, UserName, UserType};
+
+    /// A user whose name shows its version, so that names move from one user to another.
+    fn user(id: i64, username: &str) -> Change {
+        let new = NewUser {
+            username: UserName::parse(username).unwrap(),
+            email: None,
+            full_name: None,
+            user_type: UserType::Default,
+            hashed_password: "$2b$12$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2".parse().unwrap(),
+            created_by: None,
+        };
+        let user = new.into_user(UserId(id), Timestamp::from_unix_micros(0).unwrap());
+        Change { id: user.id, after: Some(Arc::new(user)) }
+    }
+
+    /// A store whose process may crash at any moment.
+    struct Store {
+        files: Files,
+        users: Users,
+        next_id: i64,
+    }
+
+    impl Store {
+        fn open(folder: &Path) -> Self {
+            let (files, loaded) = Files::open(folder, &StoreMetrics::register(&mut Registry::default())).unwrap();
+            Self { files, users: loaded.table.users().clone(), next_id: loaded.next_id }
+        }
+
+        fn append(&mut self, changes: &[Change]) {
+            for change in changes {
+                self.next_id = self.next_id.max(change.id.0 + 1);
+                match &change.after {
+                    Some(user) => self.users.insert(change.id, Arc::clone(user)),
+                    None => self.users.remove(&change.id),
+                };
+            }
+            self.files.append(changes, self.next_id).unwrap();
+        }
+
+        fn compact(&self, users: &Users) {
+            self.files.compact(users, self.next_id).unwrap();
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.users.values().map(|user| format!("{}: {}", user.id, user.username)).collect()
+        }
+    }
+
+    /// The steps of a store with a compaction, each followed by a crash in one run: the users must be the same after it.
+    const STEPS: [fn(&mut Store); 9] = [
+        |store| store.append(&[user(1, "ann"), user(2, "bob")]),
+        |store| store.append(&[user(1, "eve"), user(2, "ann")]),
+        |store| store.files.rotate().unwrap(),
+        |store| store.append(&[user(2, "cid"), user(3, "bob")]),
+        |store| store.append(&[Change { id: UserId(1), after: None }]),
+        // The copy of the users is as old as the rotation, or newer.
+        |store| store.compact(&BTreeMap::clone(&store.users)),
+        |store| store.append(&[user(4, "eve")]),
+        |store| store.append(&[Change { id: UserId(4), after: None }]),
+        |store| store.files.finish(&store.users, store.next_id).unwrap(),
+    ];
+
+    #[test]
+    fn a_crash_between_any_two_steps_loses_and_revives_nothing() {
+        for crash_after in 0..=STEPS.len() {
+            let folder = TempDir::new().unwrap();
+            let mut store = Store::open(folder.path());
+            STEPS[..crash_after].iter().for_each(|step| step(&mut store));
+            let expected = (store.names(), store.next_id);
+            drop(store);
+            let mut store = Store::open(folder.path());
+            assert_eq!((store.names(), store.next_id), expected, "after {crash_after} steps");
+            store.append(&[user(5, "dan")]);
+            let expected = (store.names(), store.next_id);
+            drop(store);
+            assert_eq!((Store::open(folder.path()).names(), 6), expected, "after {crash_after} steps and one more");
+        }
+    }
+
+    #[test]
+    fn a_crash_before_the_old_log_is_removed_does_no_harm() {
+        let folder = TempDir::new().unwrap();
+        let mut store = Store::open(folder.path());
+        STEPS[..5].iter().for_each(|step| step(&mut store));
+        let old = fs::read(folder.path().join(OLD_LOG_FILE)).unwrap();
+        store.compact(&store.users.clone());
+        fs::write(folder.path().join(OLD_LOG_FILE), old).unwrap();
+        let expected = store.names();
+        drop(store);
+        assert_eq!(Store::open(folder.path()).names(), expected);
+        assert!(!folder.path().join(OLD_LOG_FILE).exists());
+    }
+
+    #[test]
+    fn a_start_from_every_prefix_of_the_log_has_every_whole_batch() {
+        let folder = TempDir::new().unwrap();
+        let mut store = Store::open(folder.path());
+        // How long the log was, and which users there were, after each batch.
+        let mut states = vec![(0, store.names())];
+        for step in [STEPS[0], STEPS[1], STEPS[4]] {
+            step(&mut store);
+            states.push((store.files.log().file.bytes(), store.names()));
+        }
+        let log = fs::read(folder.path().join(LOG_FILE)).unwrap();
+        drop(store);
+        let kept = ["users.meta.json"].map(|name| (name, fs::read(folder.path().join(name)).unwrap()));
+        for length in 0..=log.len() {
+            let folder = TempDir::new().unwrap();
+            kept.iter().for_each(|(name, bytes)| fs::write(folder.path().join(name), bytes).unwrap());
+            fs::write(folder.path().join(LOG_FILE), &log[..length]).unwrap();
+            let whole = states.iter().rfind(|(end, _)| usize::try_from(*end).unwrap() <= length).unwrap();
+            assert_eq!(Store::open(folder.path()).names(), whole.1, "the first {length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_failed_compaction_is_tried_again_after_more_changes_and_the_old_log_is_kept_until_then() {
+        let folder = TempDir::new().unwrap();
+        let mut store = Store::open(folder.path());
+        STEPS[..4].iter().for_each(|step| step(&mut store));
+        // A folder in the place of the temporary file cannot be written to.
+        let temp = folder.path().join("users.json.tmp");
+        fs::create_dir(&temp).unwrap();
+        assert!(matches!(store.files.compact(&store.users, store.next_id), Err(WriteError::Failed(_))));
+        store.files.rotate().unwrap();
+        store.append(&[user(5, "dan")]);
+        assert!(folder.path().join(OLD_LOG_FILE).exists());
+        fs::remove_dir(&temp).unwrap();
+        store.compact(&store.users.clone());
+        assert!(!folder.path().join(OLD_LOG_FILE).exists());
+        let expected = store.names();
+        drop(store);
+        assert_eq!(Store::open(folder.path()).names(), expected);
     }
 }

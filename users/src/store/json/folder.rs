@@ -1,4 +1,5 @@
-//! The data folder: its lock, and files that are replaced whole or not at all. Knows nothing of what is in them.
+//! The data folder: its lock, and files that are replaced whole or not at all, or opened for appending. Knows nothing of
+//! what is in them.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
@@ -19,13 +20,13 @@ const TEMP_SUFFIX: &str = ".tmp";
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// Why a file was not replaced.
+/// Why a file was not replaced, or nothing was appended to it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
-    /// No space is left. The old file is untouched.
+    /// No space is left. The file is as it was.
     #[error("the disk is full")]
     Full(#[source] io::Error),
-    /// The old file is untouched.
+    /// The file is as it was.
     #[error("cannot write")]
     Failed(#[source] io::Error),
     /// An fsync failed: what is on the disk is unknown. It is never retried: the kernel has dropped the pages that it
@@ -36,7 +37,7 @@ pub(super) enum WriteError {
 
 impl WriteError {
     /// The error of a system call before the fsync.
-    fn before_fsync(error: io::Error) -> Self {
+    pub(super) fn before_fsync(error: io::Error) -> Self {
         if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             Self::Full(error)
         } else {
@@ -105,39 +106,72 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Recovers the folder from a crash, once its content has been accepted: removes leftover temporary files, restricts
-    /// access, and writes what was read anew, to new files.
+    /// Removes what a crash left over of these files, and restricts access to them and to the folder.
     ///
-    /// After a failed fsync the page cache may show what the disk does not have, and another fsync of the same file or
-    /// folder reports success without writing it. Only what is written anew is certainly on the disk.
-    pub(super) fn recover(&self, names: &[&str]) -> Result<(), StartError> {
-        let failed = |error: io::Error| StartError::failed(format!("cannot recover {}: {error}", self.path.display()));
+    /// # Errors
+    /// A temporary file cannot be removed.
+    pub(super) fn clean(&self, names: &[&str]) -> io::Result<()> {
         restrict_access(&self.path, FOLDER_MODE);
         for name in names {
-            let temp = self.path(&format!("{name}{TEMP_SUFFIX}"));
+            let temp = self.temp(name);
             if temp.symlink_metadata().is_ok() {
-                fs::remove_file(&temp).map_err(failed)?;
+                fs::remove_file(&temp)?;
                 log::warn!(file:% = temp.display(); "removed a file that a crash left over");
             }
-            if let Some(bytes) = self.read(name)? {
+            if self.path(name).exists() {
                 restrict_access(&self.path(name), FILE_MODE);
-                self.rewrite(name, &bytes).map_err(failed)?;
             }
         }
-        self.sync(&self.directory).map_err(failed)
+        Ok(())
     }
 
-    /// Replaces a file by one with the same content. Where there is no room for that, the old one must do: a full disk is
-    /// no reason to serve nobody.
-    fn rewrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        match self.replace(name, |out| out.write_all(bytes)) {
-            Ok(()) => Ok(()),
-            Err(WriteError::Full(error)) => {
-                log::warn!(file = name; "the disk is full, and the file is used as it is: {error}");
-                self.sync(&File::open(self.path(name))?)
-            }
-            Err(WriteError::Failed(error) | WriteError::Unknown(error)) => Err(error),
+    /// Replaces a file by one with the same content, if there is one, and returns its size.
+    ///
+    /// # Errors
+    /// Says whether the old file is still there or the outcome is unknown.
+    pub(super) fn rewrite(&self, name: &str) -> Result<u64, WriteError> {
+        match File::open(self.path(name)) {
+            Ok(mut file) => self.replace(name, |mut out| io::copy(&mut file, &mut out).map(drop)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(WriteError::Failed(error)),
         }
+    }
+
+    /// Makes durable what these files have, those that exist.
+    ///
+    /// # Errors
+    /// One cannot be opened or made durable.
+    pub(super) fn sync_all(&self, names: &[&str]) -> io::Result<()> {
+        names.iter().try_for_each(|name| match File::open(self.path(name)) {
+            Ok(file) => self.sync(&file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Opens a file for appending, and creates it if it is missing.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(super) fn open_for_appending(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(self.path(name))
+    }
+
+    /// Gives a file another name. It is durable after [`sync_folder`](Self::sync_folder).
+    ///
+    /// # Errors
+    /// It has its old name.
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    /// Removes a file durably.
+    ///
+    /// # Errors
+    /// Says whether it is still there or the outcome is unknown.
+    pub(super) fn remove(&self, name: &str) -> Result<(), WriteError> {
+        fs::remove_file(self.path(name)).map_err(WriteError::Failed)?;
+        self.sync_folder().map_err(WriteError::Unknown)
     }
 
     /// Checks that the folder which was opened and locked is still at its path. In another one, this process would write
@@ -153,7 +187,8 @@ impl Folder {
         Err(io::Error::other("the data folder was replaced by another one"))
     }
 
-    /// Replaces a file atomically: a reader sees the old content or the new, at any moment and after any crash.
+    /// Replaces a file atomically: a reader sees the old content or the new, at any moment and after any crash. Returns
+    /// the size of the new file.
     ///
     /// # Errors
     /// Says whether the old content is still there or the outcome is unknown.
@@ -161,11 +196,12 @@ impl Folder {
         &self,
         name: &str,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), WriteError> {
-        let temp = self.path(&format!("{name}{TEMP_SUFFIX}"));
-        let replaced = self.write_temp(&temp, write).and_then(|()| {
+    ) -> Result<u64, WriteError> {
+        let temp = self.temp(name);
+        let replaced = self.write_temp(&temp, write).and_then(|bytes| {
             fs::rename(&temp, self.path(name)).map_err(WriteError::before_fsync)?;
-            self.sync(&self.directory).map_err(WriteError::Unknown)
+            self.sync_folder().map_err(WriteError::Unknown)?;
+            Ok(bytes)
         });
         if replaced.is_err() {
             // Gives its space back. If it cannot be removed, the next write truncates it.
@@ -174,15 +210,32 @@ impl Folder {
         replaced
     }
 
-    fn write_temp(&self, temp: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
+    fn write_temp(&self, temp: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u64, WriteError> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(temp);
         let mut buffered = BufWriter::new(file.map_err(WriteError::before_fsync)?);
         write(&mut buffered).map_err(WriteError::before_fsync)?;
         let file = buffered.into_inner().map_err(|error| WriteError::before_fsync(error.into_error()))?;
-        self.sync(&file).map_err(WriteError::Unknown)
+        self.sync(&file).map_err(WriteError::Unknown)?;
+        Ok(file.metadata().map_err(WriteError::before_fsync)?.len())
     }
 
-    fn sync(&self, file: &File) -> io::Result<()> {
+    fn temp(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}{TEMP_SUFFIX}"))
+    }
+
+    /// Makes new names in the folder durable, and the removal of old ones.
+    ///
+    /// # Errors
+    /// What is on the disk is unknown.
+    pub(super) fn sync_folder(&self) -> io::Result<()> {
+        self.sync(&self.directory)
+    }
+
+    /// Makes a file durable.
+    ///
+    /// # Errors
+    /// What is on the disk is unknown.
+    pub(super) fn sync(&self, file: &File) -> io::Result<()> {
         let start = Instant::now();
         let outcome = file.sync_all();
         self.fsync_seconds.observe(start.elapsed().as_secs_f64());

@@ -1,7 +1,8 @@
-//! The users in a folder of JSON files: `users.json`, as the Python system wrote it, and `users.meta.json`.
+//! The users in a folder: `users.json`, as the Python system wrote it, `users.log`, the changes since, and
+//! `users.meta.json`.
 //!
-//! In the order to read: [`table`] (the users in memory), [`record`] and [`folder`] (what a file looks like, and how it
-//! is replaced), [`files`] (both together), [`staged`] and [`actor`] (how a change becomes durable), and the messages
+//! In the order to read: [`table`] (the users in memory), [`record`] and [`log_line`] (what the files look like),
+//! [`folder`] and [`log_file`] (how they are replaced and appended to), [`files`] (all together), [`staged`] and [`actor`] (how a change becomes durable), and the messages
 //! that the actor answers ([`reads`], [`writes`]).
 
 pub(super) mod actor;
@@ -11,5 +12,7 @@ pub(super) mod record;
 pub(super) mod writes;
 
 mod folder;
+mod log_file;
+mod log_line;
 mod staged;
 mod table;

@@ -96,8 +96,8 @@ impl Handler<Admitted<Ping>> for StoreActor {
 impl Handler<Shutdown> for StoreActor {
     type Result = ResponseFuture<Result<(), StoreFault>>;
 
-    fn handle(&mut self, _: Shutdown, _: &mut Context<Self>) -> Self::Result {
-        let closed = self.close();
+    fn handle(&mut self, _: Shutdown, context: &mut Context<Self>) -> Self::Result {
+        let closed = self.close(context);
         Box::pin(async { closed.await.map_err(|_| StoreFault::Stopping) })
     }
 }

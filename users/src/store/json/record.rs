@@ -17,8 +17,9 @@ use serde_json::{Map, Value};
 use super::table::Users;
 use crate::domain::{Email, FullName, ID_MAX, UnknownFields, User, UserName};
 
-/// The only format of `users.meta.json` so far.
-const META_FORMAT: u32 = 1;
+/// The format of `users.meta.json`: 1 was that of a folder without a log. A program that knows only that one refuses the
+/// folder instead of ignoring the log.
+const META_FORMAT: u32 = 2;
 
 /// The highest next id: after it, every id has been used.
 const NEXT_ID_MAX: i64 = ID_MAX + 1;
@@ -38,7 +39,7 @@ impl Meta {
     /// Reads the file.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let meta: Self = serde_json::from_slice(bytes).map_err(|error| broken(bytes, &error))?;
-        if meta.format != META_FORMAT {
+        if !(1..=META_FORMAT).contains(&meta.format) {
             return Err(format!("has the format {}, which this version does not know", meta.format));
         }
         if !(0..=NEXT_ID_MAX).contains(&meta.next_id) {
@@ -68,7 +69,7 @@ pub(crate) fn read_users(json: &str) -> Result<Vec<User>, Vec<String>> {
 /// Reads the array of users.
 pub(super) fn parse(bytes: &[u8]) -> Parsed {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let parsed = deserializer.deserialize_seq(Records);
+    let parsed = Parsed::deserialize(&mut deserializer);
     let parsed = parsed.and_then(|parsed| deserializer.end().map(|()| parsed));
     parsed.unwrap_or_else(|error| Parsed { users: Vec::new(), mistakes: vec![broken(bytes, &error)] })
 }
@@ -101,8 +102,9 @@ pub(super) fn size_bytes(user: &Arc<User>) -> usize {
         + user.full_name.as_ref().map_or(0, |name| name.as_str().len())
 }
 
+/// A user as `users.json` and the log have it.
 #[derive(Serialize)]
-struct Record<'a> {
+pub(super) struct Record<'a> {
     id: UserId,
     username: &'a str,
     email: Option<&'a str>,
@@ -118,7 +120,7 @@ struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn new(user: &'a User) -> Self {
+    pub(super) fn new(user: &'a User) -> Self {
         Self {
             id: user.id,
             username: user.username.as_str(),
@@ -132,6 +134,12 @@ impl<'a> Record<'a> {
             version: user.version,
             unknown: &user.unknown.0,
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Parsed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Records)
     }
 }
 

@@ -8,10 +8,7 @@ use chassis::{
 };
 use tokio::sync::oneshot;
 
-use super::{
-    record,
-    table::{Table, Users},
-};
+use super::{log_line::Change, record, table::Table};
 use crate::domain::User;
 
 /// Maximum size of a batch, so that its first change does not wait long for the last: 512 changes of at most about 2 KiB
@@ -39,12 +36,9 @@ impl Staged {
         set(table, self.id, self.before.as_ref());
     }
 
-    /// Makes the change in a plain map.
-    pub(super) fn apply_to(&self, users: &mut Users) {
-        match &self.after {
-            Some(user) => users.insert(self.id, Arc::clone(user)),
-            None => users.remove(&self.id),
-        };
+    /// The change as the log has it.
+    pub(super) fn to_change(&self) -> Change {
+        Change { id: self.id, after: self.after.clone() }
     }
 
     fn bytes(&self) -> usize {
