@@ -19,7 +19,8 @@ const FULL_NAME_CHARS_MAX: usize = 200;
 pub(crate) struct Folded(Box<str>);
 
 impl Folded {
-    fn new(text: &str) -> Self {
+    /// Folds a text.
+    pub(super) fn new(text: &str) -> Self {
         let nfkc = ComposingNormalizerBorrowed::new_nfkc();
         let once = nfkc.normalize(text.trim());
         let folded = CaseMapper::new().fold_string(&once);

@@ -27,6 +27,7 @@ use crate::{
 };
 
 const USERS_PATH: &str = "/api/users";
+const TOTAL_COUNT: &str = "x-total-count";
 
 /// Sign in.
 ///
@@ -83,11 +84,14 @@ async fn replace_hash(store: &UsersStore, user: &User, rehashed: PasswordHash) {
 }
 
 /// List users, by id.
+///
+/// There is no total with `q`: to count, each page would look at every user.
 #[utoipa::path(
     get, path = "/api/users", tag = "users", operation_id = "list_users", params(PageIn),
     responses(
-        (status = 200, description = "One page", body = [UserOut],
-            headers(("Link" = String, description = "The next page, `rel=\"next\"`; absent on the last one"))),
+        (status = 200, description = "One page", body = [UserOut], headers(
+            ("Link" = String, description = "The next page, `rel=\"next\"`; absent on the last one"),
+            ("X-Total-Count" = u64, description = "The number of users on all pages; absent with `q`"))),
         PageProblems, AdminProblems,
     ),
     security(("bearer" = [])),
@@ -100,10 +104,13 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Problem> {
     let query = ListQuery::parse(request.query_string(), &cursors)?;
     // One more than asked for tells whether there is a next page.
-    let mut users = store.list(query.after, query.limit + 1).await?;
+    let mut users = store.list(&query.filter, query.after, query.limit + 1).await?;
     let has_more = users.len() > query.limit;
     users.truncate(query.limit);
     let mut response = HttpResponse::Ok();
+    if query.filter.search.is_none() {
+        response.insert_header((TOTAL_COUNT, store.count(query.filter.user_type).await?));
+    }
     if has_more
         && let Some(last) = users.last()
         && let Some(link) = query.next_link(USERS_PATH, request.query_string(), last.id, &cursors)

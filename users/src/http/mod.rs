@@ -3,7 +3,7 @@
 //! | endpoint | who | answer |
 //! |---|---|---|
 //! | `POST /api/login` | anyone | 200 with the user, from which the gateway makes the token |
-//! | `GET /api/users?limit&cursor` | admin | 200, `Link` to the next page |
+//! | `GET /api/users?limit&cursor&q&user_type` | admin | 200, `Link` to the next page, `X-Total-Count` |
 //! | `POST /api/users` | admin | 201 with `Location` and `ETag` |
 //! | `GET /api/users/{id}` | admin | 200 with `ETag`; 304 |
 //! | `PUT`, `PATCH /api/users/{id}` | admin | 200 with `ETag`; honours `If-Match` |

@@ -6,16 +6,16 @@ use std::num::ParseIntError;
 use actix_web::http::header::HeaderValue;
 use chassis::{
     identity::UserId,
-    page::{CursorKey, LIMIT_MAX, PageQuery},
-    problem::Problem,
+    page::{CursorKey, LIMIT_MAX, PageQuery, parameter},
+    problem::{Code, Problem},
 };
 use utoipa::IntoParams;
 
-/// A cursor is valid for this list only. Filters of the list, once there are some, will be part of the scope.
-const CURSOR_SCOPE: &str = "all";
+use crate::domain::{Search, UserFilter};
 
 /// The query of a list: which users are asked for.
 pub(super) struct ListQuery {
+    pub(super) filter: UserFilter,
     /// The last id of the previous page. The page starts after it, so that users added or deleted meanwhile neither shift
     /// nor repeat an entry.
     pub(super) after: Option<UserId>,
@@ -29,20 +29,30 @@ impl ListQuery {
     /// # Errors
     /// 400 where a parameter is wrong or unknown.
     pub(super) fn parse(query: &str, cursors: &CursorKey) -> Result<Self, Problem> {
-        let query = PageQuery::parse(query, LIMIT_MAX, &[])?;
-        let after = query.cursor.as_deref().map(|cursor| verify(cursors, cursor)).transpose()?;
-        Ok(Self { after, limit: query.limit, query })
+        let page = PageQuery::parse(query, LIMIT_MAX, &["q", "user_type"])?;
+        let filter = UserFilter {
+            user_type: parsed(query, "user_type", str::parse)?,
+            search: parsed(query, "q", Search::parse)?,
+        };
+        let after = page.cursor.as_deref().map(|cursor| verify(cursors, &filter, cursor)).transpose()?;
+        Ok(Self { filter, after, limit: page.limit, query: page })
     }
 
     /// The `Link` to the page after the user `last`.
     pub(super) fn next_link(&self, path: &str, query: &str, last: UserId, cursors: &CursorKey) -> Option<HeaderValue> {
-        self.query.next_link(path, query, &cursors.sign(CURSOR_SCOPE, &last.to_string()))
+        // A cursor is valid for this list only.
+        self.query.next_link(path, query, &cursors.sign(&self.filter.to_string(), &last.to_string()))
     }
 }
 
-fn verify(cursors: &CursorKey, cursor: &str) -> Result<UserId, Problem> {
+fn parsed<T>(query: &str, name: &str, parse: fn(&str) -> Result<T, String>) -> Result<Option<T>, Problem> {
+    let value = parameter(query, name)?.map(|text| parse(&text)).transpose();
+    value.map_err(|error| Problem::new(Code::BadRequest, format!("`{name}` {error}")))
+}
+
+fn verify(cursors: &CursorKey, filter: &UserFilter, cursor: &str) -> Result<UserId, Problem> {
     // A cursor with a valid signature has an id; otherwise the service has signed something else.
-    cursors.verify(CURSOR_SCOPE, cursor)?.parse().map_err(|error: ParseIntError| Problem::internal(error))
+    cursors.verify(&filter.to_string(), cursor)?.parse().map_err(|error: ParseIntError| Problem::internal(error))
 }
 
 #[derive(IntoParams)]
@@ -62,6 +72,12 @@ pub(super) struct PageIn {
     /// Taken from the `Link` of the previous page.
     #[param(required = false, min_length = 1, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: String,
+    /// Only users whose username, e-mail address or full name has this text in it, in any case.
+    #[param(required = false, min_length = 1, max_length = 200)]
+    q: String,
+    /// Only users of this type.
+    #[param(required = false, pattern = "^(admin|default)$")]
+    user_type: String,
 }
 
 chassis::problem_responses! {
@@ -79,7 +95,7 @@ chassis::problem_responses! {
         Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: read the current state first";
     }
     PageProblems {
-        BadQuery = 400, "`bad_request`: `limit` or `cursor` is not valid, or another parameter was given";
+        BadQuery = 400, "`bad_request`: a parameter is not valid, or another one was given";
     }
     BodyProblems {
         Malformed = 400, "`malformed_json`, or `bad_request` for a malformed condition or a query parameter";

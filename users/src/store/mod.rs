@@ -25,12 +25,12 @@ use self::{
     json::{
         actor::StoreActor,
         files::Files,
-        reads::{CheckAvailable, FindByName, Get, List},
+        reads::{CheckAvailable, Count, FindByName, Get, List},
         writes::{Create, Delete, Rehash, Update},
     },
     metrics::StoreMetrics,
 };
-use crate::domain::{Email, Folded, NewUser, PasswordHash, Protection, User, UserEdit, UserName};
+use crate::domain::{Email, Folded, NewUser, PasswordHash, Protection, User, UserEdit, UserFilter, UserName, UserType};
 
 /// Maximum number of queued writes: two full batches of 512, the one being written and the next. Each takes about 2 KiB.
 const WRITES_MAX: usize = 1024;
@@ -127,8 +127,28 @@ impl UsersStore {
     }
 
     /// Up to `limit` users whose ids follow `after`, in the order of their ids.
-    pub(crate) async fn list(&self, after: Option<UserId>, limit: usize) -> Result<Vec<Arc<User>>, StoreError> {
-        self.reads.send(&self.actor, List { after, limit }).await
+    ///
+    /// A filter may look at every user. It does so in steps, between which the actor serves others.
+    pub(crate) async fn list(
+        &self,
+        filter: &UserFilter,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        let filter = Arc::new(filter.clone());
+        let (mut users, mut go_on_after, mut is_done) = (Vec::new(), after, false);
+        while !is_done {
+            let step = List { filter: Arc::clone(&filter), after: go_on_after, limit: limit - users.len() };
+            let found = self.reads.send(&self.actor, step).await?;
+            users.extend(found.users);
+            (go_on_after, is_done) = (found.go_on_after, found.go_on_after.is_none());
+        }
+        Ok(users)
+    }
+
+    /// The number of users of a type, or of all.
+    pub(crate) async fn count(&self, user_type: Option<UserType>) -> Result<usize, StoreError> {
+        self.reads.send(&self.actor, Count(user_type)).await
     }
 
     /// Checks whether a new user could have this name and address, before work is done for it. It reserves nothing:

@@ -3,7 +3,7 @@
 use chassis::testing::{Answer, call, get, post};
 use serde_json::json;
 
-use crate::fixture::{Users, demo, new_user};
+use crate::fixture::{Folder, PASSWORD, Users, demo, new_user};
 
 fn ids(answer: &Answer) -> Vec<i64> {
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -84,7 +84,7 @@ fn a_bad_limit_is_refused() {
 fn an_unknown_parameter_is_refused_and_named() {
     let users = Users::demo();
     for (query, named) in
-        [("q=ann", "`q`"), ("limit=2&status=a&sort=id", "`sort`, `status`"), ("user_id=1", "`user_id`")]
+        [("name=ann", "`name`"), ("limit=2&status=a&sort=id", "`sort`, `status`"), ("user_id=1", "`user_id`")]
     {
         let refused = users.admin(get(&format!("/api/users?{query}")));
         assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "{query}");
@@ -103,6 +103,71 @@ fn an_unknown_parameter_is_refused_and_named() {
         assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "{}", refused.text());
     }
     assert_eq!(users.get(3).json()["full_name"], serde_json::Value::Null, "nothing was changed");
+}
+
+#[test]
+fn a_search_finds_parts_of_names_and_addresses_in_any_case() {
+    let users = Users::demo();
+    let ann = json!({"username": "ann", "password": PASSWORD, "user_type": "admin", "email": "A.Lee@example.org"});
+    assert_eq!(users.admin(post("/api/users", &ann)).status, 201);
+    users.patch(3, &json!({"full_name": "Stra\u{df}e"}));
+    for (query, expected) in [
+        ("q=NN", vec![4]),
+        ("q=lee%40EXAMPLE", vec![4]),
+        ("q=STRASSE", vec![3]),
+        ("q=%20ann%20", vec![4]),
+        ("q=nobody", vec![]),
+        ("user_type=admin", vec![1, 4]),
+        ("user_type=default", vec![2, 3]),
+        ("user_type=default&q=ann", vec![]),
+        ("user_type=admin&q=ann", vec![4]),
+    ] {
+        assert_eq!(ids(&users.admin(get(&format!("/api/users?{query}")))), expected, "{query}");
+    }
+    for bad in ["q=", "q=%20", "user_type=root", "user_type=", "q=a&q=b", &format!("q={}", "a".repeat(201))] {
+        let refused = users.admin(get(&format!("/api/users?{bad}")));
+        assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "{bad}");
+    }
+}
+
+#[test]
+fn the_total_counts_all_pages_and_the_link_keeps_the_filter() {
+    let users = Users::demo();
+    for (name, user_type) in [("ann", "admin"), ("qxanton", "default"), ("joqxanna", "default")] {
+        users.create_as(name, user_type);
+    }
+    let total = |target: &str| users.admin(get(target)).header("x-total-count").map(str::to_owned);
+    assert_eq!(total("/api/users?limit=1").as_deref(), Some("6"));
+    assert_eq!(total("/api/users?limit=1&user_type=admin").as_deref(), Some("2"));
+    assert_eq!(total("/api/users?user_type=default").as_deref(), Some("4"));
+    assert_eq!(total("/api/users?q=an"), None);
+    let first = users.admin(get("/api/users?q=QXAN&user_type=default&limit=1"));
+    let target = next(&first).unwrap();
+    let second = users.admin(get(&target));
+    assert_eq!((ids(&first), ids(&second), next(&second)), (vec![5], vec![6], None));
+    let refused = users.admin(get(&target.replace("q=QXAN", "q=qx")));
+    assert_eq!((refused.status, refused.problem().as_str()), (400, "bad_request"), "a cursor of another list");
+    assert_eq!(ids(&users.admin(get(&target.replace("q=QXAN", "q=qxan")))), [6], "the same search");
+}
+
+#[test]
+fn a_search_goes_through_more_users_than_one_step_looks_at() {
+    let hash = "$2b$10$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2";
+    let user = |id: i64| json!({"id": id, "username": format!("user-{id}"), "user_type": if id == 1 { "admin" } else { "default" }, "hashed_password": hash});
+    let file: Vec<_> = (1..=25_000).map(user).collect();
+    let users = Users::start(Folder::with_users(&json!(file).to_string()), demo).unwrap();
+    let ends = |ending: &str| ids(&users.admin(get(&format!("/api/users?q=user-{ending}"))));
+    assert_eq!(ends("25000"), [25_000]);
+    assert_eq!(ends("9999"), [9_999]);
+    assert_eq!(ends("30000"), [0; 0]);
+    let first = users.admin(get("/api/users?q=00&limit=200"));
+    let (mut found, mut target) = (ids(&first), next(&first));
+    while let Some(page) = target.map(|target| users.admin(get(&target))) {
+        found.extend(ids(&page));
+        target = next(&page);
+    }
+    let expected: Vec<i64> = (1..=25_000).filter(|id| id.to_string().contains("00")).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]

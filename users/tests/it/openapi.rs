@@ -138,9 +138,16 @@ fn a_parameter_that_the_description_forbids_is_refused() {
         let parameters = document["paths"][path][method]["parameters"].as_array().unwrap();
         parameters.iter().find(|parameter| parameter["name"] == name).unwrap().clone()
     };
-    for (name, query, valid) in
-        [("cursor", "", false), ("limit", "0", false), ("limit", "null", false), ("limit", "1", true)]
-    {
+    for (name, query, valid) in [
+        ("cursor", "", false),
+        ("limit", "0", false),
+        ("limit", "null", false),
+        ("limit", "1", true),
+        ("q", "", false),
+        ("q", "ann", true),
+        ("user_type", "root", false),
+        ("user_type", "admin", true),
+    ] {
         let parameter = described("/api/users", "get", name);
         assert_eq!(parameter["required"], false, "{name}");
         let value = query.parse().map_or(json!(query), |number: u16| json!(number));

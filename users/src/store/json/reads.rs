@@ -11,9 +11,9 @@ use chassis::{
 
 use tokio::task::spawn_blocking;
 
-use super::actor::StoreActor;
+use super::{actor::StoreActor, table::Scan};
 use crate::{
-    domain::{Email, Folded, User, UserName},
+    domain::{Email, Folded, User, UserFilter, UserName, UserType},
     store::error::StoreError,
 };
 
@@ -43,19 +43,35 @@ impl Handler<Admitted<FindByName>> for StoreActor {
     }
 }
 
+/// Looks for users among a bounded number of them.
 #[derive(Message)]
-#[rtype(result = "Result<Vec<Arc<User>>, StoreError>")]
+#[rtype(result = "Result<Scan, StoreError>")]
 pub(crate) struct List {
+    pub(crate) filter: Arc<UserFilter>,
     pub(crate) after: Option<UserId>,
     pub(crate) limit: usize,
 }
 
 impl Handler<Admitted<List>> for StoreActor {
-    type Result = Result<Vec<Arc<User>>, StoreError>;
+    type Result = Result<Scan, StoreError>;
 
     fn handle(&mut self, Admitted { message, .. }: Admitted<List>, _: &mut Context<Self>) -> Self::Result {
         self.check_open()?;
-        Ok(self.visible.list(message.after, message.limit))
+        Ok(self.visible.list(&message.filter, message.after, message.limit))
+    }
+}
+
+/// Counts the users of a type, or all.
+#[derive(Message)]
+#[rtype(result = "Result<usize, StoreError>")]
+pub(crate) struct Count(pub(crate) Option<UserType>);
+
+impl Handler<Admitted<Count>> for StoreActor {
+    type Result = Result<usize, StoreError>;
+
+    fn handle(&mut self, Admitted { message, .. }: Admitted<Count>, _: &mut Context<Self>) -> Self::Result {
+        self.check_open()?;
+        Ok(self.visible.count(message.0))
     }
 }
 
