@@ -3,11 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use chassis::config::{self, StartError};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
     args::{PositionalConfigFile, one_file},
-    check, explain, health, keys, plan, routes, schema, serve, test, token,
+    check, completions, explain, health, keys, man, plan, routes, schema, serve, test, token,
 };
 use crate::settings::Args;
 
@@ -67,6 +67,10 @@ enum Command {
     Healthcheck(health::Args),
     /// Print the JSON Schema of the configuration
     Schema(schema::Args),
+    /// Print a script that completes commands and flags in a shell
+    Completions(completions::Args),
+    /// Write the manual pages
+    Man(man::Args),
     /// Create keys
     Keys {
         #[command(subcommand)]
@@ -110,6 +114,8 @@ fn run(cli: Cli) -> Result<ExitCode, StartError> {
         Some(Command::Token(args)) => token::run(&args),
         Some(Command::Healthcheck(args)) => health::run(&args),
         Some(Command::Schema(args)) => schema::run(&args),
+        Some(Command::Completions(args)) => Ok(completions::run(&args, Cli::command())),
+        Some(Command::Man(args)) => man::run(&args, Cli::command()),
         Some(Command::Keys { command }) => keys::run(command),
     }
 }
@@ -126,8 +132,6 @@ fn refuse_flags_of_serve(before: &Args) -> Result<(), StartError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     const DOCUMENTATION: &str = include_str!("../../../docs/configuration.md");

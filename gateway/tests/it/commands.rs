@@ -234,3 +234,56 @@ fn the_next_key_is_dated_and_changes_nothing_else() {
     assert_eq!(gateway(dir.path(), &["keys", "init", "--dir", "k"], &[]).status.code(), Some(0));
     assert_eq!(fs::read_dir(dir.path().join("k")).unwrap().count(), 2);
 }
+
+/// What bash itself would offer for the last word of a line.
+fn completed_by_bash(script: &Path, words: &[&str]) -> Vec<String> {
+    let program = format!(
+        "source {}; COMP_WORDS=({}); COMP_CWORD={}; _gateway gateway '{}' '{}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        script.display(),
+        words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+        words.len() - 1,
+        words[words.len() - 1],
+        words[words.len() - 2],
+    );
+    let output = Command::new("bash").args(["--norc", "-c", &program]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap().lines().map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_and_flags() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = gateway(dir.path(), &["completions", "bash"], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let script = dir.path().join("gateway.bash");
+    fs::write(&script, output.stdout).unwrap();
+    assert_eq!(completed_by_bash(&script, &["gateway", "exp"]), ["explain"]);
+    assert_eq!(completed_by_bash(&script, &["gateway", "schema", "--m"]), ["--markdown"]);
+}
+
+#[test]
+fn every_shell_has_a_script_and_an_unknown_one_is_refused_with_the_known_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = gateway(dir.path(), &["completions", shell], &[]);
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("healthcheck"), "{shell}");
+    }
+    let output = gateway(dir.path(), &["completions", "tcsh"], &[]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("bash, elvish, fish, powershell, zsh"), "{}", stderr(&output));
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = gateway(dir.path(), &["man", "--output", "made/here"], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let page = |name: &str| fs::read_to_string(dir.path().join("made/here").join(name)).unwrap();
+    assert!(page("gateway.1").contains(r"gateway\-explain(1)"));
+    assert!(page("gateway-explain.1").contains("sends nothing"));
+    assert!(page("gateway-keys-init.1").contains("dir"));
+    fs::write(dir.path().join("file"), "").unwrap();
+    let output = gateway(dir.path(), &["man", "--output", "file"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cannot write the manual pages to file"), "{}", stderr(&output));
+}

@@ -52,7 +52,8 @@ fn encrypt(state: &Blowfish) -> Digest {
         }
         written.copy_from_slice(words.map(u32::to_be_bytes).as_flattened());
     }
-    *encrypted.first_chunk().expect("the text is longer by one byte")
+    let [digest @ .., _] = encrypted;
+    digest
 }
 
 /// A hash as it is stored (`$2b$12$`, 22 characters of salt, 31 of digest).
