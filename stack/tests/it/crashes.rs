@@ -56,9 +56,10 @@ fn every_acknowledged_user_and_order_survives_a_kill_in_the_midst_of_writing() {
         let admin = stack.token("admin");
         let user = |creator: usize, n: usize| json!({"username": format!("u-{round}-{creator}-{n}"), "password": PASSWORD, "user_type": "default"});
         users.extend(burst(stack, "/api/users", &admin, user));
+        let stack = Stack::start(folder.path(), &[]);
+        // The start has moved the log of changes into the file.
         let kept: Vec<Value> = serde_json::from_slice(&fs::read(users_file(folder.path())).unwrap()).unwrap();
         assert!(users.iter().all(|id| kept.iter().any(|user| user["id"] == *id)), "round {round}");
-        let stack = Stack::start(folder.path(), &[]);
         let admin = stack.token("admin");
         orders.extend(burst(
             stack,
