@@ -1,14 +1,15 @@
 //! Keeps the orders. [`OrdersRepo`] is a handle that hides the actors and the database behind it: callers see methods,
 //! orders and [`StoreError`], and neither messages nor mailboxes.
 //!
-//! Writes are messages to the one actor that owns the connection for writing; reads go to a pool of actors with a
-//! connection each ([`sqlite`]). Each has a queue of its own, bounded by permits, so that writes waiting for the disk
-//! leave room for reads. A write is answered once it is durable.
+//! Writes are messages to the one actor that owns the connection for writing ([`writer`]); reads go to a pool of actors
+//! with a connection each ([`sqlite`]). Each has a queue of its own, bounded by permits, so that writes waiting for the
+//! disk leave room for reads. A write is answered once it is durable.
 
 mod error;
 mod location;
 mod metrics;
 mod sqlite;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -30,12 +31,11 @@ pub(crate) use self::sqlite::maintenance;
 use self::{
     metrics::StoreMetrics,
     sqlite::{
-        connection, migrations,
+        backend::Backend,
         probe::Probe,
-        readers::{self, Events, Get, List, Reader},
-        target::Target,
-        writer::{Write, Writer},
+        readers::{Events, Get, List, Reader},
     },
+    writer::{Write, Writer},
 };
 use crate::domain::{
     Change, Event, EventId, Filter, IdempotencyKey, NewOrder, Order, OrderId, OrderPage, PageRequest, StatusChange,
@@ -73,20 +73,16 @@ impl OrdersRepo {
         readers: NonZeroUsize,
         registry: &mut Registry,
     ) -> Result<Self, StartError> {
-        let target = Target::prepare(location)?;
-        let connection = migrations::open(&target)?;
-        let pool = connection::reader_pool(&target, readers)?;
-        let probe = Probe::open(&target).map_err(|fault| StartError::failed(fault.chain()))?;
         let registry = store_registry("orders", registry);
         let metrics = StoreMetrics::register(registry);
+        let Backend { committer, readers, probe } = Backend::open(location, readers, &metrics)?;
         let (failed_sender, failed) = watch::channel(false);
         let (committed_sender, committed) = watch::channel(());
         let arbiter = Arbiter::new().handle();
-        let readers = readers::start(&pool, readers, &metrics);
         let writer = Writer::start_in_arbiter(&arbiter, move |context| {
             // Permits bound what is sent: the mailbox has room for all of it, and for the shutdown.
             context.set_mailbox_capacity(WRITES_MAX + 1);
-            Writer::new(target, connection, failed_sender, committed_sender, metrics)
+            Writer::new(committer, failed_sender, committed_sender, metrics)
         });
         let reads = Queue::register("reads", READS_MAX, registry);
         let writes = Queue::register("writes", WRITES_MAX, registry);

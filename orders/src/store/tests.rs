@@ -19,6 +19,7 @@ use super::{
     sqlite::{
         connection::{self, LOG_BYTES_MAX, Role},
         schema::idempotency_keys,
+        target::Target,
     },
     *,
 };

@@ -17,7 +17,7 @@ use super::{
 use crate::domain::Change;
 
 /// The connection for writing.
-pub(super) struct Committer {
+pub(crate) struct Committer {
     target: Target,
     /// `None` after an error, until the next batch.
     connection: Option<SqliteConnection>,
@@ -34,7 +34,7 @@ impl Committer {
     /// # Errors
     /// A fault that is not that of a single change: none of them was committed, or, after
     /// [`OutcomeUnknown`](StoreFault::OutcomeUnknown), that is unknown.
-    pub(super) fn commit<'a>(&mut self, batch: impl Iterator<Item = &'a Change>) -> Result<Vec<Outcome>, StoreFault> {
+    pub(crate) fn commit<'a>(&mut self, batch: impl Iterator<Item = &'a Change>) -> Result<Vec<Outcome>, StoreFault> {
         // After the transaction: what is answered has then been in place after it was durable.
         let committed = self.transaction(batch).and_then(|outcomes| self.target.check_in_place().map(|()| outcomes));
         match &committed {
@@ -76,9 +76,9 @@ impl Committer {
         Ok(self.connection.insert(connection))
     }
 
-    /// Keeps the log of the database short. A failure loses nothing: the log stays as it is, and the next attempt copies
-    /// all of it.
-    pub(super) fn checkpoint_if_due(&mut self) {
+    /// Does what the database needs between two batches: keeps its log short. A failure loses nothing: the log stays as it
+    /// is, and the next attempt copies all of it.
+    pub(crate) fn maintain(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         if let Err(fault) = self.log.checkpoint_if_due(connection) {
             log::warn!("the log of the database could not be copied into it and will be later: {}", fault.chain());
@@ -86,7 +86,7 @@ impl Committer {
     }
 
     /// Brings the statistics of the database up to date, empties the log and closes the connection.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         if let Err(fault) = connection::optimize(&mut connection) {
             log::warn!("the statistics of the database could not be brought up to date: {}", fault.chain());

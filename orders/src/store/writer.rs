@@ -1,4 +1,5 @@
-//! The actor that owns the connection for writing: it gathers changes into batches and commits them.
+//! The actor that owns the connection for writing: it gathers changes into batches and commits them. It knows no database:
+//! the [`Committer`] makes a batch durable.
 //!
 //! It runs on a thread of its own (an arbiter with no other actor) and blocks that thread while it commits. Changes that
 //! arrive meanwhile stay in the mailbox, where permits bound them; afterwards they form the next batch.
@@ -14,21 +15,17 @@ use std::{collections::VecDeque, time::Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use chassis::store::{AbortOnPanic, Admitted, BatchLimits, Permit, Shutdown, StoreFault};
-use diesel::sqlite::SqliteConnection;
 use tokio::sync::{oneshot, watch};
 
-use super::{batch::Committer, target::Target, wal::WriteAheadLog};
-use crate::{
-    domain::{Change, Written},
-    store::{error::StoreError, metrics::StoreMetrics},
-};
+use super::{error::StoreError, metrics::StoreMetrics, sqlite::batch::Committer};
+use crate::domain::{Change, Written};
 
 /// Maximum size of a batch. A commit of 256 changes takes only milliseconds more than the fsync in it, and 256 KiB stay in
 /// the page cache of SQLite (16 MiB), so that only the COMMIT writes to the disk.
 const BATCH: BatchLimits = BatchLimits { changes_max: 256, bytes_max: 256 * 1024 };
 
 /// Gathers and commits changes.
-pub(crate) struct Writer {
+pub(super) struct Writer {
     committer: Committer,
     gathered: VecDeque<Waiting>,
     is_closed: bool,
@@ -63,18 +60,16 @@ impl Actor for Writer {
 }
 
 impl Writer {
-    /// A writer that owns `connection`. `failed` becomes true when a write has an unknown outcome; `committed` changes with
+    /// A writer that owns `committer`. `failed` becomes true when a write has an unknown outcome; `committed` changes with
     /// each batch.
-    pub(crate) fn new(
-        target: Target,
-        connection: SqliteConnection,
+    pub(super) fn new(
+        committer: Committer,
         failed: watch::Sender<bool>,
         committed: watch::Sender<()>,
         metrics: StoreMetrics,
     ) -> Self {
-        let log = WriteAheadLog::new(target.clone(), metrics.log.clone());
         Self {
-            committer: Committer::new(target, connection, log),
+            committer,
             gathered: VecDeque::new(),
             is_closed: false,
             failed,
@@ -89,8 +84,7 @@ impl Writer {
         if self.is_closed || *self.failed.borrow() { Err(StoreFault::Stopping) } else { Ok(()) }
     }
 
-    /// Commits the next batch and answers it, then copies the log into the database if that is due, where it delays no
-    /// answer.
+    /// Commits the next batch and answers it, then lets the committer do what the database needs, where it delays no answer.
     fn commit_next_batch(&mut self) {
         let batch = BATCH.take(&mut self.gathered, Waiting::bytes);
         match self.check_open().and_then(|()| self.commit(&batch)) {
@@ -100,7 +94,7 @@ impl Writer {
             }
             Err(fault) => batch.into_iter().for_each(|waiting| waiting.answer(Err(fault.clone().into()))),
         }
-        self.committer.checkpoint_if_due();
+        self.committer.maintain();
     }
 
     fn commit(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Written, StoreError>>, StoreFault> {
@@ -123,9 +117,9 @@ impl Writer {
 /// when the actor pauses, after the commits of later batches.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Write {
-    pub(crate) change: Change,
-    pub(crate) answer: oneshot::Sender<Result<Written, StoreError>>,
+pub(super) struct Write {
+    pub(super) change: Change,
+    pub(super) answer: oneshot::Sender<Result<Written, StoreError>>,
 }
 
 impl Handler<Admitted<Write>> for Writer {
