@@ -1,5 +1,8 @@
 //! Turns every error of the layers below into a problem. Exhaustive on purpose: a new error must have its answer here.
 
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderValue};
 use chassis::problem::{Code, Problem};
 
 use crate::{domain::Refusal, passwords::PasswordsError, store::StoreError};
@@ -36,7 +39,15 @@ impl From<PasswordsError> for Problem {
     fn from(error: PasswordsError) -> Self {
         match error {
             PasswordsError::Overloaded => Self::overloaded(RETRY_AFTER_SECONDS),
+            PasswordsError::TooManyGuesses(wait) => too_many_guesses(wait),
             PasswordsError::Failed(_) => Self::internal(error),
         }
     }
+}
+
+/// Says nothing about which of the counts was too high: it would tell an attacker what to change.
+fn too_many_guesses(wait: Duration) -> Problem {
+    let seconds = wait.as_secs() + 1;
+    Problem::new(Code::RateLimited, format!("too many sign-ins have failed; try again in {seconds} s"))
+        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{PasswordHash, PasswordPolicy, User, UserEdit},
-    passwords::Passwords,
+    passwords::{Passwords, SignIn},
     store::{StoreError, UsersStore},
 };
 
@@ -45,12 +45,13 @@ pub(super) async fn login(
     passwords: Data<Passwords>,
 ) -> Result<HttpResponse, Problem> {
     let Login { username, password } = Login::read(body)?;
-    let user = match username {
-        Some(username) => store.find_by_name(username.folded().clone()).await?,
+    let account = username.map(|username| username.folded().clone());
+    let user = match account.clone() {
+        Some(account) => store.find_by_name(account).await?,
         None => None,
     };
     let hash = user.as_ref().map(|user| user.hashed_password.clone());
-    let is_right = passwords.verify(password.clone(), hash, client).await?;
+    let is_right = passwords.verify(password.clone(), hash, SignIn::new(account, client)).await?;
     let user = user.filter(|_| is_right).ok_or_else(wrong_credentials)?;
     if let Some(rehashed) = passwords.rehash(&password, &user.hashed_password, client).await {
         replace_hash(&store, &user, rehashed).await;

@@ -87,6 +87,7 @@ chassis::problem_responses! {
         TooLarge = 413, "`payload_too_large`";
         MediaType = 415, "`unsupported_media_type`: send JSON";
         Invalid = 422, "`validation_failed`: a field is missing";
+        Delayed = 429, "`rate_limited`: too many sign-ins have failed; try again after `Retry-After`";
         Overloaded = 503, "`overloaded`: try again after `Retry-After`";
     }
     AdminProblems {

@@ -6,7 +6,10 @@
 //! between two rounds the thread gives way to whoever waits for its core. Where nobody waits, that costs less than 1 %.
 //! The decision and its figures: `docs/decisions/bcrypt-that-yields.md`.
 
-use std::thread;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use base64::{
     Engine,
@@ -26,6 +29,10 @@ const TIMES: u32 = 64;
 /// The last byte of the encrypted text is not kept.
 const DIGEST_BYTES: usize = TEXT.len() - 1;
 
+/// How many times as long as this thread others have the core, at least, before it yields no more: what they get by their
+/// higher priority.
+const OTHERS_SHARE: u32 = 10;
+
 pub(super) type Salt = [u8; 16];
 pub(super) type Digest = [u8; DIGEST_BYTES];
 
@@ -34,12 +41,39 @@ pub(super) fn digest(password: &str, cost: u32, salt: &Salt) -> Digest {
     let key = Zeroizing::new([password.as_bytes(), b"\0"].concat());
     let mut state = Blowfish::bc_init_state();
     state.salted_expand_key(salt, &key);
+    let mut yielding = Yielding::start();
     for _ in 0..1_u32 << cost {
         state.bc_expand_key(&key);
         state.bc_expand_key(salt);
-        thread::yield_now();
+        yielding.after_round();
     }
     encrypt(&state)
+}
+
+/// Yields the core to others, but not for ever.
+struct Yielding {
+    /// For how long others had the core when it was yielded last.
+    waited: Duration,
+    since: Instant,
+}
+
+impl Yielding {
+    fn start() -> Self {
+        Self { waited: Duration::ZERO, since: Instant::now() }
+    }
+
+    /// Yields the core, unless others have just had it for so long that it is the turn of this thread. Linux charges a
+    /// thread that yields with a whole time slice: beside a program that only computes, a hash that yielded after each
+    /// round would take minutes.
+    fn after_round(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.since) < self.waited / OTHERS_SHARE {
+            return;
+        }
+        thread::yield_now();
+        self.since = Instant::now();
+        self.waited = self.since.duration_since(now);
+    }
 }
 
 fn encrypt(state: &Blowfish) -> Digest {

@@ -6,7 +6,12 @@
 //! that this holds for every hash in the store, t is the configured cost or the highest cost of a stored hash, whichever
 //! is higher.
 
-use std::{hint::black_box, io, net::IpAddr, time::Instant};
+use std::{
+    hint::black_box,
+    io,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use chassis::metrics::seconds_histogram;
 use prometheus_client::{
@@ -21,6 +26,8 @@ use tokio::sync::oneshot;
 
 use super::{
     bcrypt,
+    guesses::{Guesses, SignIn, TooMany},
+    place::Place,
     threads::Threads,
     turns::{Overloaded, Turns},
 };
@@ -36,6 +43,9 @@ pub(crate) enum PasswordsError {
     /// Too many passwords are waiting.
     #[error("too many passwords are waiting to be hashed")]
     Overloaded,
+    /// Too many sign-ins have failed; the next one may be tried after this time.
+    #[error("too many sign-ins have failed")]
+    TooManyGuesses(Duration),
     #[error("cannot compute a password hash: {0}")]
     Failed(String),
 }
@@ -46,6 +56,12 @@ impl From<Overloaded> for PasswordsError {
     }
 }
 
+impl From<TooMany> for PasswordsError {
+    fn from(TooMany(wait): TooMany) -> Self {
+        Self::TooManyGuesses(wait)
+    }
+}
+
 /// The pool. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Passwords {
@@ -53,6 +69,7 @@ pub(crate) struct Passwords {
     failure_cost: u32,
     turns: Turns,
     threads: Threads,
+    guesses: Guesses,
     metrics: Metrics,
 }
 
@@ -85,11 +102,18 @@ impl Passwords {
         registry.register("users_bcrypt_rounds", "Rounds of bcrypt computed, 2^cost for a hash", rounds);
         registry.register("users_bcrypt_wait_seconds", "Seconds that a password waited for a core", wait_seconds);
         registry.register("users_bcrypt_seconds", "Seconds to hash or verify one password, without waiting", seconds);
+        let refused = Counter::default();
+        registry.register(
+            "users_delayed_logins",
+            "Sign-ins refused because too many have failed before",
+            refused.clone(),
+        );
         Ok(Self {
             cost,
             failure_cost: cost.max(stored_cost_max),
             turns: Turns::new(cores, cores * WAITING_PER_CORE_MAX),
             threads,
+            guesses: Guesses::new(cores, refused),
             metrics,
         })
     }
@@ -102,23 +126,35 @@ impl Passwords {
     ) -> Result<PasswordHash, PasswordsError> {
         let cost = self.cost;
         let rounds = self.metrics.rounds.clone();
-        self.run(client, move || {
+        self.run(client.into(), move || {
             rounds.inc_by(1 << cost);
             hash_blocking(&password, cost)
         })
         .await?
     }
 
-    /// Whether `password`, from a client at this address, is the one that was hashed. Without a hash it is wrong, after the
-    /// same work.
+    /// Whether `password` is the one that was hashed. Without a hash it is wrong, after the same work.
+    ///
+    /// # Errors
+    /// Too many sign-ins have failed before; the password is not looked at.
     pub(crate) async fn verify(
         &self,
         password: Plaintext,
         hash: Option<PasswordHash>,
-        client: Option<IpAddr>,
+        sign_in: SignIn,
     ) -> Result<bool, PasswordsError> {
+        self.guesses.check(&sign_in)?;
         let work = Work { rounds: self.metrics.rounds.clone(), failure_cost: self.failure_cost };
-        self.run(client, move || work.verify(&password, hash.as_ref())).await
+        let guesses = self.guesses.clone();
+        self.run(sign_in.place(), move || {
+            let attempt = guesses.begin(sign_in)?;
+            let is_right = work.verify(&password, hash.as_ref());
+            if is_right {
+                attempt.was_right();
+            }
+            Ok(is_right)
+        })
+        .await?
     }
 
     /// A new hash of a password that was just verified, if `hash` does not have the configured cost.
@@ -133,7 +169,7 @@ impl Passwords {
         }
         let (cost, password) = (self.cost, password.clone());
         let rounds = self.metrics.rounds.clone();
-        let rehashed = self.run(client, move || {
+        let rehashed = self.run(client.into(), move || {
             rounds.inc_by(1 << cost);
             compute(&password, cost)
         });
@@ -147,16 +183,16 @@ impl Passwords {
         }
     }
 
-    /// Runs `job` on a thread of the pool when it is the turn of this client. A client that disconnects leaves the line. A
+    /// Runs `job` on a thread of the pool when it is the turn of this place. A client that disconnects leaves the line. A
     /// computation that has begun goes on, and keeps its core: the job itself holds the turn.
     async fn run<T: Send + 'static>(
         &self,
-        client: Option<IpAddr>,
+        place: Place,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordsError> {
         let waiting = Waiting::start(self.metrics.waiting.clone());
         let start = Instant::now();
-        let turn = self.turns.take(client.into()).await?;
+        let turn = self.turns.take(place).await?;
         self.metrics.wait_seconds.observe(start.elapsed().as_secs_f64());
         let seconds = self.metrics.seconds.clone();
         let (sender, computed) = oneshot::channel();
@@ -270,13 +306,13 @@ mod tests {
         while pool.metrics.waiting.get() < WAITING_PER_CORE_MAX as i64 {
             tokio::task::yield_now().await;
         }
-        let refused = pool.verify(Plaintext::new("x"), None, None).await;
+        let refused = pool.verify(Plaintext::new("x"), None, SignIn::new(None, None)).await;
         assert!(matches!(refused, Err(PasswordsError::Overloaded)), "{refused:?}");
         drop(held);
         for task in tasks {
             assert!(task.await.unwrap().is_ok());
         }
-        assert_eq!(pool.verify(Plaintext::new("x"), None, None).await.ok(), Some(false));
+        assert_eq!(pool.verify(Plaintext::new("x"), None, SignIn::new(None, None)).await.ok(), Some(false));
         assert_eq!(pool.metrics.waiting.get(), 0);
     }
 }

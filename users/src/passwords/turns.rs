@@ -1,28 +1,13 @@
 //! Hands out the cores on which passwords are hashed, in an order that is fair between the addresses of clients.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::line::{Entered, FairLine, Ticket};
-
-/// Where a request comes from. Networks with IPv6 give each client a prefix of 64 bits, within which it can choose as many
-/// addresses as it likes (RFC 4291, section 2.5.4): they are one place. So are requests without an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place(u128);
-
-impl From<Option<IpAddr>> for Place {
-    fn from(address: Option<IpAddr>) -> Self {
-        Self(match address.map(|address| address.to_canonical()) {
-            None => 0,
-            Some(IpAddr::V4(address)) => address.to_ipv6_mapped().to_bits(),
-            Some(IpAddr::V6(address)) => address.to_bits() & (u128::MAX << 64),
-        })
-    }
-}
+use super::{
+    line::{Entered, FairLine, Ticket},
+    place::Place,
+};
 
 /// The cores, and those who wait for one. Clones share them.
 #[derive(Clone, Debug)]

@@ -10,8 +10,13 @@ use serde_json::json;
 
 use crate::fixture::{GATEWAY, PASSWORD, Users, new_user};
 
+/// A wrong login. Each one is to another name, so that none is refused because others failed.
+fn guess_from(address: &str, number: usize) -> Call {
+    login_from(address, &format!("nobody{number}"), "guess")
+}
+
 /// A login as the gateway passes it on for a client at this address.
-fn login_from(address: &str, username: &str, password: &str) -> Call {
+pub(crate) fn login_from(address: &str, username: &str, password: &str) -> Call {
     let client_ip: IpAddr = address.parse().unwrap();
     let assertion = GATEWAY.sign(&Assertion { client_ip: Some(client_ip), ..Assertion::default() });
     post("/api/login", &json!({"username": username, "password": password})).header("gateway-assertion", &assertion)
@@ -29,7 +34,7 @@ fn an_address_that_signs_in_without_pause_keeps_nobody_waiting() {
     let (flood, cores) = (flood(), thread::available_parallelism().map_or(4, usize::from));
     thread::scope(|scope| {
         let attackers: Vec<_> = (0..flood)
-            .map(|_| scope.spawn(move || login_from("198.51.100.7", "admin", "guess").send(addr).status))
+            .map(|number| scope.spawn(move || guess_from("198.51.100.7", number).send(addr).status))
             .collect();
         let waiting_max = users.metric("users_bcrypt_waiting_max");
         until("the line is full", || users.metric("users_bcrypt_waiting") >= waiting_max - 1.0);
@@ -42,7 +47,8 @@ fn an_address_that_signs_in_without_pause_keeps_nobody_waiting() {
         let others = computed() - before - 3.0;
         assert!(others <= (3 * 2 * cores + 3) as f64, "{others} of the others came first");
         let answers: Vec<u16> = attackers.into_iter().map(|attacker| attacker.join().unwrap()).collect();
-        assert!(answers.iter().all(|status| [401, 503].contains(status)), "{answers:?}");
+        // With many cores some are refused because too many from this address have failed.
+        assert!(answers.iter().all(|status| [401, 429, 503].contains(status)), "{answers:?}");
         assert!(answers.contains(&503), "the line is bounded");
     });
 }
@@ -52,7 +58,7 @@ fn a_login_whose_client_has_gone_is_not_computed() {
     let users = Users::demo();
     let waiting = || users.metric("users_bcrypt_waiting");
     let clients: Vec<Connection> =
-        (0..30).map(|_| login_from("198.51.100.7", "admin", "guess").begin(users.addr())).collect();
+        (0..30).map(|number| guess_from("198.51.100.7", number).begin(users.addr())).collect();
     until("they wait", || waiting() > 20.0);
     let computed = || users.metric("users_bcrypt_wait_seconds_count");
     let before = computed();
@@ -78,7 +84,7 @@ fn niceness_of_threads(name: &str) -> Vec<String> {
 fn a_hash_is_computed_at_a_low_priority() {
     let users = Users::demo();
     let clients: Vec<Connection> =
-        (0..8).map(|_| login_from("198.51.100.7", "admin", "guess").begin(users.addr())).collect();
+        (0..8).map(|number| guess_from("198.51.100.7", number).begin(users.addr())).collect();
     until("one is computed, and at a low priority", || niceness_of_threads("bcrypt-0").contains(&"10".to_owned()));
     drop(clients);
     let others = niceness_of_threads("actix-rt|system");

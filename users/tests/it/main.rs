@@ -8,6 +8,7 @@ mod process;
 mod access;
 mod crashes;
 mod disk;
+mod guesses;
 mod hashing;
 mod http;
 mod listing;

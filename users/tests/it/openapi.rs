@@ -25,7 +25,7 @@ fn every_call_is_described_with_its_answers() {
         ("get /api/users", "200 400 401 403 503"),
         ("get /api/users/{user_id}", "200 304 400 401 403 404 503"),
         ("patch /api/users/{user_id}", "200 400 401 403 404 409 412 413 415 422 503 507"),
-        ("post /api/login", "201 400 401 413 415 422 503"),
+        ("post /api/login", "201 400 401 413 415 422 429 503"),
         ("post /api/users", "201 400 401 403 409 413 415 422 503 507"),
         ("put /api/users/{user_id}", "200 400 401 403 404 409 412 413 415 422 503 507"),
     ];
