@@ -36,8 +36,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $global := dig "image" dict (.Values.global | default dict) -}}
 {{- $registry := $global.registry | default .Values.image.registry -}}
 {{- $tag := $global.tag | default .Values.image.tag | default .Chart.AppVersion -}}
-{{- if eq $tag "latest" -}}
-{{- fail (printf "%s: image.tag: latest changes with every push; name a version" .Chart.Name) -}}
-{{- end -}}
+{{- include "chassis.refuse-latest" (dict "value" (printf "%s: image.tag" .Chart.Name) "tag" $tag) -}}
 {{- with $registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}:{{ $tag }}
+{{- end -}}
+
+{{/* Refuses a tag that does not name a version. Arguments: `value`, where the tag is set; `tag`. */}}
+{{- define "chassis.refuse-latest" -}}
+{{- if eq .tag "latest" -}}
+{{- fail (printf "%s: latest changes with every push; name a version" .value) -}}
+{{- end -}}
 {{- end -}}

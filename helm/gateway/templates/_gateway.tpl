@@ -45,3 +45,14 @@ RUST_LOG: {{ .Values.logLevel }}
 {{- define "gateway.replicas-min" -}}
 {{- if .Values.autoscaling.enabled -}}{{ .Values.autoscaling.minReplicas }}{{- else -}}{{ .Values.replicas }}{{- end -}}
 {{- end -}}
+
+{{/* Refuses variables that nothing reads, such as misspelt ones: neither the program nor ${NAME} in the YAML. */}}
+{{- define "gateway.check-env" -}}
+{{- $program := list "DRAIN_DELAY" "LOG_FORMAT" "RUST_LOG" "GATEWAY_CONFIG" "GATEWAY_WORKERS" "NO_COLOR" -}}
+{{- $yaml := include "gateway.config" . -}}
+{{- range $name, $_ := .Values.env -}}
+{{- if not (or (has $name $program) (regexMatch (printf `\$\{%s[:}]` $name) $yaml)) -}}
+{{- fail (printf "gateway: env.%s: neither the gateway (docs/configuration.md) nor its YAML reads this variable" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
