@@ -14,7 +14,7 @@ class Lint {
     agent    : ['label'],
     options  : ['buildDiscarder', 'disableConcurrentBuilds', 'timeout', 'timestamps'],
     parameter: ['choice', 'string'],
-    input    : ['message', 'ok'],
+    input    : ['message', 'ok', 'submitter'],
     condition: ['beforeAgent', 'beforeInput', 'environment', 'not'],
     post     : ['always', 'cleanup', 'failure', 'success', 'unsuccessful'],
     step     : ['echo', 'junit', 'sh', 'withCredentials'],

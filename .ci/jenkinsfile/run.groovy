@@ -132,8 +132,9 @@ class Pipeline {
 
   private void ask(Closure body) {
     def question = [:]
-    within(body, new Expando(params: params, env: env, message: { question.message = it }, ok: { question.ok = it }))
-    log "input: $question.message ($question.ok)"
+    within(body, new Expando(params: params, env: env, message: { question.message = it }, ok: { question.ok = it },
+      submitter: { question.submitter = it }))
+    log "input: $question.message ($question.ok, by $question.submitter)"
     if (!approves) throw new Aborted('not approved')
   }
 

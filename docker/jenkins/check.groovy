@@ -47,6 +47,11 @@ class Recorder {
   static List named(List calls, String name) { calls.collectMany { (it.name == name ? [it] : []) + named(it.calls, name) } }
 }
 
+// The parameters of the Jenkinsfile: the name, and the choices if there are any.
+def parameters = (jenkinsfile =~ /(?:choice|string)\(name: '(\w+)'(?:, choices: \[(.*?)\])?/).collect { whole, name, choices ->
+  [name, choices == null ? null : choices.split(',').collect { it.replaceAll(/[' ]/, '') }]
+}
+
 // The job scripts run, and define the jobs whose names are actions of the Jenkinsfile.
 def provided = casc.jobs.find { it.providedEnv }?.providedEnv ?: [:]
 def files = casc.jobs.findResults { it.file }
@@ -59,6 +64,10 @@ def made = files.collectMany { file ->
   Recorder.named(recorder.calls, 'scriptPath').each {
     if (!new File('../..', it.arguments[0]).exists()) mistakes << "$file: there is no ${it.arguments[0]}"
   }
+  // A parameter that the job does not have would be unset in its first run.
+  def declared = Recorder.named(recorder.calls, 'choiceParam').collect { [it.arguments[0], it.arguments[1]] } +
+    Recorder.named(recorder.calls, 'stringParam').collect { [Recorder.named(it.calls, 'name')[0].arguments[0], null] }
+  if (declared != parameters) mistakes << "$file: the parameters are $declared, those of the Jenkinsfile $parameters"
   recorder.calls*.arguments*.first()
 }
 if (made != ['build', 'deploy']) mistakes << "the jobs are $made, not build and deploy"
