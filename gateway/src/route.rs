@@ -8,7 +8,7 @@ use crate::{
     hooks::RouteHooks,
     limit::{local::Limiter, rate::Rate},
     routing::{condition::Conditions, entry::Methods, path::PathOptions, pattern::Pattern},
-    rules::{addresses::Addresses, cors::Cors, edits::Edits},
+    rules::{addresses::Addresses, cors::Cors, edits::Edits, fixed_answer::FixedAnswer},
     telemetry::route::RouteMetrics,
     upstream::{decide::retry::RetrySettings, handle::Upstream},
 };
@@ -69,10 +69,30 @@ impl BuiltinPaths {
 /// did not change.
 pub(crate) struct LiveRoute {
     pub(crate) settings: Arc<RouteSettings>,
-    pub(crate) upstream: Upstream,
+    pub(crate) target: LiveTarget,
     /// Counts the requests of the route; `None` where it has no limit.
     pub(crate) limiter: Option<Arc<Limiter>>,
     pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+/// What answers the requests of a route.
+pub(crate) enum LiveTarget {
+    Upstream {
+        /// Its index in the configuration.
+        index: usize,
+        handle: Upstream,
+    },
+    /// The gateway itself.
+    Respond(Arc<FixedAnswer>),
+}
+
+/// What answers the requests of a route, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RouteTarget {
+    /// The upstream at this index of the configuration.
+    Upstream(usize),
+    /// The gateway itself, always with the same answer.
+    Respond(Arc<FixedAnswer>),
 }
 
 /// One route as configured.
@@ -83,8 +103,7 @@ pub(crate) struct RouteSettings {
     pub(crate) methods: Methods,
     pub(crate) pattern: Pattern,
     pub(crate) conditions: Conditions,
-    /// The index of the upstream in the configuration.
-    pub(crate) upstream: usize,
+    pub(crate) to: RouteTarget,
     pub(crate) policy: Policy,
     /// From which addresses it may be used.
     pub(crate) addresses: Addresses,

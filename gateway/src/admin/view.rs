@@ -159,7 +159,7 @@ pub(crate) fn config(current: &CurrentSnapshot) -> Value {
         },
         "access_log": access_log(config.observe.access_log),
         "upstreams": upstreams,
-        "routes": config.routes.iter().map(|route| self::route(route, &config.upstreams[route.upstream].name)).collect::<Vec<_>>(),
+        "routes": config.routes.iter().map(|route| self::route(route, &config.target_name(route))).collect::<Vec<_>>(),
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     config::Config,
     limit::rate::Rate,
-    route::{Builtin, Destination, RouteSettings},
+    route::{Builtin, Destination, RouteSettings, RouteTarget},
     rules::cors::{Cors, Origins},
     upstream::settings::UpstreamSettings,
 };
@@ -13,7 +13,8 @@ use crate::{
 pub(crate) enum Served<'a> {
     Nothing,
     Page(Builtin),
-    Route(&'a RouteSettings, &'a UpstreamSettings),
+    /// A route with its upstream; `None` where the gateway answers itself.
+    Route(&'a RouteSettings, Option<&'a UpstreamSettings>),
 }
 
 impl<'a> Served<'a> {
@@ -23,7 +24,7 @@ impl<'a> Served<'a> {
             Some(Destination::Builtin(page)) => Self::Page(page),
             Some(Destination::Route(index)) => {
                 let route = &config.routes[index];
-                Self::Route(route, &config.upstreams[route.upstream])
+                Self::Route(route, config.upstream_of(route))
             }
         }
     }
@@ -34,7 +35,7 @@ pub(crate) fn changes(was: Served<'_>, is: Served<'_>) -> Vec<(String, bool)> {
     match (was, is) {
         (Served::Nothing, Served::Nothing) => Vec::new(),
         (Served::Nothing, Served::Route(route, upstream)) => {
-            vec![(format!("is new: {}, to {}", route.policy, upstream.name), true)]
+            vec![(format!("is new: {}, {}", route.policy, target(route, upstream)), true)]
         }
         (Served::Nothing, Served::Page(_)) => vec![("is new: a page of the gateway".to_owned(), true)],
         (Served::Route(..) | Served::Page(_), Served::Nothing) => vec![("is gone".to_owned(), false)],
@@ -43,17 +44,41 @@ pub(crate) fn changes(was: Served<'_>, is: Served<'_>) -> Vec<(String, bool)> {
             vec![("becomes a page of the gateway".to_owned(), true)]
         }
         (Served::Page(_), Served::Route(route, upstream)) => {
-            vec![(format!("was a page of the gateway, is now {}, to {}", route.policy, upstream.name), true)]
+            vec![(format!("was a page of the gateway, is now {}, {}", route.policy, target(route, upstream)), true)]
         }
         (Served::Route(was, was_upstream), Served::Route(is, is_upstream)) => {
             let mut changes = of_routes(was, is);
-            if was_upstream.name != is_upstream.name {
-                changes.push((format!("goes to {} (was {})", is_upstream.name, was_upstream.name), false));
-            } else if was_upstream.targets != is_upstream.targets {
-                changes.push((format!("the targets of {} change", is_upstream.name), false));
-            }
+            changes.extend(targets((was, was_upstream), (is, is_upstream)));
             changes
         }
+    }
+}
+
+/// Says where the requests of a route go, or how it answers them.
+fn target(route: &RouteSettings, upstream: Option<&UpstreamSettings>) -> String {
+    match (upstream, &route.to) {
+        (Some(upstream), _) => format!("to {}", upstream.name),
+        (None, RouteTarget::Respond(answer)) => format!("answered {} by the gateway", answer.status.as_u16()),
+        (None, RouteTarget::Upstream(_)) => "to an upstream".to_owned(),
+    }
+}
+
+/// A request that now reaches an upstream, where the gateway answered it, can do more than before.
+fn targets(
+    (was, was_upstream): (&RouteSettings, Option<&UpstreamSettings>),
+    (is, is_upstream): (&RouteSettings, Option<&UpstreamSettings>),
+) -> Option<(String, bool)> {
+    match (was_upstream, is_upstream) {
+        (Some(was), Some(is)) if was.name != is.name => {
+            Some((format!("goes to {} (was {})", is.name, was.name), false))
+        }
+        (Some(was), Some(is)) => {
+            (was.targets != is.targets).then(|| (format!("the targets of {} change", is.name), false))
+        }
+        (None, Some(_)) => Some((format!("goes {} (was {})", target(is, is_upstream), target(was, None)), true)),
+        (Some(upstream), None) => Some((format!("is {} (was to {})", target(is, None), upstream.name), false)),
+        (None, None) => (was.to != is.to)
+            .then(|| (format!("is {}, with another answer (was {})", target(is, None), target(was, None)), false)),
     }
 }
 

@@ -41,7 +41,7 @@ fn rows(config: &Config) -> Vec<Row> {
         },
         path: route.pattern.to_string(),
         when: route.conditions.to_string(),
-        to: config.upstreams[route.upstream].name.clone(),
+        to: config.target_name(route),
         auth: route.policy.to_string(),
         limit: route.limits.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     };

@@ -15,7 +15,7 @@ use super::yaml::mistake::Place;
 use crate::{
     auth::{claims::Claims, identity_claim::IdentityClaim, settings::TokenSettings},
     connection::settings::ServerLimits,
-    route::{BuiltinPaths, Destination, RouteSettings},
+    route::{BuiltinPaths, Destination, RouteSettings, RouteTarget},
     routing::{condition::HostPattern, table::Table},
     telemetry::settings::ObserveSettings,
     tls::server::TlsSettings,
@@ -66,6 +66,24 @@ pub struct Config {
     pub(crate) table: Table<Destination>,
     /// The tests of the routes.
     pub(crate) tests: Vec<Case>,
+}
+
+impl Config {
+    /// Returns the upstream of a route; `None` where the gateway answers itself.
+    pub(crate) fn upstream_of(&self, route: &RouteSettings) -> Option<&UpstreamSettings> {
+        match &route.to {
+            RouteTarget::Upstream(index) => Some(&self.upstreams[*index]),
+            RouteTarget::Respond(_) => None,
+        }
+    }
+
+    /// Names what answers the requests of a route, for people: `users`, or `respond 503`.
+    pub(crate) fn target_name(&self, route: &RouteSettings) -> String {
+        match &route.to {
+            RouteTarget::Upstream(index) => self.upstreams[*index].name.clone(),
+            RouteTarget::Respond(answer) => format!("respond {}", answer.status.as_u16()),
+        }
+    }
 }
 
 /// A test of the routes.

@@ -14,7 +14,7 @@ use crate::{
     auth::policy::Policy,
     config::Config,
     hooks::issue_token,
-    route::{Destination, RouteSettings},
+    route::{Destination, RouteSettings, RouteTarget},
     routing::entry::Methods,
     runtime::worker::Worker,
     upstream::{
@@ -121,7 +121,7 @@ fn copy_operations(config: &Config, upstream: usize, document: &Value, paths: &m
             let found = config.table.at(&sample).into_iter().find(|entry| entry.methods.allow(&method_name));
             let Some(Destination::Route(route)) = found.map(|entry| entry.route) else { continue };
             let route = &config.routes[route];
-            if route.upstream != upstream || route.rewrite.is_some() {
+            if route.to != RouteTarget::Upstream(upstream) || route.rewrite.is_some() {
                 continue;
             }
             let mut operation = operation.clone();
@@ -156,13 +156,20 @@ fn copy_components(document: &Value, components: &mut Map<String, Value>) {
     }
 }
 
-/// Describes the routes of upstreams without a document by their methods and patterns.
+/// Describes the routes of upstreams without a document, and those that the gateway answers itself, by their methods and patterns.
 fn describe_other_routes(config: &Config, paths: &mut Map<String, Value>) {
     for route in &config.routes {
-        let upstream = &config.upstreams[route.upstream];
-        if upstream.openapi.is_some() {
-            continue;
-        }
+        let (tag, responses) = match &route.to {
+            RouteTarget::Upstream(index) if config.upstreams[*index].openapi.is_some() => continue,
+            RouteTarget::Upstream(index) => {
+                let responses = json!({"default": {"description": "As the service answers."}});
+                (config.upstreams[*index].name.as_str(), responses)
+            }
+            RouteTarget::Respond(answer) => {
+                let responses = json!({answer.status.as_str(): {"description": "Always the same answer."}});
+                ("gateway", responses)
+            }
+        };
         let Methods::Only(methods) = &route.methods else { continue };
         let names: BTreeSet<&str> = route.pattern.names().collect();
         let parameters: Vec<Value> = names
@@ -171,10 +178,10 @@ fn describe_other_routes(config: &Config, paths: &mut Map<String, Value>) {
             .collect();
         for method in methods {
             let operation = json!({
-                "tags": [upstream.name],
+                "tags": [tag],
                 "parameters": parameters,
                 "security": security(&route.policy),
-                "responses": {"default": {"description": "As the service answers."}},
+                "responses": responses,
             });
             insert(paths, &route.pattern.as_str().replace("...}", "}"), &method.to_lowercase(), operation);
         }

@@ -24,7 +24,7 @@ use crate::{
     route::{LiveRoute, RouteSettings},
     rules::fields::content_length,
     runtime::worker::Worker,
-    upstream::handle::Permit,
+    upstream::handle::{Permit, Upstream},
 };
 
 /// Checks from where the request comes, before anybody is asked who sends it.
@@ -101,6 +101,6 @@ pub(super) fn declared_length(route: &RouteSettings, headers: &HeaderMap) -> Res
 ///
 /// # Errors
 /// 503 where the upstream has no capacity left.
-pub(super) fn capacity(route: &LiveRoute) -> Result<Permit, Problem> {
-    route.upstream.admit().ok_or_else(|| Problem::overloaded(1))
+pub(super) fn capacity(upstream: &Upstream) -> Result<Permit, Problem> {
+    upstream.admit().ok_or_else(|| Problem::overloaded(1))
 }

@@ -30,7 +30,7 @@ use crate::{
     auth::caller::Caller,
     connection::{ActiveRequest, ClientStream},
     limit::fields::RateLimitFields,
-    route::LiveRoute,
+    route::{LiveRoute, LiveTarget},
     runtime::{snapshot::Snapshot, worker::Worker},
     telemetry::{
         access_log::{self, AccessLog, Line, Phase, Phases},
@@ -229,6 +229,15 @@ impl Exchange {
         }
     }
 
+    /// Whether the route answers every request itself. A 503 that is configured is no error, and many of them would push
+    /// the real errors out of the list.
+    fn is_fixed_answer(&self) -> bool {
+        match self.place {
+            Place::Route(index) => matches!(self.snapshot().routes[index].target, LiveTarget::Respond(_)),
+            Place::Builtin | Place::Unmatched => false,
+        }
+    }
+
     fn summary(&self) -> RequestSummary {
         RequestSummary {
             status: self.status,
@@ -284,7 +293,7 @@ impl Drop for Exchange {
         self.metrics().end(&summary);
         self.snapshot().process.requests.end();
         let failed = self.status >= 500;
-        if failed || self.code.is_some() {
+        if self.code.is_some() || (failed && !self.is_fixed_answer()) {
             self.remember();
         }
         let sampled = matches!(self.snapshot().config.observe.access_log, AccessLog::Sample { .. });

@@ -30,7 +30,7 @@ use super::{
         compose::outgoing,
     },
 };
-use crate::{body::upload::Upload, pages, runtime::worker::Worker, telemetry::access_log::Phase};
+use crate::{body::upload::Upload, pages, route::LiveTarget, runtime::worker::Worker, telemetry::access_log::Phase};
 
 /// Answers a request, whatever happens. A panic becomes a 500.
 pub(crate) async fn handle(worker: Rc<Worker>, mut request: Request) -> Response<CountedBody> {
@@ -77,15 +77,19 @@ async fn forward(
     admit(route, &incoming, exchange)?;
     let upload = upload(worker, &route.settings, &incoming.request, payload)?;
     exchange.bytes_in = upload.as_ref().map(Upload::bytes_read);
-    let permit = capacity(route)?;
+    let (index, upstream) = match &route.target {
+        LiveTarget::Upstream { index, handle } => (*index, handle),
+        LiveTarget::Respond(answer) => return Ok(answer.to_response(&route.settings.response_edits)),
+    };
+    let permit = capacity(upstream)?;
     exchange.phase_done(Phase::Admit);
 
-    let mut outgoing = outgoing(worker, route, caller.as_deref(), &mut incoming, upload)?;
+    let mut outgoing = outgoing(worker, (&route.settings, upstream), caller.as_deref(), &mut incoming, upload)?;
     hooks.headers(&mut outgoing.headers).await?;
     let deadline = exchange.deadline(route.settings.timeouts.total);
     outgoing.deadline = deadline.map(Into::into);
-    let mut sending =
-        Sending { worker, route, outgoing, caller: caller.as_deref(), client_ip: incoming.client_ip, permit };
+    let (client, caller, client_ip) = (worker.client(index), caller.as_deref(), incoming.client_ip);
+    let mut sending = Sending { worker, route, upstream, client, outgoing, caller, client_ip, permit };
     if route.settings.websocket && incoming.asks_for_websocket {
         return Box::pin(upgrade(sending, exchange)).await;
     }

@@ -21,7 +21,7 @@ use chassis::{
 use crate::{
     auth::caller::Caller,
     config::Config,
-    route::{Builtin, RouteSettings},
+    route::{Builtin, RouteSettings, RouteTarget},
     routing::condition::RouteQuery,
     rules::via::Pseudonym,
 };
@@ -68,7 +68,7 @@ pub(crate) struct Rehearsed {
 pub(crate) enum Outcome {
     /// The gateway refuses it.
     Refused(Problem),
-    /// The gateway answers `OPTIONS` itself.
+    /// The gateway answers `OPTIONS` itself, or the route says what the answer is.
     Answered(Response<BoxBody>),
     /// The gateway answers with a page of its own.
     Page(Builtin),
@@ -125,7 +125,7 @@ fn outcome(
             admit::check_address(route, incoming.client_ip)?;
             let token = identify::required_token(route, incoming.request.headers())?;
             rehearsed.caller = token.map(verify).transpose()?;
-            forward(config, &via, route, rehearsed.caller.as_deref(), &mut incoming).map(Outcome::Forwarded)
+            forward(config, &via, route, rehearsed.caller.as_deref(), &mut incoming)
         }
     }
 }
@@ -136,21 +136,25 @@ fn forward(
     route: &RouteSettings,
     caller: Option<&Caller>,
     incoming: &mut Incoming,
-) -> Result<Forwarded, Problem> {
+) -> Result<Outcome, Problem> {
     identify::authorize(route, caller, &incoming.path)?;
     admit::declared_length(route, incoming.request.headers())?;
+    let upstream = match &route.to {
+        RouteTarget::Upstream(index) => *index,
+        RouteTarget::Respond(answer) => return Ok(Outcome::Answered(answer.to_response(&route.response_edits))),
+    };
     let identity = IdentityHeaders::new(config.identity_headers.iter().map(|(name, _)| name));
-    let wants_assertion = config.upstreams[route.upstream].assertion.is_some();
+    let wants_assertion = config.upstreams[upstream].assertion.is_some();
     let assertion = wants_assertion.then(|| statement(caller, incoming.client_ip));
     let placeholder = wants_assertion.then(|| HeaderValue::from_static("(a signed statement about the caller)"));
     let composer = Composer { config, identity: &identity, via };
     let composed = composer.compose(route, caller, placeholder, incoming)?;
-    Ok(Forwarded {
-        upstream: route.upstream,
+    Ok(Outcome::Forwarded(Forwarded {
+        upstream,
         path_and_query: composed.path_and_query.to_string(),
         headers: composed.headers,
         assertion,
-    })
+    }))
 }
 
 /// Returns status and headers of the gateway's own answer; `None` where it forwards the request.

@@ -6,6 +6,7 @@ pub(crate) mod addresses;
 pub(crate) mod cors;
 pub(crate) mod edits;
 pub(crate) mod fields;
+pub(crate) mod fixed_answer;
 pub(crate) mod forwarding;
 pub(crate) mod trailers;
 pub(crate) mod via;

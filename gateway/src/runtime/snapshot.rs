@@ -14,7 +14,7 @@ use crate::{
     auth::token_issuers::TokenIssuers,
     config::Config,
     limit::{local::Limiter, rate::Rate},
-    route::{LiveRoute, RouteSettings},
+    route::{LiveRoute, LiveTarget, RouteSettings, RouteTarget},
     telemetry::{metrics::RouteMetricsSet, route::RouteMetrics},
     upstream::{handle::Upstream, settings::UpstreamSettings},
 };
@@ -93,12 +93,19 @@ fn routes(
 ) -> Vec<LiveRoute> {
     let mut limiters = Limiters::of(previous);
     let live = |settings: &Arc<RouteSettings>| {
-        let upstream = upstreams[settings.upstream].clone();
+        let target = match &settings.to {
+            RouteTarget::Upstream(index) => LiveTarget::Upstream { index: *index, handle: upstreams[*index].clone() },
+            RouteTarget::Respond(answer) => LiveTarget::Respond(Arc::clone(answer)),
+        };
+        let upstream = match &target {
+            LiveTarget::Upstream { handle, .. } => handle.name(),
+            LiveTarget::Respond(_) => "none",
+        };
         LiveRoute {
             limiter: limiters.take(&settings.name, &settings.limits),
-            metrics: metrics.get(&settings.name, upstream.name()),
+            metrics: metrics.get(&settings.name, upstream),
             settings: Arc::clone(settings),
-            upstream,
+            target,
         }
     };
     config.routes.iter().map(live).collect()

@@ -14,7 +14,6 @@ use crate::{
         caller::Caller,
         verifier::{Verifier, VerifyError},
     },
-    route::LiveRoute,
     telemetry::access_log::Sampler,
     upstream::{handle::Upstream, wire::client::Client},
 };
@@ -44,9 +43,9 @@ impl Worker {
         }
     }
 
-    /// Returns the client for the upstream of a route.
-    pub(crate) fn client(&self, route: &LiveRoute) -> &Client {
-        &self.clients[route.settings.upstream]
+    /// Returns the client for the upstream at this index of the configuration.
+    pub(crate) fn client(&self, upstream: usize) -> &Client {
+        &self.clients[upstream]
     }
 
     /// Returns every upstream with its client.

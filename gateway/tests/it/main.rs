@@ -5,6 +5,7 @@
 mod access_log;
 mod addresses;
 mod admin;
+mod answers;
 mod auth;
 mod claims;
 mod commands;

@@ -318,6 +318,13 @@ fn schema_and_decoder_agree_about_routes() {
         ("route: GET /x, to: u, auth: public, cors: {origins: '*', credentials: maybe}", false),
         ("route: GET /x, to: u, auth: public, cors: {origins: '*', methods: []}", false),
         ("route: GET /x, to: u, auth: public, cors: {origins: '*', header: [a]}", false),
+        ("route: GET /x, auth: public, respond: {}", true),
+        ("route: GET /x, auth: public, to: ~, respond: {status: 410, body: x, content_type: text/html}", true),
+        ("route: GET /x, auth: public, to: u, respond: ~", true),
+        ("route: GET /x, auth: public, to: u, respond: {}", false),
+        ("route: GET /x, auth: public, to: ~, respond: ~", false),
+        ("route: GET /x, auth: public, respond: {status: 199}", false),
+        ("route: GET /x, auth: public, respond: {type: a/b}", false),
     ] {
         agree(&format!("{HEAD}{TOKENS}{UPSTREAMS}routes:\n  - {{{route}}}\n"), right);
     }

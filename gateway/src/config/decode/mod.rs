@@ -22,6 +22,7 @@ mod observe;
 mod resilience;
 mod routes;
 mod scope;
+mod target;
 mod tls;
 mod tokens;
 mod upstreams;

@@ -4,7 +4,8 @@ use super::{
     auth, conditions, cors,
     defaults::{self, Defaults},
     headers, hooks, lookalikes, resilience,
-    scope::{self, Scope},
+    scope::Scope,
+    target,
 };
 use crate::{
     auth::policy::Policy,
@@ -91,7 +92,7 @@ fn settings(node: &Node, defaults: &Defaults, scope: &Scope<'_>, mistakes: &Mist
     let table = node.table(&RouteKeys::SECTION, mistakes);
     let matcher = table.node(&RouteKeys::ROUTE).and_then(|node| matcher(node, scope, mistakes));
     let when = table.node(&RouteKeys::WHEN).map(|node| conditions::decode(node, &scope.reserved, mistakes));
-    let upstream = table.node(&RouteKeys::TO).and_then(|node| scope::upstream(node, scope.upstreams, mistakes));
+    let to = target::decode(table, node, scope, mistakes);
     let mut hooks = hooks::decode(table, scope, mistakes);
     let (policy, authorizer) =
         auth::decode(table, node, matcher.as_ref().map(|matcher| &matcher.pattern), scope, mistakes);
@@ -125,7 +126,7 @@ fn settings(node: &Node, defaults: &Defaults, scope: &Scope<'_>, mistakes: &Mist
         methods: matcher.methods,
         pattern: matcher.pattern,
         conditions,
-        upstream: upstream?,
+        to: to?,
         policy: policy?,
         addresses,
         limits: limits.unwrap_or_default(),

@@ -9,7 +9,9 @@ use crate::config::{
             AccessLogKeys, BuiltinKeys, DefaultTimeoutKeys, DefaultsKeys, IdentityClaimKeys, IdentityKeys, LimitsKeys,
             RootKeys,
         },
-        routes::{CorsKeys, ExpectKeys, HeaderEditsKeys, PathKeys, RouteKeys, TestKeys, TimeoutKeys, WhenKeys},
+        routes::{
+            CorsKeys, ExpectKeys, HeaderEditsKeys, PathKeys, RespondKeys, RouteKeys, TestKeys, TimeoutKeys, WhenKeys,
+        },
         shape::{KeyInfo, Need, Section, Shape},
         tls::{CertificateKeys, CertificatesByNameKeys, OneCertificateKeys, UpstreamTlsKeys},
         tokens::{DiscoveredIssuerKeys, DiscoveredTokensKeys, ExternalIssuerKeys, ExternalTokensKeys, OwnTokensKeys},
@@ -59,7 +61,7 @@ fn resilience_is_spelled_short_or_long() {
 }
 
 /// Every section, in a file with what it requires. `@` is the place for another key of it.
-const SECTIONS: [(&str, &Section); 32] = [
+const SECTIONS: [(&str, &Section); 33] = [
     ("@", &RootKeys::SECTION),
     ("identity: {@}", &IdentityKeys::SECTION),
     ("identity: {headers: {a: {claim: b, @}}}", &IdentityClaimKeys::SECTION),
@@ -90,6 +92,7 @@ const SECTIONS: [(&str, &Section); 32] = [
     ("upstreams: {u: {targets: 'http://a:1', health: {path: /h, @}}}", &HealthKeys::SECTION),
     ("upstreams: {u: {targets: 'http://a:1', breaker: {@}}}", &BreakerKeys::SECTION),
     ("routes: [{route: GET /x, to: u, auth: public, @}]", &RouteKeys::SECTION),
+    ("routes: [{route: GET /x, auth: public, respond: {body: x, @}}]", &RespondKeys::SECTION),
     ("routes: [{route: GET /x, to: u, auth: public, path: {@}}]", &PathKeys::SECTION),
     ("routes: [{route: GET /x, to: u, auth: public, timeout: {@}}]", &TimeoutKeys::SECTION),
     ("routes: [{route: GET /x, to: u, auth: public, retry: {@}}]", &RetryKeys::SECTION),

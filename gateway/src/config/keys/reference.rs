@@ -62,6 +62,7 @@ fn default(key: &KeyInfo, path: &str, is_alternative: bool) -> String {
     match key.need {
         Need::Required if is_alternative => "–".to_owned(),
         Need::Required => "**required**".to_owned(),
+        Need::OneOf(others) => format!("**this or {others}**"),
         Need::Inherited(_) if !path.starts_with(DEFAULTS) => format!("`{DEFAULTS}{path}`"),
         Need::Default(default) | Need::Inherited(default) => default.to_owned(),
     }

@@ -2,16 +2,22 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use actix_http::{StatusCode, header::HeaderValue};
+
 use super::{
     shape::{
         Key, Kind, Scalar, Section,
-        Shape::{self, Either, Form, List, Map, Null, Table, Text, Words},
-        Subtree, inherited, optional, required, section, subtree,
+        Shape::{self, Either, Form, List, Map, Null, Table, Text, Whole, Words},
+        Subtree, inherited, one_of, optional, required, section, subtree,
     },
     upstreams::RetryKeys,
     values::{BODY_RATE_VALUE, DURATION, FLAG, PATH, PATH_AND_QUERY, RATE_LIMIT, SIZE, STATUS, TEXT},
 };
 use crate::routing::{path::EncodedSlash, pattern::Pattern};
+
+const RESPONSE_STATUS: Kind<Scalar<StatusCode>> =
+    Kind { shape: Either(&[Form("^[2-5][0-9][0-9]$"), Whole(200, 599)]), parse: response_status };
+const MEDIA_TYPE: Kind<Scalar<HeaderValue>> = Kind { shape: Text, parse: media_type };
 
 /// Claims by name, each with its values.
 const CLAIMS: Shape = Map(&List(&Text, 1), 1);
@@ -87,7 +93,14 @@ section! { RouteKeys ("route", "Where requests go, and who may send them.") {
         subtree(Table(&WhenKeys::SECTION)),
         "A host and headers that the request must have",
     );
-    TO: Subtree = required("to", subtree(Text), "The name of an upstream").elsewhere(&["upstream", "service", "backend", "cluster", "proxy_pass"]);
+    TO: Subtree = one_of("to", "`respond`", subtree(Text), "The name of an upstream").elsewhere(&["upstream", "service", "backend", "cluster", "proxy_pass"]);
+    RESPOND: Subtree = one_of(
+        "respond",
+        "`to`",
+        subtree(Table(&RespondKeys::SECTION)),
+        "The answer of the gateway itself to every admitted request, without an upstream; see [Answers of the gateway](#answers-of-the-gateway)",
+    )
+    .elsewhere(&["return", "direct_response", "static_response", "fixed_response"]);
     AUTH: Subtree = required(
         "auth",
         subtree(Either(&[Words(&["public", "signed-in"]), REQUIREMENT])),
@@ -150,6 +163,17 @@ section! { RouteKeys ("route", "Where requests go, and who may send them.") {
     REQUEST_HEADERS;
     RESPONSE_HEADERS;
     CORS;
+}}
+
+section! { RespondKeys ("respond", "An answer that does not depend on the request.") {
+    STATUS: Scalar<StatusCode> = optional("status", "`200`", RESPONSE_STATUS, "Its status, from `200` to `599`");
+    BODY: Scalar<String> = optional("body", "empty", TEXT, "Its body, as text");
+    CONTENT_TYPE: Scalar<HeaderValue> = optional(
+        "content_type",
+        "`text/plain; charset=utf-8`",
+        MEDIA_TYPE,
+        "The media type of the body, such as `application/json`",
+    );
 }}
 
 section! { PathKeys ("path", "How slashes in the paths of a route are read.") {
@@ -264,4 +288,21 @@ fn encoded_slash(text: &str) -> Result<EncodedSlash, String> {
 
 fn ip_address(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is not an address like 192.0.2.7"))
+}
+
+fn response_status(text: &str) -> Result<StatusCode, String> {
+    let status = text.parse().ok().filter(|status| (200..600).contains(status));
+    status
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or_else(|| format!("`{text}` is not the status of an answer, which is between 200 and 599"))
+}
+
+fn media_type(text: &str) -> Result<HeaderValue, String> {
+    let is_token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let names = essence.split_once('/').is_some_and(|(kind, name)| is_token(kind) && is_token(name));
+    let value = HeaderValue::from_str(text.trim()).ok().filter(|_| names && text.is_ascii());
+    value.ok_or_else(|| format!("`{text}` is not a media type, like `application/json`"))
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     file::RootKeys,
-    shape::{Need, Section, Shape},
+    shape::{KeyInfo, Need, Section, Shape},
 };
 
 /// A scalar that contains a variable may become anything.
@@ -35,6 +35,7 @@ fn object(section: &Section, definitions: &mut Map<String, Value>) -> Value {
         }
         value["description"] = Value::from(match key.need {
             Need::Required => key.about.to_owned(),
+            Need::OneOf(others) => format!("{} (this or {others})", key.about),
             Need::Default(default) => format!("{} (default: {default})", key.about),
             Need::Inherited(default) => format!("{} (default: that of `defaults`, or else {default})", key.about),
         });
@@ -42,13 +43,20 @@ fn object(section: &Section, definitions: &mut Map<String, Value>) -> Value {
     }
     let required: Vec<&str> =
         section.keys.iter().filter(|key| key.need == Need::Required).map(|key| key.name).collect();
-    json!({
+    let mut object = json!({
         "type": "object",
         "description": section.about,
         "properties": properties,
         "required": required,
         "additionalProperties": false,
-    })
+    });
+    let alternatives = section.keys.iter().filter(|key| matches!(key.need, Need::OneOf(_)));
+    let present = |key: &KeyInfo| json!({"required": [key.name], "properties": {key.name: {"not": {"type": "null"}}}});
+    let one_of: Vec<Value> = alternatives.map(present).collect();
+    if !one_of.is_empty() {
+        object["oneOf"] = Value::Array(one_of);
+    }
+    object
 }
 
 fn value_schema(shape: &Shape, definitions: &mut Map<String, Value>) -> Value {

@@ -30,6 +30,8 @@ pub(crate) struct KeyInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     Required,
+    /// Exactly one of the keys of the section that say this must be present; the others, in words.
+    OneOf(&'static str),
     /// The default: YAML in backticks, or words.
     Default(&'static str),
     /// A key of a route: the same key of `defaults` applies, and where that is absent too, this default.
@@ -97,6 +99,16 @@ impl Section {
 /// A key that must be present.
 pub(crate) const fn required<P: Copy>(name: &'static str, kind: Kind<P>, about: &'static str) -> Key<P> {
     key(name, Need::Required, kind, about)
+}
+
+/// A key of which the section has exactly one, this or another.
+pub(crate) const fn one_of<P: Copy>(
+    name: &'static str,
+    others: &'static str,
+    kind: Kind<P>,
+    about: &'static str,
+) -> Key<P> {
+    key(name, Need::OneOf(others), kind, about)
 }
 
 /// A key that may be absent.

@@ -40,7 +40,7 @@ pub(crate) async fn post_process(
 /// Reads the body of an answer, within the time that a streamed one has: `idle` between two chunks, and the deadline of the
 /// whole request.
 async fn whole_body(answer: &mut ClientResponse, sending: &mut Sending<'_>) -> Result<Bytes, Problem> {
-    let name = sending.route.upstream.name();
+    let name = sending.upstream.name();
     let idle_max = sending.route.settings.timeouts.idle;
     let upload = sending.outgoing.body.as_ref();
     let mut body = BytesMut::new();

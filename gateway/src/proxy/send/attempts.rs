@@ -35,8 +35,8 @@ struct History {
 
 /// Sends the request until a target answers, or no retry is allowed.
 pub(crate) async fn send(sending: &mut Sending<'_>, exchange: &mut Exchange) -> Result<ClientResponse, Problem> {
-    let upstream = &sending.route.upstream;
-    let client = sending.worker.client(sending.route);
+    let upstream = sending.upstream;
+    let client = sending.client;
     let key = sticky_key(sending);
     let mut history = History::default();
     upstream.budget().deposit(sending.route.settings.retry.budget_percent);
@@ -65,7 +65,7 @@ pub(crate) async fn send(sending: &mut Sending<'_>, exchange: &mut Exchange) -> 
 }
 
 fn may_retry(sending: &Sending<'_>, kind: FailureKind, history: &mut History) -> bool {
-    let (upstream, outgoing) = (&sending.route.upstream, &sending.outgoing);
+    let (upstream, outgoing) = (sending.upstream, &sending.outgoing);
     if outgoing.deadline.is_some_and(|deadline| deadline <= tokio::time::Instant::now()) {
         return false;
     }
@@ -94,10 +94,10 @@ pub(crate) async fn send_upgrade(
     sending: Sending<'_>,
     exchange: &mut Exchange,
 ) -> Result<(UpgradeAnswer, Permit), Problem> {
-    let upstream = &sending.route.upstream;
+    let upstream = sending.upstream;
     let mut attempt = pick(upstream, sticky_key(&sending), TargetSet::default())?;
     exchange.sends_to(attempt.address().authority.as_str());
-    let client = sending.worker.client(sending.route);
+    let client = sending.client;
     match client.open_tunnel(attempt.address(), sending.outgoing).await {
         Ok(opened) => {
             attempt.answered(opened.status());
@@ -118,7 +118,7 @@ fn pick(upstream: &Upstream, key: Option<u64>, tried: TargetSet) -> Result<Attem
 
 /// Returns the hash that keeps a request at one target, where the upstream balances by hash.
 fn sticky_key(sending: &Sending<'_>) -> Option<u64> {
-    match &sending.route.upstream.settings().balance {
+    match &sending.upstream.settings().balance {
         Balance::RoundRobin | Balance::LeastInFlight | Balance::P2c => None,
         Balance::Hash(HashKey::Header(name)) => {
             sending.outgoing.headers.get(name).map(|value| balance::hash(value.as_bytes()))

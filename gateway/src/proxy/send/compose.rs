@@ -18,10 +18,10 @@ use crate::{
     auth::caller::Caller,
     body::{trailers::Trailers, upload::Upload},
     config::Config,
-    route::{LiveRoute, RouteSettings},
+    route::RouteSettings,
     rules::via::Pseudonym,
     runtime::worker::Worker,
-    upstream::wire::client::Outgoing,
+    upstream::{handle::Upstream, wire::client::Outgoing},
 };
 
 /// A request has about six fields, and eight are added on the way: with this capacity the map need not grow.
@@ -36,26 +36,18 @@ pub(crate) struct Composed {
 /// Composes a request that is about to be sent.
 pub(crate) fn outgoing(
     worker: &Worker,
-    route: &LiveRoute,
+    (route, upstream): (&RouteSettings, &Upstream),
     caller: Option<&Caller>,
     incoming: &mut Incoming,
     body: Option<Upload>,
 ) -> Result<Outgoing, Problem> {
     let snapshot = &worker.snapshot;
-    let assertion = assertion(worker, &route.upstream, caller, incoming.client_ip)?;
+    let assertion = assertion(worker, upstream, caller, incoming.client_ip)?;
     let trailers = takes_trailers(&incoming.request).then(Trailers::default);
     let composer = Composer { config: &snapshot.config, identity: &snapshot.identity, via: &snapshot.process.via };
-    let Composed { path_and_query, headers } = composer.compose(&route.settings, caller, assertion, incoming)?;
+    let Composed { path_and_query, headers } = composer.compose(route, caller, assertion, incoming)?;
     let method = incoming.request.method().clone();
-    Ok(Outgoing {
-        method,
-        path_and_query,
-        headers,
-        body,
-        head_timeout: route.settings.timeouts.head,
-        deadline: None,
-        trailers,
-    })
+    Ok(Outgoing { method, path_and_query, headers, body, head_timeout: route.timeouts.head, deadline: None, trailers })
 }
 
 /// Returns whether the client takes trailers: it speaks HTTP/2, and says so (RFC 9110, section 10.1.4).

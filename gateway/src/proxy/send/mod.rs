@@ -14,13 +14,19 @@ use crate::{
     auth::caller::Caller,
     route::LiveRoute,
     runtime::worker::Worker,
-    upstream::{handle::Permit, wire::client::Outgoing},
+    upstream::{
+        handle::{Permit, Upstream},
+        wire::client::{Client, Outgoing},
+    },
 };
 
 /// A request on its way to its upstream.
 pub(super) struct Sending<'a> {
     pub(super) worker: &'a Worker,
     pub(super) route: &'a LiveRoute,
+    pub(super) upstream: &'a Upstream,
+    /// The connections of this worker to the upstream.
+    pub(super) client: &'a Client,
     pub(super) outgoing: Outgoing,
     pub(super) caller: Option<&'a Caller>,
     pub(super) client_ip: IpAddr,
