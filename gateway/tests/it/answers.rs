@@ -46,6 +46,17 @@ fn a_route_answers_without_any_upstream() {
 }
 
 #[test]
+fn a_fixed_address_is_redirected_to_by_a_header() {
+    let gateway = Gateway::start(
+        "upstreams: {}\nroutes:\n  - {route: GET /old, auth: public, respond: {status: 308}, \
+         response_headers: {set: {location: 'https://example.com/new'}}}\n",
+        &[],
+    );
+    let moved = get("/old").send(gateway.addr());
+    assert_eq!((moved.status, moved.header("location")), (308, Some("https://example.com/new")));
+}
+
+#[test]
 fn head_gets_the_head_alone() {
     let gateway = started();
     let mut connection = Connection::open(gateway.addr());
