@@ -12,19 +12,19 @@ const SOURCE: &str = include_str!("clock.c");
 
 /// The time of day of the programs that it is attached to. Durations stay as they are.
 pub struct Clock {
-    library: PathBuf,
+    shared_object: PathBuf,
     offset: PathBuf,
 }
 
 impl Clock {
     /// A clock that is right until it is set; `control` is a folder for its files.
     pub fn new(control: &Path) -> Self {
-        Self { library: preload::compile("clock", SOURCE, control), offset: control.join("clock_offset") }
+        Self { shared_object: preload::compile("clock", SOURCE, control), offset: control.join("clock_offset") }
     }
 
     /// Makes a program use this clock.
     pub fn attach_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.env("LD_PRELOAD", &self.library).env("CLOCK_OFFSET", &self.offset)
+        command.env("LD_PRELOAD", &self.shared_object).env("CLOCK_OFFSET", &self.offset)
     }
 
     /// Sets the clock so many seconds ahead, or back where that is negative.

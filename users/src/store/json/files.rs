@@ -314,26 +314,10 @@ fn write_meta(folder: &Folder, next_id: i64) -> Result<u64, WriteError> {
 mod tests {
     use std::{collections::BTreeMap, fs};
 
-    use chassis::timestamp::Timestamp;
     use prometheus_client::registry::Registry;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::domain::{NewUser, UserName, UserType};
-
-    /// A user whose name shows its version, so that names move from one user to another.
-    fn user(id: i64, username: &str) -> Change {
-        let new = NewUser {
-            username: UserName::parse(username).unwrap(),
-            email: None,
-            full_name: None,
-            user_type: UserType::Default,
-            hashed_password: "$2b$12$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2".parse().unwrap(),
-            created_by: None,
-        };
-        let user = new.into_user(UserId(id), Timestamp::from_unix_micros(0).unwrap());
-        Change { id: user.id, after: Some(Arc::new(user)) }
-    }
 
     /// A store whose process may crash at any moment.
     struct Store {
@@ -381,15 +365,15 @@ mod tests {
 
     /// The steps of a store with a compaction, each followed by a crash in one run: the users must be the same after it.
     const STEPS: [fn(&mut Store); 9] = [
-        |store| store.append(&[user(1, "ann"), user(2, "bob")]),
-        |store| store.append(&[user(1, "eve"), user(2, "ann")]),
+        |store| store.append(&[Change::saved(1, "ann"), Change::saved(2, "bob")]),
+        |store| store.append(&[Change::saved(1, "eve"), Change::saved(2, "ann")]),
         |store| store.files.rotate().unwrap(),
-        |store| store.append(&[user(2, "cid"), user(3, "bob")]),
-        |store| store.append(&[Change { id: UserId(1), after: None }]),
+        |store| store.append(&[Change::saved(2, "cid"), Change::saved(3, "bob")]),
+        |store| store.append(&[Change::deleted(1)]),
         // The copy of the users is as old as the rotation, or newer.
         |store| store.compact(&BTreeMap::clone(&store.users)),
-        |store| store.append(&[user(4, "eve")]),
-        |store| store.append(&[Change { id: UserId(4), after: None }]),
+        |store| store.append(&[Change::saved(4, "eve")]),
+        |store| store.append(&[Change::deleted(4)]),
         |store| store.files.finish(&store.users, store.next_id).unwrap(),
     ];
 
@@ -403,7 +387,7 @@ mod tests {
             drop(store);
             let mut store = Store::open(folder.path());
             assert_eq!((store.names(), store.next_id), expected, "after {crash_after} steps");
-            store.append(&[user(5, "dan")]);
+            store.append(&[Change::saved(5, "dan")]);
             let expected = (store.names(), store.next_id);
             drop(store);
             assert_eq!((Store::open(folder.path()).names(), 6), expected, "after {crash_after} steps and one more");
@@ -456,7 +440,7 @@ mod tests {
         fs::create_dir(&temp).unwrap();
         assert!(matches!(store.files.compact(&store.users, store.next_id), Err(WriteError::Failed(_))));
         store.files.rotate().unwrap();
-        store.append(&[user(5, "dan")]);
+        store.append(&[Change::saved(5, "dan")]);
         assert_eq!(Store::open(copy(folder.path()).path()).names(), store.names(), "a crash in between loses nothing");
         fs::remove_dir(&temp).unwrap();
         store.compact(&store.users.clone());

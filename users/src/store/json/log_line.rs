@@ -130,31 +130,37 @@ fn checksum(json: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use chassis::timestamp::Timestamp;
-
-    use super::*;
-    use crate::domain::{NewUser, UserName, UserType};
-
-    fn saved(id: i64, username: &str) -> Change {
-        let new = NewUser {
-            username: UserName::parse(username).unwrap(),
+impl Change {
+    /// A user with this name.
+    pub(super) fn saved(id: i64, username: &str) -> Self {
+        let new = crate::domain::NewUser {
+            username: crate::domain::UserName::parse(username).unwrap(),
             email: None,
             full_name: None,
-            user_type: UserType::Default,
+            user_type: crate::domain::UserType::Default,
             hashed_password: "$2b$12$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2".parse().unwrap(),
             created_by: None,
         };
-        let user = new.into_user(UserId(id), Timestamp::from_unix_micros(0).unwrap());
-        Change { id: user.id, after: Some(Arc::new(user)) }
+        let created = chassis::timestamp::Timestamp::from_unix_micros(0).unwrap();
+        Self { id: UserId(id), after: Some(Arc::new(new.into_user(UserId(id), created))) }
     }
 
-    const fn deleted(id: i64) -> Change {
-        Change { id: UserId(id), after: None }
+    /// That a user is gone.
+    pub(super) const fn deleted(id: i64) -> Self {
+        Self { id: UserId(id), after: None }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     fn batches() -> [Vec<Change>; 3] {
-        [vec![saved(1, "ann"), saved(2, "zo\u{eb}")], vec![deleted(2)], vec![saved(3, "cid"), deleted(1)]]
+        [
+            vec![Change::saved(1, "ann"), Change::saved(2, "zo\u{eb}")],
+            vec![Change::deleted(2)],
+            vec![Change::saved(3, "cid"), Change::deleted(1)],
+        ]
     }
 
     /// The lines of the three batches, numbered from 7.
