@@ -21,6 +21,7 @@ mod explanation;
 mod health;
 mod junit;
 mod keys;
+mod kubernetes;
 mod man;
 mod output;
 mod plan;

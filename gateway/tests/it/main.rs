@@ -19,6 +19,7 @@ mod fixture;
 mod forwarding;
 mod hooks;
 mod http2;
+mod kubernetes;
 mod limits;
 mod live_page;
 mod matching;

@@ -16,6 +16,8 @@ use super::{folder::holds_no_key, rotation};
 
 /// Name of the first key of a folder; later ones have a date in their names.
 pub(crate) const SIGNING_KEY_FILE: &str = "signing-key.pem";
+/// Random bytes of an internal key: 256 bits, as long as the hash of the assertions that it signs.
+pub(crate) const INTERNAL_KEY_BYTES: usize = 32;
 
 /// Creates the first signing key of a folder that has none; existing keys are kept.
 ///
@@ -46,11 +48,31 @@ pub(crate) fn create_next_signing_key(folder: &Path, now: SystemTime) -> Result<
 }
 
 fn write_signing_key(file: &Path) -> Result<(), String> {
-    let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *seed).map_err(|error| format!("the system has no random numbers: {error}"))?;
-    let pair = KeypairBytes { secret_key: *seed, public_key: None };
-    let pem = pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| error.to_string())?;
-    create_private_file(file, pem.as_bytes())
+    create_private_file(file, random_signing_key()?.as_bytes())
+}
+
+/// Returns a random signing key, as a file contains it.
+///
+/// # Errors
+/// Says that the system has no random numbers.
+pub(crate) fn random_signing_key() -> Result<Zeroizing<String>, String> {
+    let pair = KeypairBytes { secret_key: *random::<32>()?, public_key: None };
+    pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| error.to_string())
+}
+
+/// Returns a random text with 8 bits for each byte: a key that two processes share, or a password.
+///
+/// # Errors
+/// Says that the system has no random numbers.
+pub(crate) fn random_text<const BYTES: usize>() -> Result<Zeroizing<String>, String> {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(*random::<BYTES>()?)))
+}
+
+fn random<const BYTES: usize>() -> Result<Zeroizing<[u8; BYTES]>, String> {
+    let mut bytes = Zeroizing::new([0; BYTES]);
+    getrandom::fill(&mut *bytes).map_err(|error| format!("the system has no random numbers: {error}"))?;
+    Ok(bytes)
 }
 
 /// Creates a random shared key for the assertions of one service; an existing one is kept.
@@ -67,10 +89,7 @@ fn write_signing_key(file: &Path) -> Result<(), String> {
 /// # Errors
 /// Names the file and the reason.
 pub fn create_internal_key(file: &Path) -> Result<(), String> {
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-    let mut random = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *random).map_err(|error| format!("the system has no random numbers: {error}"))?;
-    let text = Zeroizing::new(format!("{}\n", URL_SAFE_NO_PAD.encode(*random)));
+    let text = Zeroizing::new(format!("{}\n", *random_text::<INTERNAL_KEY_BYTES>()?));
     create_private_file(file, text.as_bytes())
 }
 
