@@ -1,13 +1,14 @@
 """Simulates the API server of Kubernetes as far as helm uses it: it keeps objects in memory, patches them as the real one
-does, and reports every workload as ready at once, unless an image is tagged `broken`.
+does, and reports every workload as ready and every Job as complete at once, unless an image is tagged `broken` or `unready`.
 
 It shows what rendering cannot: what installing, upgrading, failing and rolling back do to the objects. It validates nothing,
-runs nothing, and has no controllers. python api_server.py PORT
+runs nothing (cluster.py runs Jobs), and has no controllers. python api_server.py PORT
 """
 
 import base64
 import copy
 import json
+import select
 import sys
 import threading
 import uuid
@@ -20,6 +21,8 @@ KINDS = {
         "serviceaccounts": "ServiceAccount", "persistentvolumeclaims": "PersistentVolumeClaim",
     },
     "apps/v1": {"deployments": "Deployment", "statefulsets": "StatefulSet", "replicasets": "ReplicaSet"},
+    "batch/v1": {"jobs": "Job"},
+    "rbac.authorization.k8s.io/v1": {"roles": "Role", "rolebindings": "RoleBinding"},
     "networking.k8s.io/v1": {"networkpolicies": "NetworkPolicy", "ingresses": "Ingress"},
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
     "autoscaling/v2": {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
@@ -108,7 +111,20 @@ class Objects:
     def __init__(self):
         self.objects = {}
         self.version = 0
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()  # notified of every change
+        self.on_job = self.end_job  # called with the place and the object of each new Job
+
+    def add(self, new, namespace):
+        """Puts an object of a known kind at its place."""
+        plurals = {kind: plural for plural, kind in KINDS.get(new["apiVersion"], {}).items()}
+        if new["kind"] in plurals:
+            self.put((new["apiVersion"], plurals[new["kind"]], namespace, new["metadata"]["name"]), new)
+
+    def all_in(self, namespace):
+        return [each for key, each in self.objects.items() if key[2] == namespace]
+
+    def of(self, kind, namespace):
+        return [each for each in self.all_in(namespace) if each["kind"] == kind]
 
     def put(self, place, new):
         self.version += 1
@@ -127,13 +143,24 @@ class Objects:
         if new["kind"] in ("Deployment", "StatefulSet"):
             self.roll_out(place, new)
         self.objects[place] = new
+        if new["kind"] == "Job" and old is None:
+            self.on_job(place, new)
+        self.lock.notify_all()
         return new
+
+    def end_job(self, place, job, failure=None):
+        """Records how a Job ended, unless it has been deleted or replaced meanwhile."""
+        now = self.objects.get(place)
+        if now and now["metadata"]["uid"] == job["metadata"]["uid"]:
+            condition = {"type": "Failed" if failure else "Complete", "status": "True", "reason": failure or "CompletionsReached"}
+            counts = {"failed": 1} if failure else {"succeeded": 1}
+            self.put(place, now | {"status": counts | {"conditions": [condition]}})
 
     def roll_out(self, place, workload):
         """Simulates the controllers and the kubelet: workloads become ready at once, or never."""
         replicas = workload["spec"].setdefault("replicas", 1)
         images = [container["image"] for container in workload["spec"]["template"]["spec"]["containers"]]
-        ready = 0 if any(image.endswith(":broken") for image in images) else replicas
+        ready = 0 if any(image.endswith((":broken", ":unready")) for image in images) else replicas
         workload["status"] = {
             "observedGeneration": workload["metadata"]["generation"], "replicas": replicas, "updatedReplicas": replicas,
             "readyReplicas": ready, "availableReplicas": ready, "currentRevision": "1", "updateRevision": "1",
@@ -155,7 +182,7 @@ class Objects:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    objects = Objects()
+    objects: Objects  # of the subclass that is served
 
     def log_message(self, *_):
         pass
@@ -240,21 +267,40 @@ class Handler(BaseHTTPRequestHandler):
         if query.get("sendInitialEvents"):
             return self.refuse(422, "Invalid", "lists are not streamed here")
         if query.get("watch"):
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            return self.rfile.read(1)  # nothing more happens until the client closes the connection
+            return self.watch(place, query)
+        with self.objects.lock:
+            items = self.selected(place, query)
+        kind = KINDS[place[0]][place[1]]
+        metadata = {"resourceVersion": str(self.objects.version)}
+        return self.answer(200, {"kind": f"{kind}List", "apiVersion": place[0], "metadata": metadata, "items": items})
+
+    def selected(self, place, query):
+        """The objects of a list."""
         wanted = dict(pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair)
         name = query.get("fieldSelector", "").removeprefix("metadata.name=")
-        items = [
+        return [
             each for key, each in self.objects.objects.items()
             if key[:3] == place[:3] and (not name or key[3] == name)
             and wanted.items() <= each["metadata"].get("labels", {}).items()
         ]  # fmt: skip
-        kind = KINDS[place[0]][place[1]]
-        metadata = {"resourceVersion": str(self.objects.version)}
-        return self.answer(200, {"kind": f"{kind}List", "apiVersion": place[0], "metadata": metadata, "items": items})
+
+    def watch(self, place, query):
+        """Sends what is created and changed, but not what is deleted, until the client closes the connection."""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        seen = int(query.get("resourceVersion") or 0)
+        while not select.select([self.connection], [], [], 0)[0]:
+            with self.objects.lock:
+                news = [each for each in self.selected(place, query) if int(each["metadata"]["resourceVersion"]) > seen]
+                events = "".join(json.dumps({"type": "MODIFIED", "object": each}) + "\n" for each in news).encode()
+                seen = self.objects.version
+            if events:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(events), events))
+            with self.objects.lock:
+                self.objects.lock.wait_for(lambda: self.objects.version > seen, timeout=0.1)
+        self.close_connection = True
 
     def do_POST(self):
         place, new = self.place(), self.body()
@@ -285,6 +331,11 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, gone) if gone else self.refuse(404, "NotFound", f"{place[1]} {place[3]} not found")
 
 
+def serving(objects, handler, port):
+    server = ThreadingHTTPServer(("127.0.0.1", port), type("Served", (handler,), {"objects": objects}))
+    server.daemon_threads = True
+    return server
+
+
 if __name__ == "__main__":
-    ThreadingHTTPServer.daemon_threads = True
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+    serving(Objects(), Handler, int(sys.argv[1])).serve_forever()

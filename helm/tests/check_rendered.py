@@ -1,5 +1,5 @@
-"""Checks what the schemas of Kubernetes do not: that the objects of a rendered release fit together, that every pod is
-hardened, that docs/configuration.md describes every variable, and that Prometheus gives the services the `job` that the alerts
+"""Checks what the schemas of Kubernetes do not: that the objects of a rendered release fit together and contain no secret, that every
+pod is hardened, that docs/configuration.md describes every variable, and that Prometheus gives the services the `job` that the alerts
 select. python check_rendered.py FILE DOCUMENT ALERTS"""
 
 import pathlib
@@ -10,6 +10,8 @@ import yaml
 
 # How long the services may take after DRAIN_DELAY: 30 s for requests in flight, 20 s for the store.
 DRAIN_SECONDS = 50
+# What is in a Secret that `gateway keys kubernetes` creates, by its flag.
+CREATED = {"--signing-key": "signing-key.pem", "--internal-key": "internal.key", "--password": "password"}
 
 
 class Checks:
@@ -36,9 +38,18 @@ class Checks:
         self.check(len(found) == 1, f"refers to {kind} {name}, of which there are {len(found)}")
         return found[0] if found else {}
 
+    def created(self, name):
+        """The keys of a Secret that a Job creates."""
+        jobs = [each for each in self.objects if each["kind"] == "Job"]
+        arguments = [argument for job in jobs for argument in job["spec"]["template"]["spec"]["containers"][0].get("args", [])]
+        flags = [argument.removesuffix(f"={name}") for argument in arguments if argument.endswith(f"={name}")]
+        found = [CREATED[flag] for flag in flags if flag in CREATED]
+        self.check(len(found) == 1, f"refers to Secret {name}, which {len(found)} Jobs create")
+        return found
+
     def pods_with(self, labels):
         """The pod templates that a selector matches."""
-        workloads = [each for each in self.objects if each["kind"] in ("Deployment", "StatefulSet")]
+        workloads = [each for each in self.objects if each["kind"] in ("Deployment", "StatefulSet", "Job")]
         pods = [each["spec"]["template"] for each in workloads] + [each for each in self.objects if each["kind"] == "Pod"]
         return [pod for pod in pods if labels.items() <= pod["metadata"]["labels"].items()]
 
@@ -48,6 +59,7 @@ class Checks:
             labels = each["metadata"].get("labels", {})
             self.check("app.kubernetes.io/name" in labels and "app.kubernetes.io/instance" in labels, "lacks labels")
             self.check(len(each["metadata"]["name"]) <= 63, "has a name of more than 63 characters")
+            self.check(each["kind"] != "Secret" and "PRIVATE KEY" not in str(each), "is a secret, which helm would record")
         for each in self.of("Deployment", "StatefulSet"):
             selector = each["spec"]["selector"]["matchLabels"]
             template = each["spec"]["template"]
@@ -57,6 +69,14 @@ class Checks:
             self.pod(template["spec"], claims, is_service=True)
         for each in self.of("Pod"):
             self.pod(each["spec"], [], is_service=False)
+        for each in self.of("Job"):
+            self.pod(each["spec"]["template"]["spec"], [], is_service=False)
+            self.check(each["spec"].get("activeDeadlineSeconds", 0) > 0, "may run for ever")
+            self.check(len(self.pods_with(each["spec"]["template"]["metadata"]["labels"])) == 1, "has pods like others")
+        for each in self.of("RoleBinding"):
+            self.named("Role", each["roleRef"]["name"])
+            accounts = [self.named("ServiceAccount", subject["name"]) for subject in each["subjects"]]
+            self.check(len(accounts) == 1, "gives rights to several accounts")
         for each in self.of("Service"):
             pods = self.pods_with(each["spec"]["selector"])
             self.check(len(pods) == 1, f"selects {len(pods)} kinds of pods")
@@ -89,7 +109,8 @@ class Checks:
         security = pod["securityContext"]
         self.check(security.get("runAsNonRoot") is True and security.get("runAsUser", 0) > 0, "may run as root")
         self.check(security.get("seccompProfile") == {"type": "RuntimeDefault"}, "has no seccomp profile")
-        self.check(pod.get("automountServiceAccountToken") is False, "gets a service account token")
+        rights = [each for each in self.objects if each["kind"] == "RoleBinding" and each["subjects"][0]["name"] == pod.get("serviceAccountName")]
+        self.check(pod.get("automountServiceAccountToken") is bool(rights), "gets a service account token for no right, or none for one")
         self.check(pod.get("enableServiceLinks") is False, "gets a variable for each Service")
         if "serviceAccountName" in pod:
             self.named("ServiceAccount", pod["serviceAccountName"])
@@ -110,7 +131,7 @@ class Checks:
                 self.named("ConfigMap", source["configMap"]["name"])
             if "secret" in source:
                 secret = source["secret"]
-                data = self.named("Secret", secret.get("secretName") or secret["name"]).get("data", {})
+                data = self.created(secret.get("secretName") or secret["name"])
                 for item in secret.get("items", []):
                     self.check(item["key"] in data, f"mounts {item['key']}, which the Secret does not have")
 
@@ -124,12 +145,12 @@ class Checks:
         resources = container["resources"]
         self.check({"cpu", "memory"} <= resources["requests"].keys(), "has no resource requests")
         self.check("memory" in resources["limits"], "has no memory limit")
-        names = [variable["name"] for variable in container["env"]]
+        names = [variable["name"] for variable in container.get("env", [])]
         self.check(len(names) == len(set(names)), "has a variable twice")
-        for variable in container["env"]:
+        for variable in container.get("env", []):
             if "valueFrom" in variable:
                 wanted = variable["valueFrom"]["secretKeyRef"]
-                data = self.named("Secret", wanted["name"]).get("data", {})
+                data = self.created(wanted["name"])
                 self.check(wanted["key"] in data, f"takes {wanted['key']} from a Secret that does not have it")
         if is_service:
             unknown = {name.removesuffix("_FILE") for name in names} - self.variables

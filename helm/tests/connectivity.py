@@ -12,7 +12,7 @@ import tempfile
 
 import yaml
 
-KINDS = ("NetworkPolicy", "Deployment", "StatefulSet", "Pod")
+KINDS = ("NetworkPolicy", "Deployment", "StatefulSet", "Job", "Pod")
 OTHERS = [
     ("kube-system", "coredns", {"k8s-app": "kube-dns"}),
     ("kube-system", "metrics-server", {"k8s-app": "metrics-server"}),

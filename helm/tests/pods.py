@@ -19,10 +19,10 @@ WORKLOADS = ("Deployment", "StatefulSet")
 class Cluster:
     """The objects of a namespace, and a folder for volumes."""
 
-    def __init__(self, objects, binaries):
+    def __init__(self, objects, binaries, parent=None):
         self.objects = {(each["kind"], each["metadata"]["name"]): each for each in objects}
         self.binaries = pathlib.Path(binaries)
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pods-"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pods-", dir=parent))
 
     def get(self, kind, name):
         try:
@@ -61,6 +61,11 @@ class Pod:
         spec["volumes"] = spec.get("volumes", []) + claims
         return cls(cluster, workload["metadata"]["name"], spec)
 
+    @property
+    def program(self):
+        """The name of its image, which is that of its binary."""
+        return self.container["image"].rsplit("/", 1)[-1].split(":")[0]
+
     def environment(self):
         variables = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
         for variable in self.container.get("env", []):
@@ -90,7 +95,7 @@ class Pod:
                         file.chmod(wanted.get("defaultMode", 0o644))
         return folder
 
-    def command(self):
+    def command(self, environment={}):
         pod, own = self.spec["securityContext"], self.container["securityContext"]
         assert pod["runAsNonRoot"] and own["readOnlyRootFilesystem"] and own["capabilities"]["drop"] == ["ALL"], self.name
         user = str(pod["runAsUser"])
@@ -100,21 +105,27 @@ class Pod:
         sandbox += ["--ro-bind", self.cluster.hosts(), "/etc/hosts"]
         mounts = {mount["name"]: mount for mount in self.container.get("volumeMounts", [])}
         for volume in self.spec.get("volumes", []):
-            mount = mounts[volume["name"]]
-            bind = "--ro-bind" if mount.get("readOnly") else "--bind"
-            sandbox += [bind, self.volume(volume), mount["mountPath"]]
+            if mount := mounts.get(volume["name"]):
+                bind = "--ro-bind" if mount.get("readOnly") else "--bind"
+                sandbox += [bind, self.volume(volume), mount["mountPath"]]
+        if account := self.spec.get("account"):
+            sandbox += ["--ro-bind", account, "/var/run/secrets/kubernetes.io/serviceaccount"]
         command = self.container.get("command")
         if not command:
-            binary = self.cluster.binaries / self.name
-            sandbox += ["--ro-bind", binary, f"/{self.name}"]
-            command = [f"/{self.name}"]
-        for name, value in self.environment().items():
+            binary = self.cluster.binaries / self.program
+            sandbox += ["--ro-bind", binary, f"/{self.program}"]
+            command = [f"/{self.program}"]
+        for name, value in (self.environment() | environment).items():
             sandbox += ["--setenv", name, value]
         return [*sandbox, "--remount-ro", "/", "--die-with-parent", "--", *command, *self.container.get("args", [])]
 
     @property
     def log(self):
         return self.cluster.folder / f"{self.owner}.log"
+
+    def run(self, environment):
+        """Runs a container that ends by itself, with some more variables."""
+        return subprocess.run(self.command(environment), capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
     def start(self):
         with self.log.open("ab") as log:

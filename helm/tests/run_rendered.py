@@ -1,5 +1,6 @@
 """Starts the pods of a rendered release with the real binaries, and runs helm/smoke against them: python run_rendered.py
-RENDERED.yaml BINARIES. It fails if the services do not accept the variables, files and probes of the charts."""
+RENDERED.yaml BINARIES. It fails if the services do not accept the variables, files and probes of the charts, or the keys that the
+Jobs create."""
 
 import os
 import shutil
@@ -8,6 +9,7 @@ import sys
 
 import yaml
 
+from cluster import run_jobs
 from pods import Cluster, Pod
 
 
@@ -32,7 +34,8 @@ def smoke_says(expected, url, password="wrong"):
 
 def main(rendered, binaries):
     with open(rendered, encoding="utf-8") as file:
-        cluster = Cluster([each for each in yaml.safe_load_all(file) if each], binaries)
+        rendered = [each for each in yaml.safe_load_all(file) if each]
+    cluster = Cluster(rendered + run_jobs(rendered, binaries), binaries)
     pods = [Pod.of(cluster, workload) for workload in cluster.workloads()]
     try:
         for pod in pods:

@@ -56,6 +56,7 @@ def details(each):
     elif kind == "Pod":
         yield from pod(spec, {})
     elif kind == "Job":
+        yield f"ends within {spec['activeDeadlineSeconds']} s"
         yield from pod(spec["template"]["spec"], {})
     elif kind == "Service":
         yield f"{spec.get('type', 'ClusterIP')}, ports " + ", ".join(f"{port['name']} {port['port']}" for port in spec["ports"])

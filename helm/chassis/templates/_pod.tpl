@@ -1,10 +1,13 @@
 {{/* What every pod has: hardening by the pod security standard `restricted`, probes, scheduling rules. */}}
 
-{{/* The part of a pod's spec outside of its containers. Argument: `root`. */}}
+{{/*
+The part of a pod's spec outside of its containers. Arguments: `root`; for a pod that uses the API of the cluster, the name of its
+`serviceAccount`, and `token: true`.
+*/}}
 {{- define "chassis.pod" -}}
 {{- $values := .root.Values -}}
-serviceAccountName: {{ include "chassis.fullname" .root }}
-automountServiceAccountToken: false
+serviceAccountName: {{ .serviceAccount | default (include "chassis.fullname" .root) }}
+automountServiceAccountToken: {{ .token | default false }}
 # Otherwise a Service called users would set variables like USERS_PORT, which the programs would read.
 enableServiceLinks: false
 # The drain delay, 30 s for requests in flight, 20 s for the store, and a margin.
@@ -34,9 +37,13 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end -}}
 
 {{- define "chassis.container" -}}
+{{ include "chassis.image-and-rights" . }}
+resources: {{- toYaml .Values.resources | nindent 2 }}
+{{- end -}}
+
+{{- define "chassis.image-and-rights" -}}
 image: {{ include "chassis.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
-resources: {{- toYaml .Values.resources | nindent 2 }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true

@@ -28,6 +28,9 @@ until a broken pod becomes ready before it replaces it, so that `helm rollback` 
 {{- include "chassis.check-store" $root -}}
 {{- $sibling := dict "root" $root "name" $root.Chart.Name -}}
 {{- $key := $root.Values.internalKey.existingSecret | default (include "chassis.internal-key-secret" $sibling) -}}
+{{- if not $root.Values.internalKey.existingSecret -}}
+{{- include "chassis.require-secret" (dict "root" $root "value" "internalKey.existingSecret" "what" "the key shared with the gateway") -}}
+{{- end -}}
 apiVersion: apps/v1
 kind: StatefulSet
 metadata:

@@ -15,6 +15,10 @@
 {{- range $name, $service := .Values.services }}
 {{- $sibling := dict "root" $ "name" $name }}
 {{- $url := $service.url | default (printf "http://%s:%v" (include "chassis.sibling" $sibling) $service.port) }}
+{{- if not (or $service.internalKeySecret (and (include "chassis.is-part" $) (has $name (list "users" "orders")))) }}
+{{- $hint := printf "create such a Secret and name it here; or remove the service: services: {%s: null}" $name }}
+{{- fail (printf "gateway: services.%s.internalKeySecret: missing: nothing creates the Secret with the key shared with %s; %s" $name $name $hint) }}
+{{- end }}
 {{ $name }}:
   url: {{ $url }}
   inRelease: {{ not $service.url }}
