@@ -19,6 +19,9 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), StartError> {
     if let Some(command) = &args.command {
+        if command.checks_settings() {
+            Settings::from_args(args, &config::environment)?;
+        }
         return command.run(&args.database()?);
     }
     let settings = Settings::from_args(args, &config::environment)?;

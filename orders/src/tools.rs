@@ -1,4 +1,4 @@
-//! The commands for the database: migrate, check, backup, restore. They print what they have done, and need no key.
+//! The commands for the database: migrate, check, rehearse, backup, restore. They print what they have done, and need no key.
 //!
 //! The tricky part is that a file is complete or absent. A copy is made beside its place, in a file that ends with
 //! `.partial`; it is checked, made durable, and only then gets its name, if nothing else has that name.
@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chassis::{config::StartError, store::folder};
@@ -20,6 +20,8 @@ use crate::store::{DatabaseLocation, maintenance};
 
 /// Number of bytes that a restore copies at a time.
 const COPY_BYTES: usize = 1024 * 1024;
+/// The copy of a rehearsal.
+const REHEARSAL_FILE: &str = "rehearsal.db";
 /// Interval at which a backup looks how far it is.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -30,6 +32,11 @@ pub enum Command {
     Migrate,
     /// Check the whole database, also while the service runs; the exit code is 1 if anything is wrong
     Check,
+    /// Migrate and check a copy of the database, as the next start would, also while the service runs. Checks all settings too
+    Rehearse {
+        /// A folder for the copy, which is deleted afterwards
+        folder: PathBuf,
+    },
     /// Copy the database into a new file, also while the service runs
     Backup {
         /// A file that does not exist yet
@@ -43,6 +50,12 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether all settings of the service must be valid, and not only the database.
+    #[must_use]
+    pub const fn checks_settings(&self) -> bool {
+        matches!(self, Self::Rehearse { .. })
+    }
+
     /// Does it.
     ///
     /// # Errors
@@ -56,6 +69,7 @@ impl Command {
         match self {
             Self::Migrate => migrate(location),
             Self::Check => check(database).map(|contents| say(&format!("ok: {contents}"))),
+            Self::Rehearse { folder } => rehearse(database, folder),
             Self::Backup { file } => back_up(database, file),
             Self::Restore { file } => restore(file, database),
         }
@@ -79,6 +93,33 @@ fn check(database: &Path) -> Result<maintenance::Contents, StartError> {
     maintenance::check(database).map_err(|findings| {
         StartError::failed(format!("{} is not in order:\n  {}", database.display(), findings.join("\n  ")))
     })
+}
+
+fn rehearse(database: &Path, folder: &Path) -> Result<(), StartError> {
+    if !database.exists() {
+        say(&format!("there is no database at {} yet; the service creates it", database.display()));
+        return Ok(());
+    }
+    let copy = folder.join(REHEARSAL_FILE);
+    create_new(&copy, "another rehearsal uses it, or one was interrupted; in that case delete it")?;
+    let rehearsed = rehearse_with(database, &copy);
+    for suffix in ["", "-wal", "-shm"] {
+        // What cannot be deleted is reported by the next rehearsal.
+        let _ = fs::remove_file(with_suffix(&copy, suffix));
+    }
+    rehearsed
+}
+
+fn rehearse_with(database: &Path, copy: &Path) -> Result<(), StartError> {
+    maintenance::copy(database, copy).map_err(|fault| StartError::failed(fault.chain()))?;
+    let began = Instant::now();
+    let applied = maintenance::migrate(&DatabaseLocation::File(copy.to_owned()))?;
+    let seconds = began.elapsed().as_secs_f64();
+    applied.iter().for_each(|version| say(&format!("would apply the migration {version}")));
+    if !applied.is_empty() {
+        say(&format!("migrating a copy of {} took {seconds:.1} s", database.display()));
+    }
+    check(copy).map(|contents| say(&format!("ok: {contents}")))
 }
 
 /// SQLite would make an empty database where there is none.
@@ -122,11 +163,10 @@ fn watching<T>(file: &Path, mut progress: Progress, act: impl FnOnce() -> T) -> 
 fn restore(file: &Path, database: &Path) -> Result<(), StartError> {
     exists(file)?;
     for suffix in ["", "-wal", "-shm"] {
-        let mut path = database.as_os_str().to_owned();
-        path.push(suffix);
+        let path = with_suffix(database, suffix);
         // The log of another database would be applied to this one.
-        if Path::new(&path).exists() {
-            let path = Path::new(&path).display();
+        if path.exists() {
+            let path = path.display();
             return Err(StartError::failed(format!(
                 "{path} exists; stop the service and move its database away first"
             )));
@@ -163,21 +203,30 @@ fn complete<T>(file: &Path, fill: impl FnOnce(&Path) -> Result<T, StartError>) -
     if file.exists() {
         return Err(StartError::failed(format!("{} exists; choose another file, or move it away", file.display())));
     }
-    let mut partial = file.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = Path::new(&partial);
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(|error| {
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            let hint = "another command is making it, or one was interrupted; in that case delete it";
-            StartError::failed(format!("{} exists: {hint}", partial.display()))
-        } else {
-            at(partial)(error)
-        }
-    })?;
-    let filled = fill(partial).and_then(|filled| publish(partial, file).map(|()| filled).map_err(at(file)));
+    let partial = with_suffix(file, ".partial");
+    create_new(&partial, "another command is making it, or one was interrupted; in that case delete it")?;
+    let filled = fill(&partial).and_then(|filled| publish(&partial, file).map(|()| filled).map_err(at(file)));
     // Also where it has its name now: this is the other one.
     let _ = fs::remove_file(partial);
     filled
+}
+
+/// Creates an empty file that only our own account can read; `hint` says why there may be one already.
+fn create_new(file: &Path, hint: &str) -> Result<(), StartError> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    created.map(drop).map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            StartError::failed(format!("{} exists: {hint}", file.display()))
+        } else {
+            at(file)(error)
+        }
+    })
+}
+
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 /// Makes a file durable and gives it its name, unless something has that name.

@@ -15,6 +15,7 @@ use clap::Parser;
 use crate::{
     domain::{COST_MAX, PasswordPolicy},
     first_users,
+    tools::Command,
 };
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:8002";
@@ -70,6 +71,9 @@ pub struct Args {
     /// Ask the running service whether it is ready, and exit with 0 or 1.
     #[arg(long)]
     pub healthcheck: bool,
+    /// A command for the files; without one, the service runs.
+    #[command(subcommand)]
+    pub command: Option<Command>,
 }
 
 /// The settings as needed.

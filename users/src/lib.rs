@@ -13,6 +13,8 @@ mod http;
 mod config;
 mod first_users;
 mod server;
+mod tools;
 
 pub use config::{Args, Settings};
 pub use server::Server;
+pub use tools::Command;

@@ -1,4 +1,5 @@
-//! The `users` program: reads the command line and the environment, and serves until the operating system says stop.
+//! The `users` program: reads the command line and the environment, and serves until the operating system says stop, or
+//! does one thing with the files.
 
 use std::process::ExitCode;
 
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
 fn run(args: &Args, settings: Settings) -> Result<(), StartError> {
     if args.healthcheck {
         return probe::check_listener(settings.listen).map_err(StartError::failed);
+    }
+    if let Some(command) = &args.command {
+        return command.run(&settings.data_dir);
     }
     logging::init(settings.log_format);
     actix_rt::System::new().block_on(async {

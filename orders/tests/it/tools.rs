@@ -1,4 +1,4 @@
-//! The commands for the database: `migrate`, `check`, `backup`, `restore`.
+//! The commands for the database: `migrate`, `check`, `rehearse`, `backup`, `restore`.
 
 use std::{
     fs,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use chassis::testing::{FaultyDisk, Process, until};
+use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 use serde_json::Value;
 
 use crate::{
@@ -213,4 +214,82 @@ fn a_migration_makes_a_database_that_the_service_takes() {
     assert_eq!(succeed(&folder, &["migrate"]).lines().count(), 1, "nothing is left to do");
     assert_eq!(succeed(&folder, &["check"]), "ok: 0 orders, 0 events");
     ANN.orders(in_folder(&folder).addr(), "a book");
+}
+
+/// Changes a database behind the back of the program.
+fn execute(folder: &Folder, sql: &str) {
+    SqliteConnection::establish(text(&folder.database())).unwrap().batch_execute(sql).unwrap();
+}
+
+/// Runs a rehearsal, with the key of the service: its exit code and what it said.
+fn rehearse(folder: &Folder, scratch: &Folder) -> (Option<i32>, String) {
+    process::refused(command(folder).args(["rehearse", text(scratch.path())]))
+}
+
+#[test]
+fn a_rehearsal_migrates_and_checks_a_copy_while_the_service_runs() {
+    let (folder, scratch) = (Folder::new(), Folder::new());
+    let (code, said) = rehearse(&folder, &scratch);
+    assert_eq!((code, said.contains("there is no database at")), (Some(0), true), "{said}");
+    assert!(!folder.database().exists(), "and none was made");
+
+    let service = process::start(&folder);
+    (0..3).for_each(|_| drop(ANN.orders(service.addr(), "a book")));
+    assert_eq!(rehearse(&folder, &scratch), (Some(0), "ok: 3 orders, 3 events".to_owned()));
+    ANN.orders(service.addr(), "a pen");
+    service.terminate();
+    assert_eq!(succeed(&folder, &["check"]), "ok: 4 orders, 4 events");
+    assert_eq!(names(scratch.path()), Vec::<String>::new(), "the copy is deleted");
+}
+
+#[test]
+fn a_rehearsal_of_an_older_schema_says_what_the_next_start_would_migrate() {
+    let (folder, scratch) = (Folder::new(), Folder::new());
+    fs::create_dir(folder.database().parent().unwrap()).unwrap();
+    execute(&folder, include_str!("../../../migrations/orders/sqlite/2026-01-01-000000_create_orders/up.sql"));
+    execute(
+        &folder,
+        "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL,
+           run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);
+         INSERT INTO __diesel_schema_migrations (version) VALUES ('20260101000000')",
+    );
+    let before = fs::read(folder.database()).unwrap();
+    let (code, said) = rehearse(&folder, &scratch);
+    assert_eq!(code, Some(0), "{said}");
+    let applied = said.lines().filter(|line| line.starts_with("would apply the migration 2026")).count();
+    assert!(applied > 0 && said.contains("migrating a copy of") && said.contains("ok: 0 orders"), "{said}");
+    assert_eq!(fs::read(folder.database()).unwrap(), before, "the database is as it was");
+    assert!(refuse(&folder, &["check"]).contains("its schema is older"));
+}
+
+#[test]
+fn a_rehearsal_fails_where_the_next_start_would() {
+    let (folder, scratch) = (Folder::new(), Folder::new());
+    succeed(&folder, &["migrate"]);
+    let (code, said) = process::refused(
+        command(&folder)
+            .env("ORDERS_READERS", "none")
+            .env_remove("INTERNAL_KEY")
+            .args(["rehearse", text(scratch.path())]),
+    );
+    assert_eq!(
+        (code, said.contains("ORDERS_READERS"), said.contains("INTERNAL_KEY")),
+        (Some(64), true, true),
+        "{said}"
+    );
+
+    fs::write(scratch.path().join("rehearsal.db"), "").unwrap();
+    let (code, said) = rehearse(&folder, &scratch);
+    assert_eq!((code, said.contains("rehearsal.db exists: another rehearsal uses it")), (Some(1), true), "{said}");
+    fs::remove_file(scratch.path().join("rehearsal.db")).unwrap();
+
+    execute(&folder, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')");
+    let (code, said) = rehearse(&folder, &scratch);
+    assert_eq!((code, said.contains("it has the migration 20990101000000")), (Some(1), true), "{said}");
+
+    fs::remove_file(folder.database()).unwrap();
+    fs::write(folder.database(), "this is no database\n".repeat(500)).unwrap();
+    let (code, said) = rehearse(&folder, &scratch);
+    assert_eq!((code, said.contains("file is not a database")), (Some(1), true), "{said}");
+    assert_eq!(names(scratch.path()), Vec::<String>::new(), "no copy is left");
 }

@@ -20,7 +20,10 @@ use chassis::{
 };
 use prometheus_client::registry::Registry;
 
-pub(crate) use self::{error::StoreError, json::record::read_users};
+pub(crate) use self::{
+    error::StoreError,
+    json::{record::read_users, rehearsal::rehearse},
+};
 use self::{
     json::{
         actor::StoreActor,

@@ -14,6 +14,7 @@ mod http;
 mod listing;
 mod login;
 mod openapi;
+mod rehearsal;
 mod rules;
 mod start;
 mod users;

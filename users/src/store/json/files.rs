@@ -30,8 +30,8 @@ use super::{
 };
 use crate::{domain::User, store::metrics::StoreMetrics};
 
-const USERS_FILE: &str = "users.json";
-const META_FILE: &str = "users.meta.json";
+pub(super) const USERS_FILE: &str = "users.json";
+pub(super) const META_FILE: &str = "users.meta.json";
 
 /// Size from which a log is compacted, if `users.json` is smaller than that: about 3,000 changes.
 const LOG_BYTES_MIN: u64 = 1024 * 1024;
@@ -64,6 +64,10 @@ pub(crate) struct Loaded {
 impl Loaded {
     pub(crate) fn is_empty(&self) -> bool {
         self.table.users().is_empty()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.table.users().len()
     }
 
     pub(crate) const fn has_admin(&self) -> bool {

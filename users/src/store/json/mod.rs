@@ -3,12 +3,13 @@
 //!
 //! In the order to read: [`table`] (the users in memory), [`record`] and [`log_line`] (what the files look like),
 //! [`folder`] and [`log_file`] (how they are replaced and appended to), [`files`] (all together), [`staged`] and [`actor`] (how a change becomes durable), and the messages
-//! that the actor answers ([`reads`], [`writes`]).
+//! that the actor answers ([`reads`], [`writes`]). Beside them is [`rehearsal`], which reads a copy.
 
 pub(super) mod actor;
 pub(super) mod files;
 pub(super) mod reads;
 pub(super) mod record;
+pub(super) mod rehearsal;
 pub(super) mod writes;
 
 mod folder;

@@ -1,0 +1,89 @@
+//! Does with a copy of the files what the next start would do with the files themselves, also while a service uses them.
+//!
+//! The tricky part is a copy of several files of one moment, without a lock: the service replaces files while they are read. A
+//! file is replaced by another one, with another inode, and only the log grows; so what was copied between two looks at the
+//! folder that found the same files is of one moment, but for the end of the log, which may be half a line, as after a crash.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::Path,
+};
+
+use chassis::config::StartError;
+use prometheus_client::registry::Registry;
+
+use super::{
+    files::{Files, META_FILE, USERS_FILE},
+    log_file::{LOG_FILE, OLD_LOG_FILE},
+};
+use crate::store::metrics::StoreMetrics;
+
+/// The folder of the copy.
+const COPY: &str = "rehearsal";
+/// Maximum number of copies that are begun. The service replaces files after about 3,000 changes.
+const COPIES_MAX: usize = 10;
+
+/// Identifies the files of a folder: each by its inode, and those that do not grow by their time, too.
+type Stamps = [Option<(u64, i64, i64)>; 4];
+
+/// The files to copy. The log is the only one that grows.
+const NAMES: [&str; 4] = [META_FILE, USERS_FILE, LOG_FILE, OLD_LOG_FILE];
+
+/// Reads a copy of the files in `data` as a start does, in the folder `scratch`, and deletes it. Returns the number of users.
+///
+/// # Errors
+/// Lists everything that is wrong with the files, or says why they cannot be copied.
+pub(crate) fn rehearse(data: &Path, scratch: &Path) -> Result<usize, StartError> {
+    let copy = scratch.join(COPY);
+    DirBuilder::new().mode(0o700).create(&copy).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                "; another rehearsal uses it, or one was interrupted; in that case delete it"
+            }
+            _ => "",
+        };
+        StartError::failed(format!("cannot create {}: {error}{hint}", copy.display()))
+    })?;
+    let read = copy_files(data, &copy)
+        .map_err(|error| StartError::failed(format!("cannot copy the files in {}: {error}", data.display())))
+        .and_then(|()| Files::open(&copy, &StoreMetrics::register(&mut Registry::default())))
+        .map(|(_files, loaded)| loaded.count());
+    // What cannot be deleted is reported by the next rehearsal.
+    let _ = fs::remove_dir_all(&copy);
+    read
+}
+
+/// Copies the files as of one moment.
+fn copy_files(data: &Path, copy: &Path) -> io::Result<()> {
+    for _ in 0..COPIES_MAX {
+        let found = stamps(data)?;
+        let copied = NAMES.iter().zip(&found).filter(|(_, stamp)| stamp.is_some());
+        let copied = copied.map(|(name, _)| fs::copy(data.join(name), copy.join(name)).map(drop)).collect();
+        if stamps(data)? == found {
+            return copied;
+        }
+        for name in NAMES {
+            fs::remove_file(copy.join(name)).or_else(absent)?;
+        }
+    }
+    Err(io::Error::other("they are replaced all the time; try again"))
+}
+
+fn stamps(data: &Path) -> io::Result<Stamps> {
+    let mut stamps = Stamps::default();
+    for (stamp, name) in stamps.iter_mut().zip(NAMES) {
+        *stamp = match fs::metadata(data.join(name)) {
+            Ok(file) if name == LOG_FILE => Some((file.ino(), 0, 0)),
+            Ok(file) => Some((file.ino(), file.mtime(), file.mtime_nsec())),
+            Err(error) => absent(error).map(|()| None)?,
+        };
+    }
+    Ok(stamps)
+}
+
+/// A file that is absent is none to copy or to remove.
+fn absent(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
