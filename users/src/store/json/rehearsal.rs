@@ -38,11 +38,10 @@ const NAMES: [&str; 4] = [META_FILE, USERS_FILE, LOG_FILE, OLD_LOG_FILE];
 pub(crate) fn rehearse(data: &Path, scratch: &Path) -> Result<usize, StartError> {
     let copy = scratch.join(COPY);
     DirBuilder::new().mode(0o700).create(&copy).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                "; another rehearsal uses it, or one was interrupted; in that case delete it"
-            }
-            _ => "",
+        let hint = if error.kind() == io::ErrorKind::AlreadyExists {
+            "; another rehearsal uses it, or one was interrupted; in that case delete it"
+        } else {
+            ""
         };
         StartError::failed(format!("cannot create {}: {error}{hint}", copy.display()))
     })?;
@@ -59,8 +58,8 @@ pub(crate) fn rehearse(data: &Path, scratch: &Path) -> Result<usize, StartError>
 fn copy_files(data: &Path, copy: &Path) -> io::Result<()> {
     for _ in 0..COPIES_MAX {
         let found = stamps(data)?;
-        let copied = NAMES.iter().zip(&found).filter(|(_, stamp)| stamp.is_some());
-        let copied = copied.map(|(name, _)| fs::copy(data.join(name), copy.join(name)).map(drop)).collect();
+        let mut present = NAMES.iter().zip(&found).filter(|(_, stamp)| stamp.is_some());
+        let copied = present.try_for_each(|(name, _)| fs::copy(data.join(name), copy.join(name)).map(drop));
         if stamps(data)? == found {
             return copied;
         }
