@@ -54,6 +54,12 @@ def patched(old, patch, strategic):
     return new
 
 
+def is_broken(image):
+    """Whether an image can never be pulled: its tag is `broken`, or `broken-` and its name."""
+    name, tag = image.rsplit("/", 1)[-1].split(":")
+    return tag in ("broken", f"broken-{name}")
+
+
 def merged_list(old, patches, key, order):
     items = {item[key]: item for item in old}
     for patch in patches:
@@ -160,7 +166,7 @@ class Objects:
         """Simulates the controllers and the kubelet: workloads become ready at once, or never."""
         replicas = workload["spec"].setdefault("replicas", 1)
         images = [container["image"] for container in workload["spec"]["template"]["spec"]["containers"]]
-        ready = 0 if any(image.endswith((":broken", ":unready")) for image in images) else replicas
+        ready = 0 if any(is_broken(image) or image.endswith(":unready") for image in images) else replicas
         workload["status"] = {
             "observedGeneration": workload["metadata"]["generation"], "replicas": replicas, "updatedReplicas": replicas,
             "readyReplicas": ready, "availableReplicas": ready, "currentRevision": "1", "updateRevision": "1",

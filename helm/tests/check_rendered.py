@@ -116,7 +116,7 @@ class Checks:
             self.named("ServiceAccount", pod["serviceAccountName"])
         volumes = [volume["name"] for volume in pod.get("volumes", [])] + claims
         self.references(pod.get("volumes", []))
-        for container in pod["containers"]:
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
             self.container(container, is_service)
             mounts = [mount["name"] for mount in container.get("volumeMounts", [])]
             self.check(sorted(mounts) == sorted(volumes), f"mounts {mounts} of the volumes {volumes}")
@@ -127,6 +127,11 @@ class Checks:
 
     def references(self, volumes):
         for source in [part for volume in volumes for part in (volume, *volume.get("projected", {}).get("sources", []))]:
+            if "persistentVolumeClaim" in source:
+                name = source["persistentVolumeClaim"]["claimName"]
+                sets = [each for each in self.objects if each["kind"] == "StatefulSet"]
+                claims = [f"{claim['metadata']['name']}-{each['metadata']['name']}-0" for each in sets for claim in each["spec"]["volumeClaimTemplates"]]
+                self.check(name in claims, f"mounts the claim {name}, which no StatefulSet has")
             if "configMap" in source:
                 self.named("ConfigMap", source["configMap"]["name"])
             if "secret" in source:

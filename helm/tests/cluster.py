@@ -1,7 +1,8 @@
 """Simulates a cluster: serves the API of api_server.py, and runs Jobs with the real binaries (pods.py). These use the API as pods do:
-over HTTPS, with the token of their service account, and as far as the Roles bound to that allow. python cluster.py PORT BINARIES
+over HTTPS, with the token of their service account, and as far as the Roles bound to that allow. The folder CLAIMS has the volumes,
+by the names of their claims. python cluster.py PORT BINARIES CLAIMS
 
-An image that is tagged `broken` can never be pulled: its Job lasts until its deadline."""
+An image that is tagged `broken`, or `broken-NAME` if NAME is its own, can never be pulled: its Job lasts until its deadline."""
 
 import pathlib
 import shutil
@@ -12,8 +13,8 @@ import sys
 import tempfile
 import threading
 
-from api_server import Handler, Objects, serving
-from pods import Cluster, Pod
+from api_server import Handler, Objects, is_broken, serving
+from pods import Cluster, run_job
 
 
 def openssl(folder, *arguments):
@@ -66,8 +67,8 @@ class ForPods(Handler):
 class Jobs:
     """Runs each Job of these objects as soon as it is created."""
 
-    def __init__(self, objects, binaries):
-        self.objects, self.binaries = objects, binaries
+    def __init__(self, objects, binaries, claims=None):
+        self.objects, self.binaries, self.claims = objects, binaries, claims and pathlib.Path(claims)
         self.temporary = tempfile.TemporaryDirectory(prefix="jobs-")
         self.folder = pathlib.Path(self.temporary.name)
         certificate(self.folder)
@@ -91,22 +92,19 @@ class Jobs:
     def run(self, place, job):
         spec = job["spec"]["template"]["spec"]
         containers = [*spec.get("initContainers", []), *spec["containers"]]
-        if any(container["image"].endswith(":broken") for container in containers):
+        if any(is_broken(container["image"]) for container in containers):
             threading.Event().wait(job["spec"]["activeDeadlineSeconds"])
             return self.end(place, job, "DeadlineExceeded")
-        environment = {}
+        environment, account = {}, None
         if spec["automountServiceAccountToken"]:
             environment = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.port)}
-            spec = spec | {"account": self.account(place[2], spec["serviceAccountName"])}
+            account = self.account(place[2], spec["serviceAccountName"])
         with self.objects.lock:
-            cluster = Cluster(self.objects.all_in(place[2]), self.binaries, self.folder)
+            cluster = Cluster(self.objects.all_in(place[2]), self.binaries, self.folder, self.claims)
         failure = None
-        for container in containers:
-            ran = Pod(cluster, place[3], spec | {"containers": [container]}).run(environment)
-            print(f"{place[3]}, {container['name']}: {ran.stdout}{ran.stderr}", end="", file=sys.stderr, flush=True)
-            if ran.returncode:
-                failure = "BackoffLimitExceeded"
-                break
+        for container, ran in run_job(cluster, job, environment, account):
+            print(f"{place[3]}, {container}: {ran.stdout}{ran.stderr}", end="", file=sys.stderr, flush=True)
+            failure = "BackoffLimitExceeded" if ran.returncode else None
         shutil.rmtree(cluster.folder)
         return self.end(place, job, failure)
 
@@ -129,9 +127,9 @@ def run_jobs(rendered, binaries):
     return objects.of("Secret", "default")
 
 
-def main(port, binaries):
+def main(port, binaries, claims):
     objects = Objects()
-    jobs = Jobs(objects, binaries)
+    jobs = Jobs(objects, binaries, claims)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(jobs.temporary.cleanup()))
     serving(objects, Handler, int(port)).serve_forever()
 

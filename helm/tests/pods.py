@@ -19,10 +19,11 @@ WORKLOADS = ("Deployment", "StatefulSet")
 class Cluster:
     """The objects of a namespace, and a folder for volumes."""
 
-    def __init__(self, objects, binaries, parent=None):
+    def __init__(self, objects, binaries, parent=None, claims=None):
         self.objects = {(each["kind"], each["metadata"]["name"]): each for each in objects}
         self.binaries = pathlib.Path(binaries)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pods-", dir=parent))
+        self.claims = claims or self.folder / "claims"
 
     def get(self, kind, name):
         try:
@@ -45,6 +46,17 @@ class Cluster:
         return file
 
 
+def run_job(cluster, job, environment={}, account=None):
+    """Runs the containers of a Job one after another, until one fails; yields the name of each and how it ended."""
+    spec = job["spec"]["template"]["spec"]
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        pod = Pod(cluster, job["metadata"]["name"], spec | {"containers": [container], "account": account})
+        ran = subprocess.run(pod.command(environment), capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        yield container["name"], ran
+        if ran.returncode:
+            return
+
+
 class Pod:
     """One container of one pod, as the kubelet would run it."""
 
@@ -57,8 +69,10 @@ class Pod:
     @classmethod
     def of(cls, cluster, workload):
         spec = dict(workload["spec"]["template"]["spec"])
-        claims = [{"name": each["metadata"]["name"]} for each in workload["spec"].get("volumeClaimTemplates", [])]
-        spec["volumes"] = spec.get("volumes", []) + claims
+        for claim in workload["spec"].get("volumeClaimTemplates", []):
+            name = claim["metadata"]["name"]
+            source = {"claimName": f"{name}-{workload['metadata']['name']}-0"}
+            spec["volumes"] = [*spec.get("volumes", []), {"name": name, "persistentVolumeClaim": source}]
         return cls(cluster, workload["metadata"]["name"], spec)
 
     @property
@@ -82,7 +96,9 @@ class Pod:
     def volume(self, volume):
         """The folder of a volume, with its files."""
         folder = self.cluster.folder / f"{self.owner}-{volume['name']}"
-        folder.mkdir(exist_ok=True)
+        if "persistentVolumeClaim" in volume:
+            folder = self.cluster.claims / volume["persistentVolumeClaim"]["claimName"]
+        folder.mkdir(exist_ok=True, parents=True)
         sources = [volume, *volume.get("projected", {}).get("sources", [])]
         for source in sources:
             for field, kind, key in (("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName")):
@@ -122,10 +138,6 @@ class Pod:
     @property
     def log(self):
         return self.cluster.folder / f"{self.owner}.log"
-
-    def run(self, environment):
-        """Runs a container that ends by itself, with some more variables."""
-        return subprocess.run(self.command(environment), capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
     def start(self):
         with self.log.open("ab") as log:

@@ -19,7 +19,9 @@ def source(volume):
         elif "secret" in part:
             found.append(f"Secret {part['secret'].get('secretName') or part['secret']['name']}")
         else:
-            found.append("memory" if "emptyDir" in part else "another source")
+            claim = part.get("persistentVolumeClaim", {}).get("claimName")
+            medium = part.get("emptyDir", {}).get("medium", "an empty folder").lower()
+            found.append(f"claim {claim}" if claim else medium if "emptyDir" in part else "another source")
     return ", ".join(found)
 
 
@@ -30,7 +32,7 @@ def variable(each):
     return f"{each['name']}={each['value']}"
 
 
-def pod(spec, claims):
+def pod(spec, claims, with_variables=True):
     sources = {volume["name"]: source(volume) for volume in spec.get("volumes", [])} | claims
     yield f"user {spec['securityContext']['runAsUser']}, stops within {spec.get('terminationGracePeriodSeconds', 30)} s"
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
@@ -38,7 +40,7 @@ def pod(spec, claims):
         yield f"container {container['name']}: {container['image']} {command}".rstrip()
         resources = container["resources"]
         yield f"  requests {resources['requests']}, limits {resources['limits']}".replace("'", "")
-        yield from (f"  {variable(each)}" for each in container.get("env", []))
+        yield from (f"  {variable(each)}" for each in container.get("env", []) if with_variables)
         yield from (f"  {mount['mountPath']}: {sources[mount['name']]}" for mount in container.get("volumeMounts", []))
 
 
@@ -57,7 +59,7 @@ def details(each):
         yield from pod(spec, {})
     elif kind == "Job":
         yield f"ends within {spec['activeDeadlineSeconds']} s"
-        yield from pod(spec["template"]["spec"], {})
+        yield from pod(spec["template"]["spec"], {}, with_variables=False) # those of its service
     elif kind == "Service":
         yield f"{spec.get('type', 'ClusterIP')}, ports " + ", ".join(f"{port['name']} {port['port']}" for port in spec["ports"])
     elif kind == "HorizontalPodAutoscaler":

@@ -1,10 +1,14 @@
 {{/* What the Jobs of a release have in common. */}}
 
-{{/* Annotations of what runs before an installation or an upgrade. Argument: its place in the order, lower ones first. */}}
+{{/*
+Annotations of what exists only while an operation begins. Arguments: `events`, of which operations; `weight`, lower ones first. A Job
+that fails remains, and helm prints its log.
+*/}}
 {{- define "chassis.hook" -}}
-helm.sh/hook: pre-install,pre-upgrade
-helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook: {{ .events }}
+helm.sh/hook-weight: {{ .weight | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+helm.sh/hook-output-log-policy: hook-failed
 {{- end -}}
 
 {{/* How long a Job may take, and what becomes of it. */}}

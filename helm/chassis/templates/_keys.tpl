@@ -16,7 +16,8 @@ any, nothing is rendered.
 {{- $name := include "chassis.sibling" (dict "root" $root "name" "keys") -}}
 {{- $selector := dict "app.kubernetes.io/name" "keys" "app.kubernetes.io/instance" $root.Release.Name -}}
 {{- $labels := merge (deepCopy $selector) (include "chassis.labels" $root | fromYaml) -}}
-{{- $first := include "chassis.hook" "-20" -}}
+{{- $events := "pre-install,pre-upgrade" -}}
+{{- $first := include "chassis.hook" (dict "events" $events "weight" -20) -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
@@ -72,7 +73,7 @@ kind: Job
 metadata:
   name: {{ $name }}
   labels: {{- toYaml $labels | nindent 4 }}
-  annotations: {{- include "chassis.hook" "-10" | nindent 4 }}
+  annotations: {{- include "chassis.hook" (dict "events" $events "weight" -10) | nindent 4 }}
 spec:
   {{- include "chassis.job" . | nindent 2 }}
   template:
