@@ -15,8 +15,8 @@ class Lint {
     options  : ['buildDiscarder', 'disableConcurrentBuilds', 'timeout', 'timestamps'],
     parameter: ['choice', 'string'],
     input    : ['message', 'ok', 'submitter'],
-    condition: ['beforeAgent', 'beforeInput', 'environment', 'not'],
-    post     : ['always', 'cleanup', 'failure', 'success', 'unsuccessful'],
+    condition: ['beforeAgent', 'beforeInput', 'beforeOptions', 'environment', 'not'],
+    post     : ['aborted', 'always', 'cleanup', 'failure', 'success', 'unsuccessful'],
     step     : ['echo', 'junit', 'sh', 'withCredentials'],
   ]
 

@@ -2,7 +2,8 @@
 // Runs a declarative Jenkinsfile without Jenkins: groovy run.groovy FILE [PARAMETER=… | credential:ID=… | input=yes]…
 // `sh` steps really run, in this folder and with this environment. It is as strict as Jenkins: parameters must be declared,
 // credentials given, steps need an agent, reports must exist, and inputs need an answer. It supports what lint.groovy accepts;
-// options and agent labels are ignored.
+// what options and agent labels do is not simulated. What happens in which order is as in ModelInterpreter.groovy of the plugin
+// pipeline-model-definition; order.jenkinsfile shows it.
 
 /** Records the calls of a block, so that they can be executed in the order of Jenkins, not that of the file. */
 class Block {
@@ -61,7 +62,10 @@ class Pipeline {
     try {
       readParameters(sections.parameters[0])
       onAgent(sections.agent) {
-        withinEnvironment(sections.environment) { stages(sections.stages[0]) }
+        withinEnvironment(sections.environment) {
+          options(sections.options)
+          withPost(sections.post) { stages(sections.stages[0]) }
+        }
       }
     } catch (Aborted e) {
       result = 'ABORTED'
@@ -89,58 +93,94 @@ class Pipeline {
     Block.of(body).each { name, arguments -> stage(arguments[0], Block.sections(arguments[1])) }
   }
 
+  /**
+   * `when` is evaluated on the agent, unless it says that it comes earlier. It never sees the environment of its own stage.
+   */
   private void stage(String name, Map sections) {
-    if (sections.when && !conditions(sections.when[0])) {
-      log "stage $name: skipped"
-      return
-    }
     log "stage $name"
-    if (sections.input) ask(sections.input[0])
-    onAgent(sections.agent) {
-      withinEnvironment(sections.environment) {
-        def outcome = 'success'
-        try {
-          if (sections.stages) stages(sections.stages[0]) else within(sections.steps[0], this)
-        } catch (RuntimeException e) {
-          outcome = 'failure'
-          throw e
-        } finally {
-          if (sections.post) post(sections.post[0], outcome)
+    def early = ['beforeOptions', 'beforeInput', 'beforeAgent'].find { it in flags(sections.when) } ?: 'onAgent'
+    def passes = { String here -> here != early || conditions(sections.when) }
+    boolean runs = false
+    if (passes('beforeOptions')) {
+      options(sections.options)
+      if (passes('beforeInput')) {
+        ask(sections.input)
+        if (passes('beforeAgent')) {
+          onAgent(sections.agent) {
+            if (passes('onAgent')) {
+              runs = true
+              withinEnvironment(sections.environment) { execute(sections) }
+            }
+          }
         }
       }
     }
+    if (!runs) log "stage $name: skipped"
   }
 
-  private void post(Closure body, String outcome) {
-    def due = ['always', outcome] + (outcome == 'success' ? [] : ['unsuccessful']) + ['cleanup']
-    def blocks = Block.sections(body)
-    due.findAll { it in blocks }.each {
-      log "post $it"
-      within(blocks[it][0], this)
+  private void execute(Map sections) {
+    withPost(sections.post) {
+      if (sections.stages) stages(sections.stages[0]) else within(sections.steps[0], this)
     }
   }
 
-  private boolean conditions(Closure body) {
-    Block.of(body).every { name, arguments ->
+  /** Executes the body and then what is due of `post`: all of it, even if a part fails. Throws what was thrown first. */
+  private void withPost(List post, Closure body) {
+    RuntimeException first = null
+    try {
+      body()
+    } catch (RuntimeException e) {
+      first = e
+    }
+    def outcome = first == null ? 'success' : first instanceof Aborted ? 'aborted' : 'failure'
+    def due = ['always', outcome] + (outcome == 'success' ? [] : ['unsuccessful']) + ['cleanup']
+    def blocks = post ? Block.sections(post[0]) : [:]
+    due.findAll { it in blocks }.each {
+      log "post $it"
+      try {
+        within(blocks[it][0], this)
+      } catch (RuntimeException e) {
+        first = first ?: e
+      }
+    }
+    if (first != null) throw first
+  }
+
+  private static final FLAGS = ['beforeAgent', 'beforeInput', 'beforeOptions']
+
+  private static List<String> flags(List when) {
+    when ? Block.of(when[0]).findAll { it[0] in FLAGS && it[1] == [true] }*.getAt(0) : []
+  }
+
+  private boolean conditions(List when) {
+    !when || Block.of(when[0]).findAll { !(it[0] in FLAGS) }.every { name, arguments ->
       switch (name) {
         case 'environment': return env[arguments[0].name] == arguments[0].value
-        case 'not': return !conditions(arguments[0])
-        default: return true // beforeAgent, beforeInput: here `when` is always evaluated first
+        case 'not': return !conditions(arguments)
+        default: throw new RuntimeException("the condition `$name` is not supported")
       }
     }
   }
 
-  private void ask(Closure body) {
+  private void options(List options) {
+    if (options) (Block.of(options[0])*.getAt(0) - 'logRotator').each { log "option $it" } // an argument of buildDiscarder
+  }
+
+  private void ask(List input) {
+    if (!input) return
     def question = [:]
-    within(body, new Expando(params: params, env: env, message: { question.message = it }, ok: { question.ok = it },
+    within(input[0], new Expando(params: params, env: env, message: { question.message = it }, ok: { question.ok = it },
       submitter: { question.submitter = it }))
-    log "input: $question.message ($question.ok, by $question.submitter)"
+    log "input: $question.message (${question.ok ?: 'Proceed'}, by ${question.submitter ?: 'anybody'})"
     if (!approves) throw new Aborted('not approved')
   }
 
   private void onAgent(List agent, Closure body) {
     def before = hasAgent
-    if (agent) hasAgent = agent[0] != 'none'
+    if (agent && agent[0] != 'none') {
+      log 'agent'
+      hasAgent = true
+    }
     def commit = hasAgent && !before ? [GIT_COMMIT: 'git rev-parse HEAD'.execute().text.trim()] : [:]
     try {
       withEnvironment(commit, body)
@@ -151,7 +191,10 @@ class Pipeline {
 
   private void withinEnvironment(List environment, Closure body) {
     withEnvironment([:]) {
-      if (environment) within(environment[0], new EnvironmentBlock(this))
+      if (environment) {
+        log 'environment'
+        within(environment[0], new EnvironmentBlock(this))
+      }
       body()
     }
   }
