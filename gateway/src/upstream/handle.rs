@@ -98,9 +98,13 @@ impl UpstreamStatus {
 }
 
 impl TargetStatus {
-    /// Returns whether it gets no requests but probes.
+    /// Returns whether it gets no requests, but for those that find out whether it works again.
     pub(crate) fn is_unavailable(&self) -> bool {
-        self.health == Health::Unhealthy || self.breaker != BreakerState::Closed
+        let is_ejected = match self.breaker {
+            BreakerState::Open | BreakerState::HalfOpen => true,
+            BreakerState::Closed | BreakerState::Recovered => false,
+        };
+        is_ejected || self.health == Health::Unhealthy
     }
 }
 

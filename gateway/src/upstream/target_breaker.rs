@@ -27,6 +27,8 @@ use super::decide::{
 pub(crate) enum BreakerState {
     Closed,
     Open,
+    /// Its health check is good again: the next request finds out.
+    Recovered,
     /// The open time is over: one request is let through as a probe.
     HalfOpen,
 }
@@ -46,6 +48,7 @@ struct PackedState;
 impl PackedState {
     const CLOSED: u64 = 0;
     const HALF_OPEN: u64 = u64::MAX;
+    const RECOVERED: u64 = u64::MAX - 1;
 }
 
 impl TargetBreaker {
@@ -63,6 +66,7 @@ impl TargetBreaker {
         const PROBE_TIME: Duration = Duration::from_secs(1);
         match self.published.load(Ordering::Relaxed) {
             PackedState::HALF_OPEN => PROBE_TIME,
+            PackedState::RECOVERED => Duration::ZERO,
             until => Duration::from_millis(until).saturating_sub(self.since_epoch(now)),
         }
     }
@@ -101,6 +105,7 @@ impl TargetBreaker {
         match self.published.load(Ordering::Relaxed) {
             PackedState::CLOSED => BreakerState::Closed,
             PackedState::HALF_OPEN => BreakerState::HalfOpen,
+            PackedState::RECOVERED => BreakerState::Recovered,
             _ if self.open_for(now).is_zero() => BreakerState::HalfOpen,
             _ => BreakerState::Open,
         }
@@ -121,11 +126,12 @@ impl TargetBreaker {
     fn publish(&self, state: State) {
         let published = match state {
             State::Closed => PackedState::CLOSED,
-            State::HalfOpen => PackedState::HALF_OPEN,
+            State::HalfOpen { .. } => PackedState::HALF_OPEN,
+            State::Recovered => PackedState::RECOVERED,
             State::Open { until } => {
                 let millis = until.as_millis() + 1;
                 // Rounded up, so that it is never 0, which means closed.
-                u64::try_from(millis).unwrap_or(PackedState::HALF_OPEN - 1)
+                u64::try_from(millis).unwrap_or(PackedState::RECOVERED - 1)
             }
         };
         self.published.store(published, Ordering::Relaxed);

@@ -570,6 +570,21 @@ fn a_target_that_is_back_is_used_at_its_first_good_health_check() {
 }
 
 #[test]
+fn a_target_that_is_back_counts_as_up_though_nobody_sends_a_request() {
+    let mut target = Target::start("t");
+    let settings = ", breaker: {failures: 2, open: 60m}, health: {path: /health, interval: 100ms}";
+    let gateway = before(&[&target], settings, &format!("builtin: {{health: /healthz}}\n{}", any("")));
+    target.kill();
+    until("the breaker is open", || fetch(&gateway).status == 503);
+    assert!(!is_up(&gateway, &target));
+    target.revive();
+    until("its health check was good", || is_up(&gateway, &target));
+    let ready = get("/healthz/ready").send(gateway.addr());
+    assert_eq!(ready.json()["checks"]["upstreams"]["u"], "up");
+    assert_eq!(target.count(), 0, "nothing was sent");
+}
+
+#[test]
 fn good_health_checks_hasten_only_one_trial_of_a_target_that_fails_all_requests() {
     let (checks, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counts = (Arc::clone(&checks), Arc::clone(&requests));

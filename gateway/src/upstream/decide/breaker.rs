@@ -3,12 +3,12 @@
 //!
 //! ```text
 //!          failures in a row, or too large a share of them
-//! Closed ───────────────────────────────────────────────────► Open
-//!    ▲                                                         │ ▲
-//!    │ success            the open time is over, or the target │ │ failure
-//!    │                    passes its first health check since  │ │
-//!    └──────────────────────── HalfOpen ◄──────────────────────┘ │
-//!                                 └──────────────────────────────┘
+//! Closed ──────────────────────────────────────────────────► Open
+//!    ▲                   the first good health check since   │ │ ▲
+//!    │ success        Recovered ◄────────────────────────────┘ │ │ failure
+//!    │                    │ a request     the open time is over │ │
+//!    └──────────────── HalfOpen ◄──────────────────────────────┘ │
+//!                         └──────────────────────────────────────┘
 //! ```
 //!
 //! Two rules, because either alone misses something: failures in a row find a dead target within five requests; the
@@ -23,7 +23,8 @@
 //! request makes it forget. For a probe succeeds with the head of its answer, and a target may fail in every body.
 //!
 //! Health checks hasten the probe, because a process that was restarted answers them long before the open time is over.
-//! They do so once: where the probe fails although the check succeeds, the checks say nothing about requests, until one of
+//! The target counts as available from then on, so that nobody is alarmed for as long as nobody sends a request. They do
+//! so once: where the probe fails although the check succeeds, the checks say nothing about requests, until one of
 //! them fails too.
 
 use std::time::Duration;
@@ -70,8 +71,10 @@ pub(crate) enum State {
     Closed,
     /// Lets no request through until then, and one probe afterwards.
     Open { until: Duration },
+    /// Its health check is good again: the next request is the probe.
+    Recovered,
     /// Lets no request through: a probe is in flight.
-    HalfOpen,
+    HalfOpen { recovered: bool },
 }
 
 /// The breaker of one target.
@@ -109,10 +112,14 @@ impl Breaker {
         match self.state {
             State::Closed => Some(Admission::Normal),
             State::Open { until } if until <= now => {
-                self.state = State::HalfOpen;
+                self.state = State::HalfOpen { recovered: false };
                 Some(Admission::Probe)
             }
-            State::Open { .. } | State::HalfOpen => None,
+            State::Recovered => {
+                self.state = State::HalfOpen { recovered: true };
+                Some(Admission::Probe)
+            }
+            State::Open { .. } | State::HalfOpen { .. } => None,
         }
     }
 
@@ -122,6 +129,9 @@ impl Breaker {
             (Admission::Probe, Outcome::Success) => self.close_on_trial(),
             (Admission::Probe, Outcome::Failure) => self.open(now),
             // It says nothing about the target: the next request is the probe.
+            (Admission::Probe, Outcome::Unknown) if self.state == (State::HalfOpen { recovered: true }) => {
+                self.state = State::Recovered;
+            }
             (Admission::Probe, Outcome::Unknown) => self.state = State::Open { until: now },
             // Sent before the breaker opened.
             (Admission::Normal, _) if self.state != State::Closed => {}
@@ -143,12 +153,17 @@ impl Breaker {
     /// Records the result of a health check that began at `begun`. One that began before the breaker opened says nothing
     /// about the time since.
     pub(crate) fn record_check(&mut self, is_good: bool, begun: Duration, now: Duration) {
-        let State::Open { until } = self.state else { return };
-        if !is_good {
-            self.awaits_check = true;
-        } else if self.awaits_check && begun + self.settings.open >= until {
-            self.awaits_check = false;
-            self.state = State::Open { until: until.min(now) };
+        match self.state {
+            State::Open { .. } if !is_good => self.awaits_check = true,
+            State::Open { until } if self.awaits_check && begun + self.settings.open >= until => {
+                self.awaits_check = false;
+                self.state = State::Recovered;
+            }
+            State::Recovered if !is_good => {
+                self.awaits_check = true;
+                self.state = State::Open { until: now };
+            }
+            State::Closed | State::Open { .. } | State::Recovered | State::HalfOpen { .. } => {}
         }
     }
 
@@ -205,7 +220,11 @@ mod tests {
         assert_eq!(breaker.admit(back), Some(Admission::Probe));
         assert_eq!(breaker.admit(back), None, "one at a time");
         breaker.record(Admission::Normal, Outcome::Success, back);
-        assert_eq!(breaker.state(), State::HalfOpen, "an answer to a request from before is no probe");
+        assert_eq!(
+            breaker.state(),
+            State::HalfOpen { recovered: false },
+            "an answer to a request from before is no probe"
+        );
         breaker.record(Admission::Probe, Outcome::Success, back);
         assert_eq!(breaker.state(), State::Closed);
     }
@@ -251,6 +270,21 @@ mod tests {
         breaker.record_check(true, now + SECOND, now + 2 * SECOND);
         assert!(send(&mut breaker, Outcome::Success, now + 2 * SECOND), "it was down, and is back");
         assert_eq!(breaker.state(), State::Closed);
+    }
+
+    #[test]
+    fn a_good_health_check_is_enough_until_a_request_comes() {
+        let mut breaker = Breaker::new(settings());
+        (0..3).for_each(|_| assert!(send(&mut breaker, Outcome::Failure, SECOND)));
+        breaker.record_check(true, 2 * SECOND, 2 * SECOND);
+        assert_eq!(breaker.state(), State::Recovered);
+        breaker.record_check(false, 3 * SECOND, 3 * SECOND);
+        assert_eq!(breaker.state(), State::Open { until: 3 * SECOND });
+        breaker.record_check(true, 4 * SECOND, 4 * SECOND);
+        assert!(send(&mut breaker, Outcome::Unknown, 5 * SECOND), "a client that left says nothing about the target");
+        assert_eq!(breaker.state(), State::Recovered);
+        assert!(send(&mut breaker, Outcome::Failure, 6 * SECOND));
+        assert_eq!(breaker.state(), State::Open { until: 11 * SECOND });
     }
 
     #[test]
