@@ -6,6 +6,7 @@ mod crashes;
 mod documentation;
 mod fixture;
 mod login;
+mod me;
 mod orders;
 mod pages;
 mod start;

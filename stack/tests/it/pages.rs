@@ -23,6 +23,7 @@ fn the_document_of_the_whole_says_what_each_call_needs() {
     let paths = document["paths"].as_object().unwrap();
     for (path, methods) in [
         ("/api/login", &["post"][..]),
+        ("/api/me", &["get", "patch"]),
         ("/api/users", &["get", "post"]),
         ("/api/users/{user_id}", &["delete", "get", "patch", "put"]),
         ("/api/orders", &["get", "post"]),

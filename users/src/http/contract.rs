@@ -16,6 +16,11 @@ use crate::domain::{
     Email, FullName, NewPassword, NewUser, PasswordHash, PasswordPolicy, Plaintext, User, UserEdit, UserName, UserType,
 };
 
+/// Where an admin sets a user's password.
+const PASSWORD_RESET: &str = "POST /api/users/{user_id}/password";
+/// Where users change their own password.
+const OWN_PASSWORD: &str = "POST /api/me/password";
+
 /// A user.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
@@ -109,22 +114,38 @@ pub(super) fn read_put(JsonBody(mut fields): JsonBody) -> Result<UserEdit, Probl
         full_name: keep_if_null(fields.change("full_name", FullName::parse)),
         user_type: fields.optional("user_type", str::parse),
     };
-    refuse_password(&mut fields);
+    refuse_password(&mut fields, PASSWORD_RESET);
     fields.finish(Some(edit)).map_err(Problem::validation)
 }
 
 /// Reads a JSON merge patch (RFC 7396): null clears an optional field.
 pub(super) fn read_patch(JsonBody(mut fields): JsonBody) -> Result<UserEdit, Problem> {
-    let username = fields.change("username", UserName::parse);
     let user_type = fields.change("user_type", str::parse);
-    let edit = UserEdit {
+    let user_type = refuse_null(&mut fields, "user_type", user_type);
+    let edit = UserEdit { user_type, ..read_profile(&mut fields) };
+    refuse_password(&mut fields, PASSWORD_RESET);
+    fields.finish(Some(edit)).map_err(Problem::validation)
+}
+
+/// Reads a JSON merge patch of the caller's own account, which cannot change its rights.
+pub(super) fn read_own_patch(JsonBody(mut fields): JsonBody) -> Result<UserEdit, Problem> {
+    let edit = read_profile(&mut fields);
+    if fields.contains("user_type") {
+        fields.add_error("user_type", "cannot be changed here; an admin calls PATCH /api/users/{user_id}");
+    }
+    refuse_password(&mut fields, OWN_PASSWORD);
+    fields.finish(Some(edit)).map_err(Problem::validation)
+}
+
+/// Reads what users may change about themselves.
+fn read_profile(fields: &mut Fields) -> UserEdit {
+    let username = fields.change("username", UserName::parse);
+    UserEdit {
+        username: refuse_null(fields, "username", username),
         email: fields.change("email", Email::parse),
         full_name: fields.change("full_name", FullName::parse),
-        username: refuse_null(&mut fields, "username", username),
-        user_type: refuse_null(&mut fields, "user_type", user_type),
-    };
-    refuse_password(&mut fields);
-    fields.finish(Some(edit)).map_err(Problem::validation)
+        user_type: None,
+    }
 }
 
 fn keep_if_null<T>(change: Change<T>) -> Change<T> {
@@ -139,9 +160,9 @@ fn refuse_null<T>(fields: &mut Fields, name: &str, change: Change<T>) -> Option<
 }
 
 /// A password has an endpoint of its own, so that nobody changes it by accident.
-fn refuse_password(fields: &mut Fields) {
+fn refuse_password(fields: &mut Fields, endpoint: &str) {
     if fields.contains("password") {
-        fields.add_error("password", "cannot be changed here; call POST /api/users/{user_id}/password");
+        fields.add_error("password", format!("cannot be changed here; call {endpoint}"));
     }
 }
 
@@ -238,4 +259,15 @@ pub(super) struct PatchIn {
     full_name: Option<FullNameIn>,
     #[schema(required = false)]
     user_type: UserTypeOut,
+}
+
+/// The fields of the caller's own account that are to change; null clears a field that may be absent.
+#[derive(ToSchema)]
+#[schema(as = OwnPatch)]
+#[expect(dead_code, reason = "describes a body in the OpenAPI document")]
+pub(super) struct OwnPatchIn {
+    #[schema(required = false)]
+    username: UsernameIn,
+    email: Option<EmailIn>,
+    full_name: Option<FullNameIn>,
 }

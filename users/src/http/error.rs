@@ -35,6 +35,17 @@ fn of_refusal(refusal: Refusal) -> Problem {
     }
 }
 
+/// The problem for a request about the caller's own account. A token outlives a deleted account (RFC 6750, section 3.1).
+pub(super) fn of_own_account(error: StoreError) -> Problem {
+    match error {
+        StoreError::Refused(Refusal::NotFound) => {
+            Problem::new(Code::TokenInvalid, "the account that the token was made for has been deleted")
+                .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+        }
+        StoreError::Refused(_) | StoreError::Fault(_) => error.into(),
+    }
+}
+
 impl From<PasswordsError> for Problem {
     fn from(error: PasswordsError) -> Self {
         match error {

@@ -1,5 +1,5 @@
-//! The handlers. Each has three steps: extract, call the store, answer. What they answer is described here too, for
-//! `/openapi.json`.
+//! The handlers of logins, and of users as admins manage them. Each has three steps: extract, call the store, answer.
+//! What they answer is described here too, for `/openapi.json`.
 
 use std::sync::Arc;
 
@@ -166,11 +166,7 @@ pub(super) async fn read(
     store: Data<UsersStore>,
 ) -> Result<HttpResponse, Problem> {
     refuse_unknown_parameters(request.query_string(), &[])?;
-    let user = store.get(UserId(id.0)).await?;
-    if is_not_modified(request.headers(), user.version)? {
-        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag(&user))).finish());
-    }
-    Ok(answer(&mut HttpResponse::Ok(), &user))
+    show(&request, &*store.get(UserId(id.0)).await?)
 }
 
 /// Change the given fields of a user; absent and null fields stay as they are.
@@ -244,10 +240,18 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Answers with a user, unless the client has this version already.
+pub(super) fn show(request: &HttpRequest, user: &User) -> Result<HttpResponse, Problem> {
+    if is_not_modified(request.headers(), user.version)? {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag(user))).finish());
+    }
+    Ok(answer(&mut HttpResponse::Ok(), user))
+}
+
 fn etag(user: &User) -> header::HeaderValue {
     ETag::from_version(user.version).to_header()
 }
 
-fn answer(response: &mut HttpResponseBuilder, user: &User) -> HttpResponse {
+pub(super) fn answer(response: &mut HttpResponseBuilder, user: &User) -> HttpResponse {
     response.insert_header((header::ETAG, etag(user))).json(UserOut::new(user))
 }

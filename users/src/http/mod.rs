@@ -3,6 +3,7 @@
 //! | endpoint | who | answer |
 //! |---|---|---|
 //! | `POST /api/login` | anyone | 200 with the user, from which the gateway makes the token |
+//! | `GET`, `PATCH /api/me` | signed in | 200 with `ETag`; 304; honours `If-Match` |
 //! | `GET /api/users?limit&cursor&q&user_type` | admin | 200, `Link` to the next page, `X-Total-Count` |
 //! | `POST /api/users` | admin | 201 with `Location` and `ETag` |
 //! | `GET /api/users/{id}` | admin | 200 with `ETag`; 304 |
@@ -12,11 +13,13 @@
 //!
 //! `HEAD` is answered like `GET`, `OPTIONS` with 204 and `Allow`. Every error is a problem (RFC 9457).
 //!
-//! In the order to read: [`contract`] (bodies), [`parameters`] (queries and headers), [`handlers`], [`error`].
+//! In the order to read: [`contract`] (bodies), [`parameters`] (queries and headers), [`handlers`],
+//! [`me`] (the handlers of the caller's own account), [`error`].
 
 mod contract;
 mod error;
 mod handlers;
+mod me;
 mod openapi;
 mod parameters;
 
@@ -46,6 +49,13 @@ impl Endpoints {
                 web::resource("/api/login")
                     .route(web::post().to(handlers::login))
                     .default_service(other_methods("POST, OPTIONS")),
+            )
+            .service(
+                web::resource("/api/me")
+                    .route(web::get().to(me::read))
+                    .route(web::head().to(me::read))
+                    .route(web::patch().to(me::patch))
+                    .default_service(other_methods("GET, HEAD, PATCH, OPTIONS")),
             )
             .service(
                 web::resource("/api/users")

@@ -10,14 +10,14 @@ use actix_web::{HttpResponse, web::Bytes};
 use chassis::{openapi::Bearer, problem::ProblemBody};
 use utoipa::OpenApi;
 
-use super::{contract, handlers};
+use super::{contract, handlers, me};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "users", description = "Accounts: who may sign in, and as what."),
     paths(
         handlers::login, handlers::list, handlers::create, handlers::read, handlers::put, handlers::patch,
-        handlers::delete,
+        handlers::delete, me::read, me::patch,
     ),
     components(schemas(ProblemBody, contract::UserOut, contract::UserTypeOut)),
     tags((name = "users", description = "Accounts")),

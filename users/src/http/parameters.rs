@@ -95,6 +95,10 @@ chassis::problem_responses! {
         Forbidden = 403, "`insufficient_scope`: for admins only; `protected_user` or `last_admin`: not for this user";
         Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: read the current state first";
     }
+    OwnAccountProblems {
+        Unauthenticated = 401, "`token_missing`, `token_invalid` (the account has been deleted, for example) or `token_expired`";
+        Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: read the current state first";
+    }
     PageProblems {
         BadQuery = 400, "`bad_request`: a parameter is not valid, or another one was given";
     }

@@ -10,6 +10,7 @@ fn another_method_is_answered_with_those_that_exist() {
     let users = Users::demo();
     for (path, allow, other) in [
         ("/api/login", "POST, OPTIONS", "GET"),
+        ("/api/me", "GET, HEAD, PATCH, OPTIONS", "DELETE"),
         ("/api/users", "GET, HEAD, POST, OPTIONS", "DELETE"),
         ("/api/users/1", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS", "POST"),
         ("/openapi.json", "GET, HEAD, OPTIONS", "PUT"),
@@ -30,7 +31,7 @@ fn another_method_is_answered_with_those_that_exist() {
 #[test]
 fn head_is_get_without_the_body() {
     let users = Users::demo();
-    for path in ["/api/users", "/api/users/1", "/openapi.json", "/health/live", "/health/ready"] {
+    for path in ["/api/me", "/api/users", "/api/users/1", "/openapi.json", "/health/live", "/health/ready"] {
         let (head, get) = (users.admin(call("HEAD", path)), users.admin(get(path)));
         assert_eq!((head.status, head.text().as_str()), (200, ""), "{path}");
         for header in ["content-type", "content-length", "etag"] {
@@ -55,6 +56,7 @@ fn an_address_that_names_nothing_is_not_found() {
         "/api/users/1/",
         "/api/Users",
         "/api/login/",
+        "/api/me/",
     ] {
         let answer = users.admin(get(path));
         assert_eq!((answer.status, answer.problem().as_str()), (404, "not_found"), "{path}");
@@ -65,9 +67,13 @@ fn an_address_that_names_nothing_is_not_found() {
 #[test]
 fn a_body_is_json_of_a_limited_size() {
     let users = Users::demo();
-    for (method, path) in
-        [("POST", "/api/login"), ("POST", "/api/users"), ("PUT", "/api/users/3"), ("PATCH", "/api/users/3")]
-    {
+    for (method, path) in [
+        ("POST", "/api/login"),
+        ("POST", "/api/users"),
+        ("PUT", "/api/users/3"),
+        ("PATCH", "/api/users/3"),
+        ("PATCH", "/api/me"),
+    ] {
         let send = |media_type: &str, body: &[u8]| users.admin(call(method, path).body(media_type, body));
         let form = send("application/x-www-form-urlencoded", b"username=admin&password=a");
         assert_eq!((form.status, form.problem().as_str()), (415, "unsupported_media_type"), "{path}");

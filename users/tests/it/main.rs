@@ -13,6 +13,7 @@ mod hashing;
 mod http;
 mod listing;
 mod login;
+mod me;
 mod openapi;
 mod rehearsal;
 mod rules;
