@@ -1,6 +1,8 @@
 """Checks what the schemas of Kubernetes do not: that the objects of a rendered release fit together and contain no secret, that every
-pod is hardened, that docs/configuration.md describes every variable, and that Prometheus gives the services the `job` that the alerts
-select. python check_rendered.py FILE DOCUMENT ALERTS"""
+pod is hardened, that docs/configuration.md or the YAML of the gateway knows every variable, and that Prometheus gives the services the
+`job` that the alerts select. python check_rendered.py FILE DOCUMENT ALERTS [GIVEN]
+
+GIVEN has objects that are in the cluster beside the release, to which it may refer."""
 
 import pathlib
 import re
@@ -15,9 +17,11 @@ CREATED = {"--signing-key": "signing-key.pem", "--internal-key": "internal.key",
 
 
 class Checks:
-    def __init__(self, objects, variables, jobs):
+    def __init__(self, objects, given, variables, jobs):
         self.objects = objects
-        self.variables = variables
+        self.given = given
+        yamls = [each["data"].get("gateway.yaml", "") for each in objects if each["kind"] == "ConfigMap"]
+        self.variables = variables | set(re.findall(r"\$\{([A-Z_]+)[:}]", "".join(yamls)))
         self.jobs = jobs
         self.breaches = []
         self.where = ""
@@ -34,7 +38,8 @@ class Checks:
                 yield each
 
     def named(self, kind, name):
-        found = [each for each in self.objects if each["kind"] == kind and each["metadata"]["name"] == name]
+        everything = [*self.objects, *self.given]
+        found = [each for each in everything if each["kind"] == kind and each["metadata"]["name"] == name]
         self.check(len(found) == 1, f"refers to {kind} {name}, of which there are {len(found)}")
         return found[0] if found else {}
 
@@ -150,6 +155,10 @@ class Checks:
         resources = container["resources"]
         self.check({"cpu", "memory"} <= resources["requests"].keys(), "has no resource requests")
         self.check("memory" in resources["limits"], "has no memory limit")
+        for source in container.get("envFrom", []):
+            for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
+                if field in source:
+                    self.named(kind, source[field]["name"])
         names = [variable["name"] for variable in container.get("env", [])]
         self.check(len(names) == len(set(names)), "has a variable twice")
         for variable in container.get("env", []):
@@ -159,19 +168,22 @@ class Checks:
                 self.check(wanted["key"] in data, f"takes {wanted['key']} from a Secret that does not have it")
         if is_service:
             unknown = {name.removesuffix("_FILE") for name in names} - self.variables
-            self.check(not unknown, f"sets {sorted(unknown)}, which docs/configuration.md does not describe")
+            self.check(not unknown, f"sets {sorted(unknown)}, which neither docs/configuration.md nor the YAML knows")
             ports = [port["name"] for port in container["ports"]]
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 self.check(container.get(probe, {}).get("httpGet", {}).get("port") in ports, f"has no {probe}")
 
 
-def main(rendered, document, alerts):
-    with open(rendered, encoding="utf-8") as file:
-        objects = [each for each in yaml.safe_load_all(file) if each]
+def loaded(file):
+    return [each for each in yaml.safe_load_all(pathlib.Path(file).read_text(encoding="utf-8")) if each]
+
+
+def main(rendered, document, alerts, *given):
+    objects, given = loaded(rendered), [each for file in given for each in loaded(file)]
     rows = re.findall(r"^\| (`[A-Z_`, ]+`)", pathlib.Path(document).read_text(encoding="utf-8"), re.MULTILINE)
     variables = {name for row in rows for name in re.findall(r"[A-Z_]+", row)}
     jobs = set(re.findall(r'\{job="([a-z]+)"', pathlib.Path(alerts).read_text(encoding="utf-8")))
-    checks = Checks(objects, variables, jobs)
+    checks = Checks(objects, given, variables, jobs)
     checks.all()
     if checks.breaches:
         raise SystemExit("\n".join(checks.breaches))

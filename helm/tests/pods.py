@@ -82,6 +82,11 @@ class Pod:
 
     def environment(self):
         variables = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+        for source in self.container.get("envFrom", []):
+            for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
+                if field in source:
+                    content = self.cluster.content(kind, source[field]["name"])
+                    variables |= {source.get("prefix", "") + key: value.decode() for key, value in content.items()}
         for variable in self.container.get("env", []):
             if "valueFrom" in variable:
                 wanted = variable["valueFrom"]["secretKeyRef"]
@@ -94,21 +99,32 @@ class Pod:
         return variables
 
     def volume(self, volume):
-        """The folder of a volume, with its files."""
+        """The folder of a volume, with the current files of its ConfigMaps and Secrets. Like the kubelet, it changes them all at
+        once: each is a link into `..data`, which is a link to the folder of the newest version."""
         folder = self.cluster.folder / f"{self.owner}-{volume['name']}"
         if "persistentVolumeClaim" in volume:
             folder = self.cluster.claims / volume["persistentVolumeClaim"]["claimName"]
         folder.mkdir(exist_ok=True, parents=True)
         sources = [volume, *volume.get("projected", {}).get("sources", [])]
+        if not any("configMap" in source or "secret" in source for source in sources):
+            return folder
+        version = pathlib.Path(tempfile.mkdtemp(prefix="..", dir=folder))
+        version.chmod(0o755)
         for source in sources:
             for field, kind, key in (("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName")):
                 if field in source:
                     wanted = source[field]
                     content = self.cluster.content(kind, wanted.get(key) or wanted["name"])
                     for item in wanted.get("items", [{"key": name, "path": name} for name in content]):
-                        file = folder / item["path"]
+                        file = version / item["path"]
                         file.write_bytes(content[item["key"]])
                         file.chmod(wanted.get("defaultMode", 0o644))
+        newest = folder / "..newest"
+        newest.symlink_to(version.name)
+        newest.rename(folder / "..data")
+        for file in version.iterdir():
+            if not (folder / file.name).is_symlink():
+                (folder / file.name).symlink_to(f"..data/{file.name}")
         return folder
 
     def command(self, environment={}):
@@ -119,11 +135,10 @@ class Pod:
         sandbox += ["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"]
         sandbox += ["--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev"]
         sandbox += ["--ro-bind", self.cluster.hosts(), "/etc/hosts"]
-        mounts = {mount["name"]: mount for mount in self.container.get("volumeMounts", [])}
-        for volume in self.spec.get("volumes", []):
-            if mount := mounts.get(volume["name"]):
-                bind = "--ro-bind" if mount.get("readOnly") else "--bind"
-                sandbox += [bind, self.volume(volume), mount["mountPath"]]
+        volumes = {volume["name"]: volume for volume in self.spec.get("volumes", [])}
+        for mount in self.container.get("volumeMounts", []):
+            bind = "--ro-bind" if mount.get("readOnly") else "--bind"
+            sandbox += [bind, self.volume(volumes[mount["name"]]), mount["mountPath"]]
         if account := self.spec.get("account"):
             sandbox += ["--ro-bind", account, "/var/run/secrets/kubernetes.io/serviceaccount"]
         command = self.container.get("command")

@@ -16,8 +16,6 @@ from pods import Cluster, Pod, run_job
 def smoke(cluster):
     """Runs the pod of `helm test`, with sh and curl of this machine instead of those of its image."""
     pod = Pod(cluster, "smoke", next(each for (kind, _), each in cluster.objects.items() if kind == "Pod")["spec"])
-    for volume in pod.spec["volumes"]:
-        pod.volume(volume)
     ran = subprocess.run(pod.command(), capture_output=True, text=True)
     if ran.returncode:
         raise SystemExit(f"run_rendered: helm test failed: {ran.stdout}{ran.stderr}")

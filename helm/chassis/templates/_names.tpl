@@ -31,13 +31,24 @@ app.kubernetes.io/part-of: microservices-app
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{/* registry/repository:tag. A global registry or tag takes precedence over that of the chart. */}}
+{{/* The labels of a pod: those by which it is selected, and those of the values. */}}
+{{- define "chassis.pod-labels" -}}
+{{- $own := include "chassis.selector-labels" . | fromYaml -}}
+{{- range $name, $_ := .Values.podLabels -}}
+{{- if hasKey $own $name -}}
+{{- fail (printf "%s: podLabels: %s: the chart itself selects its pods by this label; choose another" $.Chart.Name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- merge $own .Values.podLabels | toYaml -}}
+{{- end -}}
+
+{{/* registry/repository:tag@digest. A global registry or tag takes precedence over that of the chart. */}}
 {{- define "chassis.image" -}}
 {{- $global := dig "image" dict (.Values.global | default dict) -}}
 {{- $registry := $global.registry | default .Values.image.registry -}}
 {{- $tag := $global.tag | default .Values.image.tag | default .Chart.AppVersion -}}
 {{- include "chassis.refuse-latest" (dict "value" (printf "%s: image.tag" .Chart.Name) "tag" $tag) -}}
-{{- with $registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}:{{ $tag }}
+{{- with $registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}:{{ $tag }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
 {{- end -}}
 
 {{/* Refuses a tag that does not name a version. Arguments: `value`, where the tag is set; `tag`. */}}

@@ -45,7 +45,7 @@ spec:
     matchLabels: {{- include "chassis.selector-labels" $root | nindent 6 }}
   template:
     metadata:
-      labels: {{- include "chassis.selector-labels" $root | nindent 8 }}
+      labels: {{- include "chassis.pod-labels" $root | nindent 8 }}
       {{- with $root.Values.podAnnotations }}
       annotations: {{- toYaml . | nindent 8 }}
       {{- end }}

@@ -58,5 +58,30 @@ RUST_LOG: {{ .Values.logLevel }}
 {{- if not (or (has $name $program) (regexMatch (printf `\$\{%s[:}]` $name) $yaml)) -}}
 {{- fail (printf "gateway: env.%s: neither the gateway (docs/configuration.md) nor its YAML reads this variable" $name) -}}
 {{- end -}}
+{{- if hasKey $.Values.secretEnv $name -}}
+{{- fail (printf "gateway: env.%s: secretEnv sets this variable too; keep one of them" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $_ := .Values.secretEnv -}}
+{{- if not (or (regexMatch `^(GATEWAY_JWT_SECRET|([A-Z0-9_]+_)?INTERNAL_KEY)$` $name) (regexMatch (printf `\$\{%s[:}]` $name) $yaml)) -}}
+{{- fail (printf "gateway: secretEnv.%s: neither the gateway (docs/configuration.md) nor its YAML reads this variable" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Refuses volumes and mounts that Kubernetes would refuse too, but only after the release was stored. */}}
+{{- define "gateway.check-volumes" -}}
+{{- $own := list "config" "signing-keys" "internal-keys" -}}
+{{- $names := list -}}
+{{- range .Values.volumes -}}
+{{- if has .name $own -}}
+{{- fail (printf "gateway: volumes: %s is a volume of the chart itself; choose another name" .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- range .Values.volumeMounts -}}
+{{- if not (has .name $names) -}}
+{{- fail (printf "gateway: volumeMounts: %s: there is no such volume in `volumes`" .name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

@@ -1,0 +1,196 @@
+"""Installs an example as its README.md says, without a cluster, and asks the running gateway what the example promises:
+python run_example.py EXAMPLE BINARIES RENDERED GIVEN. RENDERED gets the objects of the release, GIVEN those that the README creates
+before it.
+
+The commands of the README are those that people run. `kubectl create` prints its object instead, and `helm` renders.
+"""
+
+import base64
+import contextlib
+import http.server
+import json
+import os
+import pathlib
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+
+import yaml
+
+from pods import Cluster, Pod
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+# What the commands do here.
+HERE = """
+set -euo pipefail
+kubectl() { (cd "$INPUT" && command kubectl "$@" --dry-run=client --output yaml && echo ---) >>"$GIVEN"; }
+helm() {
+  [ "$1" = install ]
+  command helm template "${@:2}" 2> >(grep -v 'found symbolic link' >&2) >"$RENDERED"
+}
+"""
+
+
+def openssl(*arguments, stdin=None):
+    return subprocess.run(["openssl", *map(str, arguments)], input=stdin, check=True, capture_output=True).stdout
+
+
+class Authority:
+    """A certificate authority of its own."""
+
+    def __init__(self, folder, name):
+        self.folder, self.key, self.cert = folder, folder / f"{name}.key", folder / f"{name}.crt"
+        self.request("-x509", "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.cert)
+
+    def request(self, *arguments):
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *arguments)
+
+    def issue(self, name, host):
+        """The files of a new certificate for a host, and of its key."""
+        cert, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
+        authority = ["-CA", self.cert, "-CAkey", self.key]
+        subject = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
+        self.request("-x509", *authority, *subject, "-addext", "basicConstraints=CA:FALSE", "-keyout", key, "-out", cert)
+        return cert, key
+
+
+class Issuer:
+    """Signs tokens, as somebody else's sign-in service does."""
+
+    def __init__(self, folder):
+        self.key = folder / "issuer.pem"
+        openssl("genpkey", "-algorithm", "ed25519", "-out", self.key)
+        public = openssl("pkey", "-in", self.key, "-pubout", "-outform", "DER")[-32:]
+        self.jwks = {"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "1", "x": self.encoded(public)}]}
+
+    @staticmethod
+    def encoded(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    def token(self, **claims):
+        parts = ({"alg": "EdDSA", "kid": "1", "typ": "JWT"}, claims)
+        text = ".".join(self.encoded(json.dumps(part).encode()) for part in parts)
+        with tempfile.NamedTemporaryFile() as message:
+            message.write(text.encode())
+            message.flush()
+            signature = openssl("pkeyutl", "-sign", "-rawin", "-inkey", self.key, "-in", message.name)
+        return f"{text}.{self.encoded(signature)}"
+
+
+def ask(url, headers=None, method="GET", trust=None):
+    """Status and body of an answer; the body is parsed as JSON if it is."""
+    request = urllib.request.Request(url, headers=headers or {}, method=method, data=b"{}" if method == "POST" else None)
+    try:
+        with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
+            status, body = answer.status, answer.read()
+    except urllib.error.HTTPError as answer:
+        status, body = answer.code, answer.read()
+    with contextlib.suppress(ValueError):
+        body = json.loads(body)
+    return status, body
+
+
+def expect(expected, found, what):
+    if expected != found:
+        raise SystemExit(f"run_example: {what}: expected {expected}, got {found}")
+
+
+def installed(example, files, rendered, given):
+    """The objects that the commands of the README create, with these files in the folder in which they run."""
+    (commands,) = re.findall(r"```sh\n(.+?)```", (ROOT / "helm/examples" / example / "README.md").read_text(), re.DOTALL)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            pathlib.Path(folder, name).write_bytes(content)
+        environment = {"PATH": os.environ["PATH"], "HOME": folder, "INPUT": folder}
+        environment |= {"RENDERED": str(rendered.resolve()), "GIVEN": str(given.resolve())}
+        given.write_text("")
+        subprocess.run(["bash", "-c", HERE + commands], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return [each for file in (given, rendered) for each in yaml.safe_load_all(file.read_text()) if each]
+
+
+class Shop(http.server.BaseHTTPRequestHandler):
+    """The service behind the gateway. It answers what it was sent."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = json.dumps({"path": self.path, "headers": {name.lower(): value for name, value in self.headers.items()}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+
+@contextlib.contextmanager
+def shop(cert, key):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 8443), Shop)
+    server.daemon_threads = True
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def running(objects, binaries):
+    """The pods of all workloads, ready; ends them, and removes their folders."""
+    cluster = Cluster(objects, binaries)
+    pods = {pod.name: pod for pod in (Pod.of(cluster, workload) for workload in cluster.workloads())}
+    try:
+        for pod in pods.values():
+            pod.start()
+        for pod in pods.values():
+            pod.wait_until_ready()
+        yield cluster, pods
+    finally:
+        for pod in pods.values():
+            pod.kill()
+        shutil.rmtree(cluster.folder)
+
+
+def own_services(folder, binaries, *out):
+    authority, issuer = Authority(folder, "ca"), Issuer(folder)
+    files = {"ca.crt": authority.cert.read_bytes(), "jwks.json": json.dumps(issuer.jwks).encode(), "token": b"only-the-gateway"}
+    objects = installed("own-services", files, *out)
+    objects.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}})
+    gateway = "http://127.0.0.1:8001"
+    claims = {"iss": "https://login.example.com", "aud": "shop", "exp": 4102444800}  # the end of 2099
+    with shop(*authority.issue("shop", "shop")), running(objects, binaries):
+        status, seen = ask(f"{gateway}/catalogue/7", {"x-shop-token": "mine", "x-customer": "1"})
+        expect((200, "/catalogue/7"), (status, seen.get("path")), "a request of everybody")
+        expect(("only-the-gateway", None), (seen["headers"].get("x-shop-token"), seen["headers"].get("x-customer")), "its headers")
+        expect(401, ask(f"{gateway}/orders", method="POST")[0], "an order of nobody")
+        signed = {"Authorization": f"Bearer {issuer.token(**claims, sub='7')}"}
+        status, seen = ask(f"{gateway}/orders", signed, method="POST")
+        expect((200, "7"), (status, seen.get("headers", {}).get("x-customer")), "an order of a customer")
+        forged = {"Authorization": f"Bearer {Issuer(folder).token(**claims, sub='7')}"}
+        expect(401, ask(f"{gateway}/orders", forged, method="POST")[0], "an order signed with another key")
+    print("  own-services: the shop gets its token over TLS, and the customer whom the issuer signed in")
+
+
+EXAMPLES = {"own-services": own_services}
+
+
+def main(example, binaries, *out):
+    with tempfile.TemporaryDirectory() as folder:
+        EXAMPLES[example](pathlib.Path(folder), binaries, *map(pathlib.Path, out))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
