@@ -23,6 +23,7 @@ import urllib.request
 
 import yaml
 
+from cluster import run_jobs
 from pods import Cluster, Pod
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -150,7 +151,9 @@ def shop(cert, key):
 @contextlib.contextmanager
 def running(objects, binaries):
     """The pods of all workloads, ready; ends them, and removes their folders."""
-    cluster = Cluster(objects, binaries)
+    checks = [each for each in objects if each["kind"] == "Job" and each["metadata"]["name"].endswith("-check")]
+    secrets = run_jobs([each for each in objects if each not in checks], binaries)
+    cluster = Cluster(objects + secrets, binaries)
     pods = {pod.name: pod for pod in (Pod.of(cluster, workload) for workload in cluster.workloads())}
     try:
         for pod in pods.values():
@@ -168,7 +171,7 @@ def own_services(folder, binaries, *out):
     authority, issuer = Authority(folder, "ca"), Issuer(folder)
     files = {"ca.crt": authority.cert.read_bytes(), "jwks.json": json.dumps(issuer.jwks).encode(), "token": b"only-the-gateway"}
     objects = installed("own-services", files, *out)
-    objects.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}})
+    objects.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}, "spec": {}})
     gateway = "http://127.0.0.1:8001"
     claims = {"iss": "https://login.example.com", "aud": "shop", "exp": 4102444800}  # the end of 2099
     with shop(*authority.issue("shop", "shop")), running(objects, binaries):
