@@ -22,14 +22,16 @@ const THREADS_MAX: usize = 256;
 /// The command line and the environment as typed. An empty text counts as absent, because Compose passes those.
 ///
 /// The key comes from the environment or a file only, because other users of a machine can read command lines:
-/// `ORDERS_INTERNAL_KEY` or `INTERNAL_KEY`, or either with `_FILE` for the path of a file.
+/// `ORDERS_INTERNAL_KEY` or `INTERNAL_KEY`, or either with `_FILE` for the path of a file. So does the password of a PostgreSQL
+/// server: `ORDERS_DATABASE_PASSWORD`, or with `_FILE`, unless it is in the URL.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "orders", version, about = "The orders service.")]
 pub struct Args {
     /// The address to listen on [default: 127.0.0.1:8003]
     #[arg(long, env = "ORDERS_LISTEN")]
     pub listen: Option<String>,
-    /// `sqlite:///absolute/path`, `sqlite://relative/path` or `:memory:` [default: sqlite://data/orders/orders.db]
+    /// `sqlite:///absolute/path`, `sqlite://relative/path`, `postgres://USER@HOST/DATABASE` or `:memory:` [default:
+    /// sqlite://data/orders/orders.db]
     #[arg(long, env = "ORDERS_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// How long to accept requests after the signal to stop, for example 5s [default: 0s]
@@ -75,16 +77,19 @@ impl Args {
     /// The database alone, for a command: it needs no key.
     ///
     /// # Errors
-    /// `ORDERS_DATABASE_URL` is not valid.
-    pub fn database(&self) -> Result<DatabaseLocation, StartError> {
+    /// `ORDERS_DATABASE_URL` is not valid, or its password cannot be read.
+    pub fn database(&self, lookup: Lookup<'_>) -> Result<DatabaseLocation, StartError> {
         let mut mistakes = Mistakes::default();
-        let database = self.read_database(&mut mistakes);
+        let database = self.read_database(&mut mistakes, lookup);
         mistakes.finish(database)
     }
 
-    fn read_database(&self, mistakes: &mut Mistakes) -> Option<DatabaseLocation> {
+    fn read_database(&self, mistakes: &mut Mistakes, lookup: Lookup<'_>) -> Option<DatabaseLocation> {
         let url = non_empty(&self.database_url).unwrap_or(DATABASE_URL_DEFAULT);
-        mistakes.take("ORDERS_DATABASE_URL", url.parse())
+        let password = mistakes.secret("ORDERS_DATABASE_PASSWORD", lookup);
+        let location: DatabaseLocation = mistakes.take("ORDERS_DATABASE_URL", url.parse())?;
+        let Some(password) = password else { return Some(location) };
+        mistakes.take("ORDERS_DATABASE_PASSWORD", location.with_password(&password))
     }
 }
 
@@ -96,7 +101,7 @@ impl Settings {
     pub fn from_args(args: &Args, lookup: Lookup<'_>) -> Result<Self, StartError> {
         let mut mistakes = Mistakes::default();
         let listen = mistakes.parse("ORDERS_LISTEN", non_empty(&args.listen).unwrap_or(LISTEN_DEFAULT));
-        let database = args.read_database(&mut mistakes);
+        let database = args.read_database(&mut mistakes, lookup);
         let internal_key = internal_key(&mut mistakes, lookup);
         let drain_delay = parse_duration(non_empty(&args.drain_delay).unwrap_or(DRAIN_DELAY_DEFAULT));
         let drain_delay = mistakes.take("DRAIN_DELAY", drain_delay);
@@ -171,7 +176,7 @@ mod tests {
         let wrong = |text: &str| Some(text.to_owned());
         let args = Args {
             listen: wrong("localhost"),
-            database_url: wrong("postgres://orders:hunter2@db/orders"),
+            database_url: wrong("mysql://orders:hunter2@db/orders"),
             drain_delay: wrong("soon"),
             log_format: wrong("xml"),
             workers: wrong("0"),
@@ -190,7 +195,11 @@ mod tests {
             "ORDERS_READERS",
         ];
         assert_eq!(named, expected);
-        assert!(mistakes[1].contains("SQLite only") && !mistakes[1].contains("hunter2"), "{}", mistakes[1]);
+        assert!(
+            mistakes[1].contains("`mysql` is not supported") && !mistakes[1].contains("hunter2"),
+            "{}",
+            mistakes[1]
+        );
     }
 
     #[test]
@@ -198,6 +207,17 @@ mod tests {
         let empty = || Some(String::new());
         let args = Args { listen: empty(), database_url: empty(), log_format: empty(), ..Args::default() };
         assert_eq!(Settings::from_args(&args, &lookup).unwrap().listen.to_string(), LISTEN_DEFAULT);
+    }
+
+    #[test]
+    fn a_password_is_for_a_server_and_replaces_that_of_its_url() {
+        let of = |url: &str| Args { database_url: Some(url.to_owned()), ..Args::default() };
+        let password = |name: &str| (name == "ORDERS_DATABASE_PASSWORD").then(|| "hunter2".to_owned());
+        let database = of("postgres://o:old@db/orders").database(&password).unwrap();
+        let DatabaseLocation::Server(server) = database else { panic!("{database:?}") };
+        assert_eq!(server.config().get_password(), Some(b"hunter2".as_slice()));
+        let refused = of("sqlite://orders.db").database(&password).unwrap_err().to_string();
+        assert!(refused.contains("ORDERS_DATABASE_PASSWORD") && !refused.contains("hunter2"), "{refused}");
     }
 
     #[test]

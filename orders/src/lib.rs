@@ -15,5 +15,5 @@ mod tools;
 
 pub use config::{Args, Settings};
 pub use server::Server;
-pub use store::DatabaseLocation;
+pub use store::{DatabaseLocation, ServerLocation};
 pub use tools::Command;

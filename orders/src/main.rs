@@ -22,7 +22,7 @@ fn run(args: &Args) -> Result<(), StartError> {
         if command.checks_settings() {
             Settings::from_args(args, &config::environment)?;
         }
-        return command.run(&args.database()?);
+        return command.run(&args.database(&config::environment)?);
     }
     let settings = Settings::from_args(args, &config::environment)?;
     if args.healthcheck {

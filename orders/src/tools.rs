@@ -4,6 +4,7 @@
 //! `.partial`; it is checked, made durable, and only then gets its name, if nothing else has that name.
 
 use std::{
+    fmt::Display,
     fs::{self, File, OpenOptions},
     io::{self, IsTerminal, Read, Write},
     os::unix::fs::OpenOptionsExt,
@@ -16,7 +17,7 @@ use std::{
 use chassis::{config::StartError, store::folder};
 use clap::Subcommand;
 
-use crate::store::{DatabaseLocation, maintenance};
+use crate::store::{self, DatabaseLocation, ServerLocation, maintenance};
 
 /// Number of bytes that a restore copies at a time.
 const COPY_BYTES: usize = 1024 * 1024;
@@ -61,17 +62,32 @@ impl Command {
     /// # Errors
     /// What failed. No file was made, and the database is as it was.
     pub fn run(&self, location: &DatabaseLocation) -> Result<(), StartError> {
-        let DatabaseLocation::File(database) = location else {
-            return Err(StartError::failed(
-                "a database in memory has no file; set ORDERS_DATABASE_URL to one that has",
-            ));
-        };
+        match location {
+            DatabaseLocation::File(database) => self.run_on_file(database),
+            DatabaseLocation::Server(server) => self.run_on_server(server),
+            DatabaseLocation::Memory => {
+                Err(StartError::failed("a database in memory has no file; set ORDERS_DATABASE_URL to one that has"))
+            }
+        }
+    }
+
+    fn run_on_file(&self, database: &Path) -> Result<(), StartError> {
         match self {
-            Self::Migrate => migrate(location),
+            Self::Migrate => maintenance::migrate(database).map(|applied| migrated(&applied, &database.display())),
             Self::Check => check(database).map(|contents| say(&format!("ok: {contents}"))),
             Self::Rehearse { folder } => rehearse(database, folder),
             Self::Backup { file } => back_up(database, file),
             Self::Restore { file } => restore(file, database),
+        }
+    }
+
+    fn run_on_server(&self, server: &ServerLocation) -> Result<(), StartError> {
+        match self {
+            Self::Migrate => store::postgres::migrate(server).map(|applied| migrated(&applied, server)),
+            Self::Rehearse { .. } => store::postgres::pending(server).map(|pending| rehearsed(&pending, server)),
+            Self::Check | Self::Backup { .. } | Self::Restore { .. } => Err(StartError::failed(
+                "this command is for SQLite; a PostgreSQL server has its own tools: pg_amcheck, pg_dump, pg_restore, pg_basebackup",
+            )),
         }
     }
 }
@@ -81,11 +97,15 @@ fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-fn migrate(location: &DatabaseLocation) -> Result<(), StartError> {
-    let applied = maintenance::migrate(location)?;
+fn migrated(applied: &[String], database: &dyn Display) {
     applied.iter().for_each(|version| say(&format!("applied the migration {version}")));
-    say(&format!("the schema of {location} is up to date"));
-    Ok(())
+    say(&format!("the schema of {database} is up to date"));
+}
+
+/// A copy of a whole server is not made for a rehearsal: a migration that fails there leaves nothing behind.
+fn rehearsed(pending: &[String], server: &ServerLocation) {
+    pending.iter().for_each(|version| say(&format!("would apply the migration {version}")));
+    say(&format!("ok: {server} can be used"));
 }
 
 fn check(database: &Path) -> Result<maintenance::Contents, StartError> {
@@ -113,7 +133,7 @@ fn rehearse(database: &Path, folder: &Path) -> Result<(), StartError> {
 fn rehearse_with(database: &Path, copy: &Path) -> Result<(), StartError> {
     maintenance::copy(database, copy).map_err(|fault| StartError::failed(fault.chain()))?;
     let began = Instant::now();
-    let applied = maintenance::migrate(&DatabaseLocation::File(copy.to_owned()))?;
+    let applied = maintenance::migrate(copy)?;
     let seconds = began.elapsed().as_secs_f64();
     applied.iter().for_each(|version| say(&format!("would apply the migration {version}")));
     if !applied.is_empty() {

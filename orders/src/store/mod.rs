@@ -2,12 +2,19 @@
 //! orders and [`StoreError`], and neither messages nor mailboxes.
 //!
 //! Writes are messages to the one actor that owns the connection for writing ([`writer`]); reads go to a pool of actors
-//! with a connection each ([`sqlite`]). Each has a queue of its own, bounded by permits, so that writes waiting for the
+//! with a connection each ([`readers`]). What both ask of a database is in [`database`], and [`sqlite`] and [`postgres`] do it. Each has a queue of its own, bounded by permits, so that writes waiting for the
 //! disk leave room for reads. A write is answered once it is durable.
 
+mod database;
 mod error;
+mod listing;
 mod location;
 mod metrics;
+mod migration;
+pub(crate) mod postgres;
+mod probe;
+mod readers;
+mod schema;
 mod sqlite;
 mod writer;
 
@@ -26,15 +33,13 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::error::StoreError;
-pub use self::location::DatabaseLocation;
+pub use self::location::{DatabaseLocation, ServerLocation};
 pub(crate) use self::sqlite::maintenance;
 use self::{
+    database::Database,
     metrics::StoreMetrics,
-    sqlite::{
-        backend::Backend,
-        probe::Probe,
-        readers::{Events, Get, List, Reader},
-    },
+    probe::Probe,
+    readers::{Events, Get, List, Reader},
     writer::{Write, Writer},
 };
 use crate::domain::{
@@ -75,7 +80,8 @@ impl OrdersRepo {
     ) -> Result<Self, StartError> {
         let registry = store_registry("orders", registry);
         let metrics = StoreMetrics::register(registry);
-        let Backend { committer, readers, probe } = Backend::open(location, readers, &metrics)?;
+        let Database { committer, readers, probe } = open_database(location, readers, &metrics)?;
+        let (readers, probe) = (readers::start(readers, &metrics), Probe::new(probe));
         let (failed_sender, failed) = watch::channel(false);
         let (committed_sender, committed) = watch::channel(());
         let arbiter = Arbiter::new().handle();
@@ -171,5 +177,17 @@ impl OrdersRepo {
     pub(crate) async fn shutdown(&self) -> Result<(), StartError> {
         self.probe.close().await;
         lifecycle::shut_down(&self.writer, &self.arbiter).await
+    }
+}
+
+fn open_database(
+    location: &DatabaseLocation,
+    readers: NonZeroUsize,
+    metrics: &StoreMetrics,
+) -> Result<Database, StartError> {
+    match location {
+        DatabaseLocation::File(file) => sqlite::open(Some(file), readers, metrics),
+        DatabaseLocation::Memory => sqlite::open(None, readers, metrics),
+        DatabaseLocation::Server(location) => postgres::open(location, readers),
     }
 }

@@ -16,9 +16,9 @@ use futures_util::future::join_all;
 use prometheus_client::encoding::text;
 
 use super::{
+    schema::idempotency_keys,
     sqlite::{
         connection::{self, LOG_BYTES_MAX, Role},
-        schema::idempotency_keys,
         target::Target,
     },
     *,
@@ -39,7 +39,7 @@ impl Store {
         let location = DatabaseLocation::File(folder.join("orders.db"));
         let mut registry = Registry::default();
         let repo = OrdersRepo::open(&location, READERS.try_into().unwrap(), &mut registry).unwrap();
-        Self { repo, registry, target: Target::prepare(&location).unwrap() }
+        Self { repo, registry, target: Target::prepare(Some(&folder.join("orders.db"))).unwrap() }
     }
 
     /// Another connection, which holds the write lock until it is dropped.
@@ -73,7 +73,12 @@ impl Store {
     async fn read_meanwhile<T>(&self, something: impl Future<Output = T>) -> T {
         let read = || async {
             loop {
-                self.repo.readers.send(self.repo.reads.admit(SlowRead).unwrap()).await.unwrap().unwrap();
+                self.repo
+                    .readers
+                    .send(self.repo.reads.admit(SlowRead(self.target.clone())).unwrap())
+                    .await
+                    .unwrap()
+                    .unwrap();
             }
         };
         let reading = join_all((0..READERS).map(|_| read()));
@@ -311,7 +316,7 @@ fn old_keys_are_deleted_some_with_each_batch() {
 }
 
 /// Reads for longer than a page does, as from a slow disk.
-struct SlowRead;
+struct SlowRead(Target);
 
 impl Message for SlowRead {
     type Result = Result<(), StoreError>;
@@ -321,7 +326,8 @@ impl Handler<Admitted<SlowRead>> for Reader {
     type Result = Result<(), StoreError>;
 
     fn handle(&mut self, admitted: Admitted<SlowRead>, _: &mut Self::Context) -> Self::Result {
-        self.read(admitted.queued_at, |connection| {
+        self.read(admitted.queued_at, |_| {
+            let mut connection = connection::open(&admitted.message.0, Role::Reader).unwrap();
             connection.batch_execute("BEGIN; SELECT 1 FROM orders").unwrap();
             thread::sleep(Duration::from_millis(20));
             connection.batch_execute("COMMIT").unwrap();

@@ -17,8 +17,11 @@ use actix::{Actor, AsyncContext, Context, Handler, Message};
 use chassis::store::{AbortOnPanic, Admitted, BatchLimits, Permit, Shutdown, StoreFault};
 use tokio::sync::{oneshot, watch};
 
-use super::{error::StoreError, metrics::StoreMetrics, sqlite::batch::Committer};
-use crate::domain::{Change, Written};
+use super::{
+    database::{Committer, Outcome},
+    metrics::StoreMetrics,
+};
+use crate::domain::Change;
 
 /// Maximum size of a batch. A commit of 256 changes takes only milliseconds more than the fsync in it, and 256 KiB stay in
 /// the page cache of SQLite (16 MiB), so that only the COMMIT writes to the disk.
@@ -26,7 +29,7 @@ const BATCH: BatchLimits = BatchLimits { changes_max: 256, bytes_max: 256 * 1024
 
 /// Gathers and commits changes.
 pub(super) struct Writer {
-    committer: Committer,
+    committer: Box<dyn Committer>,
     gathered: VecDeque<Waiting>,
     is_closed: bool,
     failed: watch::Sender<bool>,
@@ -38,7 +41,7 @@ pub(super) struct Writer {
 /// A change that waits to be committed.
 struct Waiting {
     change: Change,
-    answer: oneshot::Sender<Result<Written, StoreError>>,
+    answer: oneshot::Sender<Outcome>,
     /// Held until the answer, even if the caller has stopped waiting: it is what bounds the queue.
     permit: Permit,
 }
@@ -48,7 +51,7 @@ impl Waiting {
         self.change.bytes()
     }
 
-    fn answer(self, answer: Result<Written, StoreError>) {
+    fn answer(self, answer: Outcome) {
         drop(self.permit);
         // The caller may have stopped waiting; the change is made nevertheless.
         let _ = self.answer.send(answer);
@@ -63,7 +66,7 @@ impl Writer {
     /// A writer that owns `committer`. `failed` becomes true when a write has an unknown outcome; `committed` changes with
     /// each batch.
     pub(super) fn new(
-        committer: Committer,
+        committer: Box<dyn Committer>,
         failed: watch::Sender<bool>,
         committed: watch::Sender<()>,
         metrics: StoreMetrics,
@@ -97,9 +100,10 @@ impl Writer {
         self.committer.maintain();
     }
 
-    fn commit(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Written, StoreError>>, StoreFault> {
+    fn commit(&mut self, batch: &[Waiting]) -> Result<Vec<Outcome>, StoreFault> {
         let start = Instant::now();
-        let committed = self.committer.commit(batch.iter().map(|waiting| &waiting.change));
+        let changes: Vec<&Change> = batch.iter().map(|waiting| &waiting.change).collect();
+        let committed = self.committer.commit(&changes);
         self.metrics.commits.batch_finished(batch.len(), start.elapsed(), committed.is_ok());
         if let Err(fault @ StoreFault::OutcomeUnknown(_)) = &committed {
             let chain = fault.chain();
@@ -119,7 +123,7 @@ impl Writer {
 #[rtype(result = "()")]
 pub(super) struct Write {
     pub(super) change: Change,
-    pub(super) answer: oneshot::Sender<Result<Written, StoreError>>,
+    pub(super) answer: oneshot::Sender<Outcome>,
 }
 
 impl Handler<Admitted<Write>> for Writer {

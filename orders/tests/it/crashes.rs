@@ -68,8 +68,25 @@ fn kill_9_in_a_burst_loses_no_acknowledged_order() {
 
 /// A client that gives each of its requests a key, and sends the last one again until it is answered.
 #[derive(Default)]
-struct Client {
+pub(crate) struct Client {
     acknowledged: Vec<Value>,
+}
+
+/// As many clients as the tests have.
+pub(crate) fn clients() -> Vec<Client> {
+    (0..CLIENTS).map(|_| Client::default()).collect()
+}
+
+/// Lets the clients work until the service is gone; `end` gets the number of orders that they have made so far.
+pub(crate) fn work(clients: &mut [Client], addr: SocketAddr, end: impl FnOnce(&AtomicUsize)) {
+    let made = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for (number, client) in clients.iter_mut().enumerate() {
+            let made = &made;
+            scope.spawn(move || client.work(addr, number, made));
+        }
+        end(&made);
+    });
 }
 
 impl Client {
@@ -102,22 +119,23 @@ const KILLS: usize = 10;
 fn no_crash_makes_an_order_twice_or_an_event_without_its_order() {
     let kills = std::env::var("ORDERS_TEST_KILLS").map_or(KILLS, |text| text.parse().expect("a number of kills"));
     let folder = Folder::new();
-    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::default()).collect();
+    let mut clients = clients();
     for kill in 0..kills {
         let program = start(&folder);
-        let (addr, made) = (program.addr(), AtomicUsize::new(0));
-        thread::scope(|scope| {
-            for (number, client) in clients.iter_mut().enumerate() {
-                let made = &made;
-                scope.spawn(move || client.work(addr, number, made));
-            }
+        work(&mut clients, program.addr(), |made| {
             // At another moment each time.
             until("some orders are made", || made.load(Ordering::Relaxed) >= 5 + kill % 40);
             drop(program.kill());
         });
     }
     let program = start(&folder);
-    let orders = ANN.lists_all(program.addr(), 500);
+    assert_exactly_once(&clients, program.addr());
+    program.terminate();
+}
+
+/// Every acknowledged order is there, none was made twice, and the events are those of the orders.
+pub(crate) fn assert_exactly_once(clients: &[Client], addr: SocketAddr) {
+    let orders = ANN.lists_all(addr, 500);
     let acknowledged: usize = clients.iter().map(|client| client.acknowledged.len()).sum();
     let items: HashSet<&str> = orders.iter().filter_map(|order| order["item"].as_str()).collect();
     assert_eq!(items.len(), orders.len(), "an order was made twice");
@@ -127,8 +145,7 @@ fn no_crash_makes_an_order_twice_or_an_event_without_its_order() {
         let kept = by_id.get(&order["id"]).unwrap_or_else(|| panic!("acknowledged, and lost: {order}"));
         assert_eq!((&kept["item"], &kept["created_at"]), (&order["item"], &order["created_at"]));
     }
-    assert_events_are_the_orders(program.addr(), &by_id);
-    program.terminate();
+    assert_events_are_the_orders(addr, &by_id);
 }
 
 /// Every order has the events that lead to its state, and there are no others.
@@ -160,8 +177,7 @@ fn sigterm_in_a_burst_ends_the_program_and_loses_no_acknowledged_order() {
     let acknowledged = burst(program.addr(), 50, || program.signal("TERM"));
     let (status, log) = program.ended();
     assert!(status.success(), "{status}: {log}");
-    let wal = folder.database().with_extension("db-wal");
-    assert!(!wal.exists() || wal.metadata().unwrap().len() == 0, "the log was not copied into the database");
+    folder.assert_closed();
     let program = start(&folder);
     assert_kept(program.addr(), &acknowledged);
     program.terminate();

@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -13,7 +12,9 @@ use chassis::{
 };
 use orders::{DatabaseLocation, Server, Settings};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+
+use crate::place;
+pub(crate) use crate::place::Folder;
 
 pub(crate) const KEY: &str = "a key of the tests, 32 bytes or more";
 
@@ -104,23 +105,6 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// A folder for a database, removed afterwards.
-pub(crate) struct Folder(TempDir);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        Self(TempDir::new().unwrap())
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.path().join("data").join("orders.db")
-    }
-}
-
 pub(crate) fn settings(database: DatabaseLocation) -> Settings {
     Settings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -145,12 +129,12 @@ pub(crate) fn start(database: DatabaseLocation) -> Result<Running, StartError> {
     })
 }
 
-/// A service on a database in memory.
+/// A service on a database of which nothing remains.
 pub(crate) fn in_memory() -> Running {
-    start(DatabaseLocation::Memory).unwrap()
+    start(place::passing()).unwrap()
 }
 
 /// A service on a database in a folder.
 pub(crate) fn in_folder(folder: &Folder) -> Running {
-    start(DatabaseLocation::File(folder.database())).unwrap()
+    start(folder.location()).unwrap()
 }

@@ -17,6 +17,7 @@ mod idempotency;
 mod list;
 mod openapi;
 mod operations;
+mod place;
 mod process;
 mod read;
 mod start;

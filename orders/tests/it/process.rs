@@ -12,7 +12,7 @@ pub(crate) fn command(folder: &Folder) -> Command {
     command
         .env_clear()
         .env("ORDERS_LISTEN", "127.0.0.1:0")
-        .env("ORDERS_DATABASE_URL", format!("sqlite://{}", folder.database().display()))
+        .env("ORDERS_DATABASE_URL", folder.url())
         .env("INTERNAL_KEY", KEY)
         .env("LOG_FORMAT", "json")
         .stdin(Stdio::null());

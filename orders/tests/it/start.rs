@@ -16,14 +16,14 @@ fn every_mistake_of_the_configuration_is_reported_at_once() {
     command
         .env_remove("INTERNAL_KEY")
         .env("ORDERS_LISTEN", "somewhere")
-        .env("ORDERS_DATABASE_URL", "postgres://orders:hunter2@db/orders")
+        .env("ORDERS_DATABASE_URL", "postgres://orders:hunter2@db/orders?sslmode=require")
         .env("DRAIN_DELAY", "soon");
     let (code, log) = refused(&mut command);
     assert_eq!(code, Some(64), "{log}");
     for name in ["4 mistakes", "ORDERS_LISTEN: ", "INTERNAL_KEY: missing", "DRAIN_DELAY: ", "ORDERS_DATABASE_URL: "] {
         assert!(log.contains(name), "{name} is not in: {log}");
     }
-    assert!(log.contains("SQLite only") && !log.contains("hunter2"), "{log}");
+    assert!(log.contains("sslmode is neither") && !log.contains("hunter2"), "{log}");
     assert!(!folder.database().exists());
 }
 

@@ -8,49 +8,37 @@ use chassis::{store::StoreFault, timestamp::Timestamp};
 use diesel::{prelude::*, result::Error as DieselError};
 
 use super::{
-    changes::{self, Outcome},
+    changes,
     connection::{self, Checkpoint, Role},
     events, fault, keys,
     target::Target,
     wal::WriteAheadLog,
 };
-use crate::domain::Change;
+use crate::{
+    domain::Change,
+    store::database::{Committer, Outcome},
+};
 
 /// The connection for writing.
-pub(crate) struct Committer {
+pub(super) struct Connection {
     target: Target,
     /// `None` after an error, until the next batch.
     connection: Option<SqliteConnection>,
     log: WriteAheadLog,
 }
 
-impl Committer {
+impl Connection {
     pub(super) const fn new(target: Target, connection: SqliteConnection, log: WriteAheadLog) -> Self {
         Self { target, connection: Some(connection), log }
     }
 
-    /// Commits all changes in one transaction, and returns the outcome of each once they are durable.
-    ///
-    /// # Errors
-    /// A fault that is not that of a single change: none of them was committed, or, after
-    /// [`OutcomeUnknown`](StoreFault::OutcomeUnknown), that is unknown.
-    pub(crate) fn commit<'a>(&mut self, batch: impl Iterator<Item = &'a Change>) -> Result<Vec<Outcome>, StoreFault> {
-        // After the transaction: what is answered has then been in place after it was durable.
-        let committed = self.transaction(batch).and_then(|outcomes| self.target.check_in_place().map(|()| outcomes));
-        match &committed {
-            Ok(outcomes) => self.log.committed(outcomes.len()),
-            Err(_) => self.connection = None,
-        }
-        committed
-    }
-
-    fn transaction<'a>(&mut self, batch: impl Iterator<Item = &'a Change>) -> Result<Vec<Outcome>, StoreFault> {
+    fn transaction(&mut self, changes: &[&Change]) -> Result<Vec<Outcome>, StoreFault> {
         let connection = self.connection()?;
         let mut has_begun = false;
         let mut failure = None;
         let committed = connection.immediate_transaction(|connection| {
             has_begun = true;
-            let outcomes = apply_all(connection, batch);
+            let outcomes = apply_all(connection, changes);
             // Kept aside: if the rollback fails too, Diesel reports that error instead.
             outcomes.map_err(|error| {
                 failure = Some(fault::of_statement("change the orders", error));
@@ -75,10 +63,22 @@ impl Committer {
         };
         Ok(self.connection.insert(connection))
     }
+}
 
-    /// Does what the database needs between two batches: keeps its log short. A failure loses nothing: the log stays as it
-    /// is, and the next attempt copies all of it.
-    pub(crate) fn maintain(&mut self) {
+impl Committer for Connection {
+    fn commit(&mut self, changes: &[&Change]) -> Result<Vec<Outcome>, StoreFault> {
+        // After the transaction: what is answered has then been in place after it was durable.
+        let committed = self.transaction(changes).and_then(|outcomes| self.target.check_in_place().map(|()| outcomes));
+        match &committed {
+            Ok(outcomes) => self.log.committed(outcomes.len()),
+            Err(_) => self.connection = None,
+        }
+        committed
+    }
+
+    /// Keeps the log of the database short. A failure loses nothing: the log stays as it is, and the next attempt copies all of
+    /// it.
+    fn maintain(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         if let Err(fault) = self.log.checkpoint_if_due(connection) {
             log::warn!("the log of the database could not be copied into it and will be later: {}", fault.chain());
@@ -86,7 +86,7 @@ impl Committer {
     }
 
     /// Brings the statistics of the database up to date, empties the log and closes the connection.
-    pub(crate) fn close(&mut self) {
+    fn close(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         if let Err(fault) = connection::optimize(&mut connection) {
             log::warn!("the statistics of the database could not be brought up to date: {}", fault.chain());
@@ -99,13 +99,10 @@ impl Committer {
 
 /// Applies all changes of a batch, one after another and all at the same time: they become visible together, and the ids of
 /// orders say which came first.
-fn apply_all<'a>(
-    connection: &mut SqliteConnection,
-    batch: impl Iterator<Item = &'a Change>,
-) -> Result<Vec<Outcome>, DieselError> {
+fn apply_all(connection: &mut SqliteConnection, changes: &[&Change]) -> Result<Vec<Outcome>, DieselError> {
     let now = time_of_batch(connection, SystemTime::now().into())?;
     keys::forget_old(connection, now)?;
-    batch.map(|change| changes::apply(connection, change, now)).collect()
+    changes.iter().map(|change| changes::apply(connection, change, now)).collect()
 }
 
 /// The time of a batch that begins when the clock shows `clock`: never before the last event. So a clock that is set back,

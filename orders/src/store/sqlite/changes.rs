@@ -3,17 +3,15 @@
 use chassis::{store::StoreFault, timestamp::Timestamp};
 use diesel::{prelude::*, result::Error as DieselError};
 
-use super::{
-    events, fault, keys,
-    schema::{NewOrderRow, OrderRow, orders},
-};
+use super::{events, fault, keys};
 use crate::{
     domain::{Change, IdempotencyKey, NewOrder, Order, Refusal, StatusChange, Written},
-    store::error::StoreError,
+    store::{
+        database::Outcome,
+        error::StoreError,
+        schema::{NewOrderRow, OrderRow, orders},
+    },
 };
-
-/// The outcome of one change in a batch that was committed.
-pub(super) type Outcome = Result<Written, StoreError>;
 
 /// Why a savepoint is undone.
 enum Undo {

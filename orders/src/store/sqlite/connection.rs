@@ -1,15 +1,13 @@
 //! Opens connections to SQLite with their settings, runs checkpoints, and checks the version of the library.
 
-use std::{num::NonZeroUsize, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
-use chassis::{config::StartError, store::StoreFault};
+use chassis::store::StoreFault;
 use diesel::{
     connection::SimpleConnection,
     prelude::*,
-    r2d2::{ConnectionManager, CustomizeConnection},
     sql_types::{Integer, Text},
 };
-use r2d2::Pool;
 
 use super::{fault, target::Target};
 
@@ -17,8 +15,6 @@ use super::{fault, target::Target};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long another process that starts at the same time may run the migrations.
 const START_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long opening the pool may take. Opening a file takes milliseconds; a pool that needs longer has failed.
-const POOL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The size of the log, in bytes, above which the writer pauses so that it can be truncated: twice what is written
 /// between two checkpoints. A file that was longer is cut to this size (`journal_size_limit`).
 pub(crate) const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -27,8 +23,6 @@ pub(crate) const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const VERSION_MIN: [u32; 3] = [3, 51, 3];
 /// Withdrawn by its authors.
 const VERSION_WITHDRAWN: [u32; 3] = [3, 52, 0];
-
-pub(crate) type ReaderPool = Pool<ConnectionManager<SqliteConnection>>;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,42 +185,11 @@ fn is_good_version(version: &str) -> bool {
     parts.as_slice() >= VERSION_MIN.as_slice() && parts != VERSION_WITHDRAWN
 }
 
-/// The connections of the readers, all opened now: an error shows at the start, and a database in memory stays.
-///
-/// # Errors
-/// Fails if one of them cannot be opened.
-pub(crate) fn reader_pool(target: &Target, size: NonZeroUsize) -> Result<ReaderPool, StartError> {
-    let size = u32::try_from(size.get()).unwrap_or(u32::MAX);
-    Pool::builder()
-        .max_size(size)
-        .min_idle(Some(size))
-        // A connection to a file does not grow stale, and opening one costs its cache and its prepared statements.
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .test_on_check_out(false)
-        .connection_timeout(POOL_TIMEOUT)
-        .connection_customizer(Box::new(Customizer(target.clone())))
-        .build(ConnectionManager::new(target.url()))
-        .map_err(|error| StartError::failed(format!("cannot open the database for reading: {error}")))
-}
-
-/// Applies the settings to every connection of the pool, also to those that it opens later.
-#[derive(Debug)]
-struct Customizer(Target);
-
-impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Customizer {
-    fn on_acquire(&self, connection: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
-        set_up(connection, &self.0, Role::Reader)
-            .map_err(|error| diesel::r2d2::Error::ConnectionError(ConnectionError::BadConnection(error.to_string())))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use diesel::sql_types::BigInt;
 
     use super::*;
-    use crate::store::DatabaseLocation;
 
     #[derive(QueryableByName)]
     struct Number {
@@ -263,20 +226,18 @@ mod tests {
     }
 
     #[test]
-    fn every_pragma_holds_on_every_connection() {
+    fn every_pragma_holds_on_both_kinds_of_connections() {
         let folder = tempfile::tempdir().unwrap();
-        let target = Target::prepare(&DatabaseLocation::File(folder.path().join("orders.db"))).unwrap();
+        let target = Target::prepare(Some(&folder.path().join("orders.db"))).unwrap();
         let mut writer = open(&target, Role::Writer).unwrap();
         assert_set_up(&mut writer, 0);
-        let pool = reader_pool(&target, 3.try_into().unwrap()).unwrap();
-        let mut readers: Vec<_> = (0..3).map(|_| pool.get().unwrap()).collect();
-        readers.iter_mut().for_each(|reader| assert_set_up(reader, 1));
+        assert_set_up(&mut open(&target, Role::Reader).unwrap(), 1);
     }
 
     #[test]
     fn a_reader_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
-        let target = Target::prepare(&DatabaseLocation::File(folder.path().join("orders.db"))).unwrap();
+        let target = Target::prepare(Some(&folder.path().join("orders.db"))).unwrap();
         let mut reader = open(&target, Role::Reader).unwrap();
         let refused = reader.batch_execute("CREATE TABLE t (a)").unwrap_err();
         assert!(refused.to_string().contains("readonly"), "{refused}");

@@ -5,8 +5,10 @@ use std::time::Duration;
 use chassis::{identity::UserId, timestamp::Timestamp};
 use diesel::{prelude::*, sql_types::BigInt};
 
-use super::schema::{OrderRow, idempotency_keys, orders};
-use crate::domain::{IdempotencyKey, OrderId};
+use crate::{
+    domain::{IdempotencyKey, OrderId},
+    store::schema::{OrderRow, idempotency_keys, orders},
+};
 
 /// How long a key is remembered, and longer only while more than [`DELETED_MAX`] are too old. Clients try again within minutes, and people within a day.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);

@@ -8,12 +8,8 @@ use diesel::{
     sql_types::{BigInt, Text},
 };
 
-use super::{
-    connection, fault,
-    migrations::{self, Schema},
-    target::Target,
-};
-use crate::store::location::DatabaseLocation;
+use super::{connection, fault, migrations, target::Target};
+use crate::store::migration::Schema;
 
 /// How long to wait for a lock. Readers wait for nobody but a process that has just begun to recover the log.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -92,8 +88,8 @@ fn contents(connection: &mut SqliteConnection) -> Result<Contents, StoreFault> {
 ///
 /// # Errors
 /// What is wrong with the database, in one line.
-pub(crate) fn migrate(location: &DatabaseLocation) -> Result<Vec<String>, StartError> {
-    migrations::open_and_migrate(&Target::prepare(location)?).map(|(_, applied)| applied)
+pub(crate) fn migrate(database: &Path) -> Result<Vec<String>, StartError> {
+    migrations::open_and_migrate(&Target::prepare(Some(database))?).map(|(_, applied)| applied)
 }
 
 /// The size of a database in bytes, without its log.
@@ -138,7 +134,7 @@ mod tests {
     fn database(sql: &str) -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("orders.db");
-        migrate(&DatabaseLocation::File(path.clone())).unwrap();
+        migrate(&path).unwrap();
         let valid = "INSERT INTO orders VALUES (1, '1 Main Street', 'a book', 'confirmed', 7, 1, 2, 2);
                      INSERT INTO events VALUES (1, 1, 1, 'pending', 1), (2, 1, 2, 'confirmed', 2);";
         open(&path)

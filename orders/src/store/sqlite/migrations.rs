@@ -1,18 +1,16 @@
 //! Brings the schema up to date at the start, under a lock, and refuses a schema that is newer than this program.
 
-use std::{collections::HashSet, error::Error};
+use std::error::Error;
 
 use chassis::{config::StartError, store::StoreFault};
-use diesel::{
-    migration::{Migration, MigrationSource},
-    sqlite::{Sqlite, SqliteConnection},
-};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel::sqlite::SqliteConnection;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use super::{
     connection::{self, Checkpoint, Role},
     target::Target,
 };
+use crate::store::migration::{Schema, compare, run_pending};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/orders/sqlite");
 
@@ -53,25 +51,7 @@ fn rewrite_log(connection: &mut SqliteConnection) -> Result<(), StoreFault> {
 /// Runs all migrations in one exclusive transaction: of two processes that start at once, the second waits and finds
 /// nothing left to do. A failed migration leaves nothing behind, not even the ones before it. Returns those that were run.
 fn migrate(connection: &mut SqliteConnection) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
-    connection.exclusive_transaction(|connection| {
-        if let Schema::Newer(why) = compare(connection)? {
-            return Err(why.into());
-        }
-        let applied = connection.run_pending_migrations(MIGRATIONS)?;
-        for version in &applied {
-            log::info!(version:% = version; "the schema of the database was migrated");
-        }
-        Ok(applied.iter().map(ToString::to_string).collect())
-    })
-}
-
-/// The schema of a database, as this program sees it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Schema {
-    Current,
-    Older,
-    /// Says what to do.
-    Newer(String),
+    connection.exclusive_transaction(|connection| run_pending(connection, MIGRATIONS))
 }
 
 /// Compares the schema of a database with that of this program.
@@ -79,32 +59,16 @@ pub(super) enum Schema {
 /// # Errors
 /// The database cannot be read.
 pub(super) fn schema_of(connection: &mut SqliteConnection) -> Result<Schema, StoreFault> {
-    compare(connection).map_err(|error| StoreFault::failed("read the schema of the database", error))
-}
-
-fn compare(connection: &mut SqliteConnection) -> Result<Schema, Box<dyn Error + Send + Sync>> {
-    let own: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations()?;
-    let known: HashSet<String> = own.iter().map(|migration| migration.name().version().to_string()).collect();
-    let applied = connection.applied_migrations()?;
-    Ok(match applied.iter().find(|version| !known.contains(&version.to_string())) {
-        None if applied.len() == known.len() => Schema::Current,
-        None => Schema::Older,
-        Some(unknown) => Schema::Newer(format!(
-            "it has the migration {unknown}, which this program does not know: a newer version has written it; \
-             start that version again, or restore a backup from before it (nothing was changed)"
-        )),
-    })
+    compare(connection, &MIGRATIONS).map_err(|error| StoreFault::failed("read the schema of the database", error))
 }
 
 #[cfg(test)]
 mod tests {
-    use diesel::{prelude::*, sql_types::Text};
+    use diesel::{prelude::*, sql_types::Text, sqlite::Sqlite};
+    use diesel_migrations::MigrationHarness;
 
     use super::*;
-    use crate::store::{
-        DatabaseLocation,
-        sqlite::schema::{events, idempotency_keys, orders},
-    };
+    use crate::store::schema::{events, idempotency_keys, orders};
 
     #[derive(QueryableByName, Debug, PartialEq)]
     struct Named {
@@ -119,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_tables_of_the_program_are_those_of_the_migrations() {
-        let target = Target::prepare(&DatabaseLocation::Memory).unwrap();
+        let target = Target::prepare(None).unwrap();
         let mut connection = open(&target).unwrap();
         let orders = orders::table.select(orders::all_columns);
         let events = events::table.select(events::all_columns);
@@ -139,13 +103,13 @@ mod tests {
 
     #[test]
     fn an_order_from_before_there_were_events_has_one_afterwards() {
-        let target = Target::prepare(&DatabaseLocation::Memory).unwrap();
+        let target = Target::prepare(None).unwrap();
         let mut connection = open(&target).unwrap();
         connection.revert_last_migration(MIGRATIONS).unwrap();
         let insert = "INSERT INTO orders (address, item, status, created_by, created_at, updated_at)
                       VALUES ('1 Main Street', 'a book', 'pending', 7, 1, 1), ('1 Main Street', 'a pen', 'pending', 7, 2, 2)";
         diesel::sql_query(insert).execute(&mut connection).unwrap();
-        assert_eq!(compare(&mut connection).unwrap(), Schema::Older);
+        assert_eq!(schema_of(&mut connection).unwrap(), Schema::Older);
         migrate(&mut connection).unwrap();
         let shown = "SELECT sequence || ' ' || order_id || ' ' || version || ' ' || status || ' ' || created_at AS name
                      FROM events ORDER BY sequence";
@@ -154,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_migration_can_be_undone_and_done_again() {
-        let target = Target::prepare(&DatabaseLocation::Memory).unwrap();
+        let target = Target::prepare(None).unwrap();
         let mut connection = open(&target).unwrap();
         connection.revert_all_migrations(MIGRATIONS).unwrap();
         let left = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' AND name NOT LIKE '__diesel%'";

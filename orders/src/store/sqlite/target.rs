@@ -15,8 +15,6 @@ use chassis::{
     store::{StoreFault, fault::Cause, folder},
 };
 
-use crate::store::location::DatabaseLocation;
-
 /// The database to connect to.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -39,18 +37,19 @@ impl FileId {
 }
 
 impl Target {
-    /// Creates the folder and the file of the database if they are missing, accessible only to our own account.
+    /// Creates the folder and the file of the database if they are missing, accessible only to our own account. Without a file it
+    /// is a database in memory.
     ///
     /// # Errors
     /// Names the folder or the file, and the setting.
-    pub(crate) fn prepare(location: &DatabaseLocation) -> Result<Self, StartError> {
-        match location {
-            DatabaseLocation::Memory => Ok(Self::memory()),
-            DatabaseLocation::File(path) => {
+    pub(crate) fn prepare(file: Option<&Path>) -> Result<Self, StartError> {
+        match file {
+            None => Ok(Self::memory()),
+            Some(path) => {
                 create_file(path).map_err(|(what, error)| cannot_use(&what, &error))?;
                 let file = FileId::at(path).map_err(|error| cannot_use(path, &error))?;
                 // SQLite takes a name that begins with `file:` for a URI; one with a slash in front never does.
-                let path = if path.is_absolute() { path.clone() } else { Path::new(".").join(path) };
+                let path = if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) };
                 let url = path.to_str().ok_or_else(|| StartError::failed("the path of the database is not UTF-8"))?;
                 Ok(Self { url: url.to_owned(), file: Some(file) })
             }

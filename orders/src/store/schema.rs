@@ -1,10 +1,10 @@
-//! The tables as Diesel knows them, and the conversion between rows and orders. A test compares them with the
+//! The tables as Diesel knows them, the same in every database, and the conversion between rows and orders. A test compares them with the
 //! migrations.
 
 use chassis::{identity::UserId, store::StoreFault, timestamp::Timestamp};
 use diesel::prelude::*;
 
-use crate::domain::{Address, Item, NewOrder, Order, OrderId, Status};
+use crate::domain::{Address, Event, EventId, Item, NewOrder, Order, OrderId, OrderPage, Status};
 
 diesel::table! {
     orders (id) {
@@ -44,7 +44,7 @@ diesel::allow_tables_to_appear_in_same_query!(events, idempotency_keys, orders);
 
 /// A row of `orders`.
 #[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = orders, check_for_backend(diesel::sqlite::Sqlite))]
+#[diesel(table_name = orders, check_for_backend(diesel::sqlite::Sqlite, diesel::pg::Pg))]
 pub(super) struct OrderRow {
     id: i64,
     address: String,
@@ -80,6 +80,16 @@ impl OrderRow {
     }
 }
 
+/// The page that these rows are, if they are what a query for one order more than `limit` has found.
+///
+/// # Errors
+/// A row that this program would not have written.
+pub(super) fn page_of(rows: Vec<OrderRow>, limit: usize) -> Result<OrderPage, StoreFault> {
+    let has_more = rows.len() > limit;
+    let orders = rows.into_iter().take(limit).map(OrderRow::parse).collect::<Result<_, _>>()?;
+    Ok(OrderPage { orders, has_more })
+}
+
 /// A row to be inserted; the database assigns the id and the version.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = orders)]
@@ -102,6 +112,54 @@ impl<'a> NewOrderRow<'a> {
             created_by: order.created_by.0,
             created_at: now.unix_micros(),
             updated_at: now.unix_micros(),
+        }
+    }
+}
+
+/// A row of `events`.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = events, check_for_backend(diesel::sqlite::Sqlite, diesel::pg::Pg))]
+pub(super) struct EventRow {
+    sequence: i64,
+    version: i64,
+    status: String,
+    created_at: i64,
+}
+
+impl EventRow {
+    /// The event in this row, which is about this order.
+    ///
+    /// # Errors
+    /// A row that this program would not have written.
+    pub(super) fn parse(self, order: OrderRow) -> Result<Event, StoreFault> {
+        let invalid = || StoreFault::failed("read events", format!("the row of event {} is not valid", self.sequence));
+        let order = Order {
+            status: Status::from_name(&self.status).ok_or_else(invalid)?,
+            updated_at: Timestamp::from_unix_micros(self.created_at).ok_or_else(invalid)?,
+            version: u64::try_from(self.version).map_err(|_| invalid())?,
+            ..order.parse()?
+        };
+        Ok(Event { id: EventId(self.sequence), order })
+    }
+}
+
+/// A row to be inserted: an order has come into the state that it has. The database assigns the sequence.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = events)]
+pub(super) struct NewEventRow {
+    order_id: i64,
+    version: i64,
+    status: &'static str,
+    created_at: i64,
+}
+
+impl NewEventRow {
+    pub(super) fn new(order: &Order) -> Self {
+        Self {
+            order_id: order.id.0,
+            version: i64::try_from(order.version).unwrap_or(i64::MAX),
+            status: order.status.name(),
+            created_at: order.updated_at.unix_micros(),
         }
     }
 }

@@ -1,0 +1,36 @@
+//! TLS to the server. Its certificate is always verified, and the name in it.
+
+use std::{fs, path::Path, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use crate::store::location::TrustedRoots;
+
+/// The settings of TLS that trust these authorities.
+///
+/// # Errors
+/// Names the file and the reason.
+pub(super) fn config(trusted: &TrustedRoots) -> Result<ClientConfig, String> {
+    let roots = match trusted {
+        TrustedRoots::Public => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+        TrustedRoots::File(path) => authorities(path)?,
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, String> {
+    let cannot = |why: &dyn std::fmt::Display| format!("cannot use the certificates in {}: {why}", path.display());
+    let pem = fs::read(path).map_err(|error| cannot(&error))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| cannot(&error))?;
+        roots.add(certificate).map_err(|error| cannot(&error))?;
+    }
+    if roots.is_empty() { Err(cannot(&"there is none (BEGIN CERTIFICATE)")) } else { Ok(roots) }
+}
