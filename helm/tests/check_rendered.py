@@ -78,6 +78,9 @@ class Checks:
             self.pod(each["spec"]["template"]["spec"], [], is_service=False)
             self.check(each["spec"].get("activeDeadlineSeconds", 0) > 0, "may run for ever")
             self.check(len(self.pods_with(each["spec"]["template"]["metadata"]["labels"])) == 1, "has pods like others")
+        for each in self.of("Role"):
+            wanted = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}]
+            self.check(each["rules"] == wanted, "gives other rights than to create Secrets")
         for each in self.of("RoleBinding"):
             self.named("Role", each["roleRef"]["name"])
             accounts = [self.named("ServiceAccount", subject["name"]) for subject in each["subjects"]]
