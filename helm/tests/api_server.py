@@ -56,7 +56,7 @@ def patched(old, patch, strategic):
 
 def is_broken(image):
     """Whether an image can never be pulled: its tag is `broken`, or `broken-` and its name."""
-    name, tag = image.rsplit("/", 1)[-1].split(":")
+    name, tag = image.split("@")[0].rsplit("/", 1)[-1].split(":")
     return tag in ("broken", f"broken-{name}")
 
 

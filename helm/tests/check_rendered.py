@@ -43,8 +43,11 @@ class Checks:
         self.check(len(found) == 1, f"refers to {kind} {name}, of which there are {len(found)}")
         return found[0] if found else {}
 
-    def created(self, name):
-        """The keys of a Secret that a Job creates."""
+    def keys_of_secret(self, name):
+        """The keys of a Secret that a Job creates, or that is beside the release."""
+        given = [each for each in self.given if each["kind"] == "Secret" and each["metadata"]["name"] == name]
+        if given:
+            return given[0]["data"]
         jobs = [each for each in self.objects if each["kind"] == "Job"]
         arguments = [argument for job in jobs for argument in job["spec"]["template"]["spec"]["containers"][0].get("args", [])]
         flags = [argument.removesuffix(f"={name}") for argument in arguments if argument.endswith(f"={name}")]
@@ -144,7 +147,7 @@ class Checks:
                 self.named("ConfigMap", source["configMap"]["name"])
             if "secret" in source:
                 secret = source["secret"]
-                data = self.created(secret.get("secretName") or secret["name"])
+                data = self.keys_of_secret(secret.get("secretName") or secret["name"])
                 for item in secret.get("items", []):
                     self.check(item["key"] in data, f"mounts {item['key']}, which the Secret does not have")
 
@@ -167,7 +170,7 @@ class Checks:
         for variable in container.get("env", []):
             if "valueFrom" in variable:
                 wanted = variable["valueFrom"]["secretKeyRef"]
-                data = self.created(wanted["name"])
+                data = self.keys_of_secret(wanted["name"])
                 self.check(wanted["key"] in data, f"takes {wanted['key']} from a Secret that does not have it")
         if is_service:
             unknown = {name.removesuffix("_FILE") for name in names} - self.variables
