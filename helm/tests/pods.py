@@ -57,6 +57,22 @@ def run_job(cluster, job, environment={}, account=None):
             return
 
 
+def upgrade_checks(objects):
+    """The Jobs that run before an upgrade."""
+    return [each for each in objects if each["kind"] == "Job" and each["metadata"]["name"].endswith("-check")]
+
+
+def check_upgrade(cluster, checks, expected):
+    """Runs the Jobs before an upgrade to the same version, while its services run. Exits unless all succeed."""
+    if len(checks) != expected:
+        raise SystemExit(f"pods: expected {expected} Jobs that check an upgrade, but there are {len(checks)}")
+    for job in checks:
+        for container, ran in run_job(cluster, job):
+            if ran.returncode:
+                raise SystemExit(f"pods: {job['metadata']['name']}, {container}: {ran.stdout}{ran.stderr}")
+            print(f"  {job['metadata']['name']}, {container}: {ran.stdout.splitlines()[-1]}")
+
+
 class Pod:
     """One container of one pod, as the kubelet would run it."""
 

@@ -2,7 +2,8 @@
 python run_example.py EXAMPLE BINARIES RENDERED GIVEN. RENDERED gets the objects of the release, GIVEN those that the README creates
 before it.
 
-The commands of the README are those that people run. `kubectl create` prints its object instead, and `helm` renders.
+The commands of the README are those that people run. `kubectl create` prints its object instead, and `helm` renders, as if for an
+upgrade, so that the Job which checks that is there too.
 """
 
 import base64
@@ -24,7 +25,7 @@ import urllib.request
 import yaml
 
 from cluster import run_jobs
-from pods import Cluster, Pod
+from pods import Cluster, Pod, check_upgrade, upgrade_checks
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # What the commands do here.
@@ -33,7 +34,7 @@ set -euo pipefail
 kubectl() { (cd "$INPUT" && command kubectl "$@" --dry-run=client --output yaml && echo ---) >>"$GIVEN"; }
 helm() {
   [ "$1" = install ]
-  command helm template "${@:2}" 2> >(grep -v 'found symbolic link' >&2) >"$RENDERED"
+  command helm template "${@:2}" --is-upgrade 2> >(grep -v 'found symbolic link' >&2) >"$RENDERED"
 }
 """
 
@@ -151,7 +152,7 @@ def shop(cert, key):
 @contextlib.contextmanager
 def running(objects, binaries):
     """The pods of all workloads, ready; ends them, and removes their folders."""
-    checks = [each for each in objects if each["kind"] == "Job" and each["metadata"]["name"].endswith("-check")]
+    checks = upgrade_checks(objects)
     secrets = run_jobs([each for each in objects if each not in checks], binaries)
     cluster = Cluster(objects + secrets, binaries)
     pods = {pod.name: pod for pod in (Pod.of(cluster, workload) for workload in cluster.workloads())}
@@ -160,6 +161,7 @@ def running(objects, binaries):
             pod.start()
         for pod in pods.values():
             pod.wait_until_ready()
+        check_upgrade(cluster, checks, expected=1)
         yield cluster, pods
     finally:
         for pod in pods.values():

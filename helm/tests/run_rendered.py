@@ -10,7 +10,7 @@ import sys
 import yaml
 
 from cluster import run_jobs
-from pods import Cluster, Pod, run_job
+from pods import Cluster, Pod, check_upgrade, upgrade_checks
 
 
 def smoke(cluster):
@@ -30,21 +30,10 @@ def smoke_says(expected, url, password="wrong"):
         raise SystemExit(f"run_rendered: helm/smoke {url} should print `{expected}`, but printed {ran.stdout}{ran.stderr}")
 
 
-def check_upgrade(cluster, checks):
-    """Runs the Jobs before an upgrade to the same version, while the services run."""
-    for job in checks:
-        for container, ran in run_job(cluster, job):
-            if ran.returncode:
-                raise SystemExit(f"run_rendered: {job['metadata']['name']}, {container}: {ran.stdout}{ran.stderr}")
-            print(f"  {job['metadata']['name']}, {container}: {ran.stdout.splitlines()[-1]}")
-    if len(checks) != 3:
-        raise SystemExit(f"run_rendered: expected three Jobs that check an upgrade, but there are {len(checks)}")
-
-
 def main(rendered, binaries):
     with open(rendered, encoding="utf-8") as file:
         rendered = [each for each in yaml.safe_load_all(file) if each]
-    checks = [each for each in rendered if each["kind"] == "Job" and each["metadata"]["name"].endswith("-check")]
+    checks = upgrade_checks(rendered)
     secrets = run_jobs([each for each in rendered if each not in checks], binaries)
     cluster = Cluster(rendered + secrets, binaries)
     pods = [Pod.of(cluster, workload) for workload in cluster.workloads()]
@@ -54,7 +43,7 @@ def main(rendered, binaries):
         for pod in pods:
             pod.wait_until_ready()
         smoke(cluster)
-        check_upgrade(cluster, checks)
+        check_upgrade(cluster, checks, expected=3)
         smoke_says("/api/login: answered 401 instead of 201", "http://127.0.0.1:8001")
         smoke_says("/health/ready: not ready after 1 s", "http://127.0.0.1:8009")
         # As in a rolling update: each pod exits cleanly in time, and its data is there for the next one.
