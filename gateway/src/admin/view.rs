@@ -48,7 +48,7 @@ fn counted(auth: &str, metrics: &RouteMetrics) -> Value {
     let latency: Vec<Value> = metrics
         .latency()
         .into_iter()
-        .map(|(bound, count)| json!([if bound < f64::MAX { Some(bound) } else { None }, count]))
+        .map(|(bound, count)| json!([bound.is_finite().then_some(bound), count]))
         .collect();
     let (bytes_in, bytes_out) = metrics.bytes();
     json!({

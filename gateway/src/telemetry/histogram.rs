@@ -35,8 +35,8 @@ impl Histogram {
     /// Returns upper bound in seconds and count of each bucket, not cumulated; the last has no bound.
     pub(crate) fn buckets(&self) -> Vec<(f64, u64)> {
         let bounds = BOUNDS_MICROS.iter().map(|micros| Duration::from_micros(*micros).as_secs_f64());
-        // The encoder knows the bucket without a bound by this value.
-        let bounds = bounds.chain([f64::MAX]);
+        // The encoder writes it as `+Inf`; without a bucket of that name, Prometheus calculates no quantile.
+        let bounds = bounds.chain([f64::INFINITY]);
         bounds.zip(self.buckets.iter().map(|count| count.load(Ordering::Relaxed))).collect()
     }
 

@@ -129,7 +129,7 @@ fn percentile(buckets: &[(f64, u64)], percent: u64) -> Option<f64> {
     for (bound, count) in buckets {
         let count = *count as f64;
         // The last bucket has no bound.
-        let upper = if *bound < f64::MAX { *bound } else { lower };
+        let upper = if bound.is_finite() { *bound } else { lower };
         if count > 0.0 && seen + count >= wanted {
             return Some(lower + (upper - lower) * (wanted - seen) / count);
         }

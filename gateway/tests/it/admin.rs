@@ -94,6 +94,17 @@ fn failures_are_remembered_by_request_id() {
 }
 
 #[test]
+fn every_latency_is_in_a_bucket_up_to_infinity_without_which_there_are_no_quantiles() {
+    let gateway = Gateway::before(&Upstream::echo(), ROUTES);
+    assert_eq!(get("/x").send(gateway.addr()).status, 200);
+    until("it is counted", || {
+        let metrics = get("/metrics").send(gateway.admin).text();
+        let mut buckets = metrics.lines().filter(|line| line.starts_with("gateway_request_duration_seconds_bucket{"));
+        buckets.any(|line| line.contains("route=\"GET /x\"") && line.contains("le=\"+Inf\"") && line.ends_with(" 1"))
+    });
+}
+
+#[test]
 fn hits_and_misses_of_the_token_cache_are_counted() {
     let upstream = Upstream::echo();
     let gateway = Gateway::before(&upstream, ROUTES);
