@@ -1,6 +1,8 @@
 //! Gateway, users and orders in one process, on loopback, with demo users: what `cargo run` starts, and the fixture of
 //! the end-to-end tests. The services communicate as they do in containers: over sockets, with signed assertions.
 
+pub mod load;
+
 use std::{
     future::Future,
     net::SocketAddr,

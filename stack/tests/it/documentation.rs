@@ -1,8 +1,8 @@
 //! What docs/configuration.md must have: a row for every flag and variable of users, orders and the stack.
 
-use std::{cell::RefCell, collections::BTreeSet};
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
-use clap::{CommandFactory, Parser};
+use clap::{Args, Command, CommandFactory, Parser};
 
 const DOCUMENTATION: &str = include_str!("../../../docs/configuration.md");
 
@@ -15,7 +15,8 @@ fn documented() -> BTreeSet<&'static str> {
 #[test]
 fn every_flag_and_variable_of_the_services_has_a_row() {
     let documented = documented();
-    for command in [users::Args::command(), orders::Args::command(), stack::Args::command()] {
+    let load = stack::load::Args::augment_args(Command::new("load"));
+    for command in [users::Args::command(), orders::Args::command(), stack::Args::command(), load] {
         for argument in command.get_arguments() {
             let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned());
             let flag = argument.get_long().map(|name| format!("--{name}"));
@@ -35,8 +36,11 @@ fn every_secret_of_the_services_has_a_row() {
     };
     users::Settings::from_args(&users::Args::parse_from(["users"]), &lookup).unwrap_err();
     orders::Settings::from_args(&orders::Args::parse_from(["orders"]), &lookup).unwrap_err();
+    let load =
+        stack::load::Args { url: "http://localhost".to_owned(), duration: Duration::ZERO, rate: 1, users: 1, ca: None };
+    assert!(stack::load::Settings::from_args(&load, &lookup).is_err());
     let names = names.into_inner();
-    assert!(names.len() >= 4, "{names:?}");
+    assert!(names.len() >= 6, "{names:?}");
     for name in names {
         assert!(documented.contains(name.as_str()), "docs/configuration.md lacks a row for {name}");
     }

@@ -5,6 +5,7 @@
 mod crashes;
 mod documentation;
 mod fixture;
+mod load;
 mod login;
 mod me;
 mod orders;
