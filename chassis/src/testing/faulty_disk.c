@@ -87,6 +87,7 @@ ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
 static int fails_to_sync(int fd) {
     if (!is_ours(fd)) return 0;
     while (is_switched_on("stall")) usleep(1000);
+    if (is_switched_on("slow")) usleep(600 * 1000);
     if (is_switched_on("fsync")) { errno = EIO; return 1; }
     return 0;
 }

@@ -12,7 +12,7 @@ use super::preload;
 const SOURCE: &str = include_str!("faulty_disk.c");
 
 /// A data folder whose disk fails on demand. Its faults are `full` (no room), `broken` (no write succeeds), `fsync` (no
-/// fsync succeeds) and `stall` (no fsync returns).
+/// fsync succeeds), `stall` (no fsync returns) and `slow` (each fsync takes 0.6 s).
 pub struct FaultyDisk {
     data: PathBuf,
     /// Where the library is, and the files that switch faults on.
