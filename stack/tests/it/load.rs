@@ -1,6 +1,17 @@
 //! `stack load`: real load on a real stack, and what it says of a system that fails.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use chassis::testing::{Process, get, until};
 use serde_json::Value;
@@ -100,6 +111,51 @@ fn who_comes_too_often_waits_as_told_which_is_no_failure() {
     assert_eq!(code, Some(0), "{said}");
     assert!(answered(&said, "sign in", 201) > 1, "{said}");
     assert!((1..10).contains(&answered(&said, "sign in", 429)), "{said}");
+}
+
+/// A network before the gateway that loses the answers to the first orders: as many as `losses` says.
+fn lossy_network(gateway: SocketAddr, losses: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let left = Arc::new(AtomicUsize::new(losses));
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let left = Arc::clone(&left);
+            thread::spawn(move || relay(client, gateway, &left));
+        }
+    });
+    addr
+}
+
+/// Carries one request after the other; a request and its answer come in one piece each, or the client notices.
+fn relay(mut client: TcpStream, gateway: SocketAddr, losses_left: &AtomicUsize) {
+    let mut server = TcpStream::connect(gateway).unwrap();
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = client.read(&mut bytes) {
+        let is_order = bytes.starts_with(b"POST /api/orders ");
+        if server.write_all(&bytes[..length]).is_err() {
+            break;
+        }
+        let Ok(length @ 1..) = server.read(&mut bytes) else { break };
+        let one_less = |left: usize| left.checked_sub(1);
+        if is_order && losses_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            break;
+        }
+        if client.write_all(&bytes[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = client.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn an_order_whose_answer_is_lost_is_sent_again_and_placed_once() {
+    let (stack, _folder) = Stack::new();
+    let network = lossy_network(stack.gateway, 3);
+    let (code, said) = run(&mut load(&format!("http://{network} --duration 3s --rate 60 --users 2")));
+    assert_eq!((code, columns(&said, "all")[1]), (Some(1), "3"), "{said}");
+    assert!(said.contains("failed: place an order: no answer"), "{said}");
+    assert_eq!(orders(&stack).len() as u64, answered(&said, "place an order", 201), "{said}");
 }
 
 #[test]
