@@ -106,6 +106,10 @@ class Checks:
                 backend = path["backend"]["service"]
                 ports = self.named("Service", backend["name"]).get("spec", {}).get("ports", [])
                 self.check(backend["port"]["name"] in [port["name"] for port in ports], "uses a port that does not exist")
+        for each in self.of("HTTPRoute"):
+            for backend in [backend for rule in each["spec"]["rules"] for backend in rule["backendRefs"]]:
+                ports = self.named("Service", backend["name"]).get("spec", {}).get("ports", [])
+                self.check(backend["port"] in [port["port"] for port in ports], "uses a port that does not exist")
         for each in self.of("ServiceMonitor"):
             wanted = each["spec"]["selector"]["matchLabels"].items()
             services = [each for each in self.objects if each["kind"] == "Service"]

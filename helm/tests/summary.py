@@ -67,6 +67,8 @@ def details(each):
     elif kind == "Ingress":
         certificate = spec.get("tls", [{}])[0].get("secretName", "none")
         yield f"class {spec.get('ingressClassName', 'default')}, host {spec['rules'][0]['host']}, certificate {certificate}"
+    elif kind == "HTTPRoute":
+        yield f"host {', '.join(spec['hostnames'])}, through {', '.join(parent['name'] for parent in spec['parentRefs'])}"
     elif kind == "ServiceMonitor":
         yield f"every {spec['endpoints'][0]['interval']}"
     elif kind == "PodDisruptionBudget":
