@@ -59,7 +59,11 @@ fn row([name, requests, failed, p50, p90, p99]: [&str; 6], statuses: &str) -> St
 
 fn shown(counts: &Counts, percent: u64) -> String {
     let latency = counts.latencies.percentile(percent);
-    latency.map_or("-".to_owned(), |latency| format!("{:.1} ms", latency.as_secs_f64() * 1000.0))
+    let text = |latency: Duration| match latency.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1000.0),
+        seconds => format!("{seconds:.2} s"),
+    };
+    latency.map_or("-".to_owned(), text)
 }
 
 fn per_second(requests: u64, elapsed: Duration) -> f64 {
