@@ -8,17 +8,22 @@ upgrade, so that the Job which checks that is there too.
 
 import base64
 import contextlib
+import http.client
 import http.server
 import json
 import os
 import pathlib
 import re
+import select
 import shutil
+import socket
+import socketserver
 import ssl
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -26,15 +31,29 @@ import yaml
 
 from cluster import run_jobs
 from pods import Cluster, Pod, check_upgrade, upgrade_checks
+from run_rendered import smoke
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # What the commands do here.
 HERE = """
 set -euo pipefail
-kubectl() { (cd "$INPUT" && command kubectl "$@" --dry-run=client --output yaml && echo ---) >>"$GIVEN"; }
+kubectl() {
+  case $1 in
+    apply) cat "${@: -1}" && echo --- ;;
+    create) (cd "$INPUT" && command kubectl "$@" --dry-run=client --output yaml && echo ---) ;;
+  esac >>"$GIVEN"
+}
+render() { command helm template "$@" --is-upgrade 2> >(grep -v 'found symbolic link' >&2) >"$RENDERED"; }
 helm() {
-  [ "$1" = install ]
-  command helm template "${@:2}" --is-upgrade 2> >(grep -v 'found symbolic link' >&2) >"$RENDERED"
+  case $1 in
+    install) render "${@:2}" ;;
+    test) ;; # below
+  esac
+}
+helm/deploy() {
+  command helm/dependencies
+  render microservices-app helm/microservices-app --values "helm/values-$1.yaml" --values "$HELM_VALUES" \
+    --set-string "global.image.tag=$2"
 }
 """
 
@@ -150,8 +169,9 @@ def shop(cert, key):
 
 
 @contextlib.contextmanager
-def running(objects, binaries):
-    """The pods of all workloads, ready; ends them, and removes their folders."""
+def running(objects, binaries, charts):
+    """The pods of all workloads, ready, after the check of an upgrade to the same version for each of the charts; ends them, and removes
+    their folders."""
     checks = upgrade_checks(objects)
     secrets = run_jobs([each for each in objects if each not in checks], binaries)
     cluster = Cluster(objects + secrets, binaries)
@@ -161,7 +181,7 @@ def running(objects, binaries):
             pod.start()
         for pod in pods.values():
             pod.wait_until_ready()
-        check_upgrade(cluster, checks, expected=1)
+        check_upgrade(cluster, checks, expected=charts)
         yield cluster, pods
     finally:
         for pod in pods.values():
@@ -176,7 +196,7 @@ def own_services(folder, binaries, *out):
     objects.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}, "spec": {}})
     gateway = "http://127.0.0.1:8001"
     claims = {"iss": "https://login.example.com", "aud": "shop", "exp": 4102444800}  # the end of 2099
-    with shop(*authority.issue("shop", "shop")), running(objects, binaries):
+    with shop(*authority.issue("shop", "shop")), running(objects, binaries, charts=1):
         status, seen = ask(f"{gateway}/catalogue/7", {"x-shop-token": "mine", "x-customer": "1"})
         expect((200, "/catalogue/7"), (status, seen.get("path")), "a request of everybody")
         expect(("only-the-gateway", None), (seen["headers"].get("x-shop-token"), seen["headers"].get("x-customer")), "its headers")
@@ -189,7 +209,73 @@ def own_services(folder, binaries, *out):
     print("  own-services: the shop gets its token over TLS, and the customer whom the issuer signed in")
 
 
-EXAMPLES = {"own-services": own_services}
+def connect(host, trust):
+    """Status of an answer over TLS, and the certificate with which the gateway showed that it is this host."""
+    with socket.create_connection(("127.0.0.1", 8001), timeout=10) as plain, trust.wrap_socket(plain, server_hostname=host) as tls:
+        tls.sendall(f"GET /health/live HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
+        return tls.recv(64).split()[1].decode(), tls.getpeercert(binary_form=True)
+
+
+@contextlib.contextmanager
+def service_port(port, target):
+    """Passes the connections to the port of a Service on to that of its pod, as kube-proxy does."""
+
+    class Connection(socketserver.BaseRequestHandler):
+        def handle(self):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", target)) as pod:
+                ways = {self.request: pod, pod: self.request}
+                while ways:
+                    for ready in select.select(list(ways), [], [])[0]:
+                        data = ready.recv(65536)
+                        ways[ready].sendall(data)
+                        if not data:
+                            ways.pop(ready).shutdown(socket.SHUT_WR)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", port), Connection) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+def tls_at_the_gateway(folder, binaries, rendered, given):
+    objects = installed("tls", {}, rendered, given)
+    (certificate,) = [each["spec"] for each in objects if each["kind"] == "Certificate"]
+    (host,) = certificate["dnsNames"]
+    authority = Authority(folder, "ca")
+
+    def secret():
+        """The Secret that cert-manager makes of the Certificate."""
+        cert, key = authority.issue("gateway", host)
+        files = {"tls.crt": cert, "tls.key": key, "ca.crt": authority.cert}
+        data = {name: base64.b64encode(file.read_bytes()).decode() for name, file in files.items()}
+        metadata = {"name": certificate["secretName"]}
+        return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "data": data}
+
+    objects.append(secret())
+    given.write_text(f"{given.read_text()}---\n{yaml.safe_dump(objects[-1])}")
+    trust = ssl.create_default_context(cafile=authority.cert)
+    with running(objects, binaries, charts=3) as (cluster, pods), service_port(443, 8001):
+        status, first = connect(host, trust)
+        expect("200", status, "a request over TLS")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            expect(None, ask("http://127.0.0.1:8001/health/live")[0], "a request without TLS")
+        smoke(cluster)
+        cluster.objects["Secret", certificate["secretName"]] = secret()
+        gateway = pods["gateway"]
+        for volume in gateway.spec["volumes"]:
+            if volume["name"] == "tls":
+                gateway.volume(volume)
+        deadline = time.monotonic() + 10
+        while connect(host, trust)[1] == first:
+            if time.monotonic() > deadline:
+                raise SystemExit("run_example: the renewed certificate is not used")
+            time.sleep(0.1)
+        smoke(cluster)
+    print("  tls: the gateway serves with the certificate of the Secret, and with the renewed one without a restart")
+
+
+EXAMPLES = {"own-services": own_services, "tls": tls_at_the_gateway}
 
 
 def main(example, binaries, *out):

@@ -11,7 +11,7 @@ controller's own chart gives them; for one that is labelled differently, set `no
 {{- $is := printf "with expose.through: %s" $expose.through -}}
 {{- $ingress := list "ingress-nginx" "traefik" -}}
 {{- $direct := list "load-balancer" "node-port" -}}
-{{- $uses := dict "className" $ingress "tlsSecret" $ingress "annotations" (append $ingress "gateway-api") "gateways" (list "gateway-api") "sourceRanges" $direct -}}
+{{- $uses := dict "className" $ingress "tlsSecret" $ingress "gateways" (list "gateway-api") "sourceRanges" $direct -}}
 {{- range $name, $kinds := $uses -}}
 {{- if and (get $expose $name) (not (has $expose.through $kinds)) -}}
 {{- fail (printf "gateway: expose.%s: nothing reads it %s; it is for %s" $name $is (join " and " $kinds)) -}}
@@ -19,6 +19,10 @@ controller's own chart gives them; for one that is labelled differently, set `no
 {{- end -}}
 {{- if and (has $expose.through (append $ingress "gateway-api")) (not $expose.host) -}}
 {{- fail (printf "gateway: expose.host: missing %s; set the name by which clients reach the gateway" $is) -}}
+{{- end -}}
+{{- if and (has $expose.through (append $ingress "gateway-api")) (eq (include "gateway.scheme" .) "https") -}}
+{{- $hint := "take tls.secret and the `tls` of the YAML away, or set expose.through: load-balancer" -}}
+{{- fail (printf "gateway: tls: %s the gateway is sent plain HTTP, since TLS ends before it; %s" $is $hint) -}}
 {{- end -}}
 {{- if and (eq $expose.through "gateway-api") (not $expose.gateways) -}}
 {{- fail (printf "gateway: expose.gateways: missing %s; name the Gateway that clients reach, such as [{name: public, namespace: gateways}]" $is) -}}
@@ -81,15 +85,15 @@ Clients reach the gateway at {{ $expose.host }} through
 
   {{ $in }} get httproute {{ $name }} -o 'jsonpath={.status.parents[*].conditions}'
 {{- else if eq $expose.through "load-balancer" -}}
-Clients reach the gateway at port {{ .Values.service.port }} of its load balancer, as soon as that has an address:
+Clients reach the gateway at {{ include "gateway.scheme" . }}://{{ $expose.host | default "ADDRESS" }}:{{ .Values.service.port }}/ as soon as its load balancer has an address:
 
   {{ $in }} get service {{ $name }} --watch
 {{- else if eq $expose.through "node-port" -}}
-Clients reach the gateway at this port of the nodes on which it runs:
+Clients reach the gateway by {{ include "gateway.scheme" . }} at this port of the nodes on which it runs:
 
   {{ $in }} get service {{ $name }} -o 'jsonpath={.spec.ports[0].nodePort}'
 {{- else -}}
-To reach the gateway from this machine, at http://127.0.0.1:8001/:
+To reach the gateway from this machine, at {{ include "gateway.scheme" . }}://127.0.0.1:8001/:
 
   {{ $in }} port-forward service/{{ $name }} 8001:{{ .Values.service.port }}
 {{- end }}

@@ -1,8 +1,25 @@
 {{/* The gateway's YAML, environment variables and service addresses. */}}
 
-{{/* The YAML. */}}
+{{/* The YAML; with tls.secret, it gets `tls`, unless it has one of its own. */}}
 {{- define "gateway.config" -}}
-{{- .Values.config | default (.Files.Get "files/gateway.yaml") -}}
+{{- $yaml := .Values.config | default (.Files.Get "files/gateway.yaml") -}}
+{{- $folder := "/etc/gateway/tls" -}}
+{{- $own := "(?m)^tls *:" -}}
+{{- if and .Values.tls.secret (regexMatch $own $yaml) (not (contains (printf "%s/" $folder) $yaml)) -}}
+{{- fail (printf "gateway: tls.secret: %s: the YAML has a `tls` that does not use it; name %s/tls.crt and %s/tls.key there" .Values.tls.secret $folder $folder) -}}
+{{- end -}}
+{{- $yaml -}}
+{{- if and .Values.tls.secret (not (regexMatch $own $yaml)) }}
+
+# The value tls.secret of the chart.
+tls: {cert: {{ $folder }}/tls.crt, key: {{ $folder }}/tls.key}
+{{ end -}}
+{{- end -}}
+
+{{/* What the public port speaks, which is also its name: http or https. */}}
+{{- define "gateway.scheme" -}}
+{{- /* Helm's own parser refuses some of what YAML 1.2 and the gateway accept. */ -}}
+{{- include "gateway.config" . | regexMatch "(?m)^tls *:" | ternary "https" "http" -}}
 {{- end -}}
 
 {{/* The Secret with the signing keys. */}}
@@ -71,7 +88,7 @@ RUST_LOG: {{ .Values.logLevel }}
 
 {{/* Refuses volumes and mounts that Kubernetes would refuse too, but only after the release was stored. */}}
 {{- define "gateway.check-volumes" -}}
-{{- $own := list "config" "signing-keys" "internal-keys" -}}
+{{- $own := list "config" "signing-keys" "internal-keys" "tls" -}}
 {{- $names := list -}}
 {{- range .Values.volumes -}}
 {{- if has .name $own -}}
