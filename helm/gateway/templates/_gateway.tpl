@@ -22,6 +22,12 @@ tls: {cert: {{ $folder }}/tls.crt, key: {{ $folder }}/tls.key}
 {{- include "gateway.config" . | regexMatch "(?m)^tls *:" | ternary "https" "http" -}}
 {{- end -}}
 
+{{/* `true` if the gateway signs tokens with keys of a folder: not with a YAML that has none, nor with GATEWAY_JWT_SECRET. */}}
+{{- define "gateway.signs" -}}
+{{- $reads := include "gateway.config" . | regexMatch `\$\{GATEWAY_KEY_DIR[:}]|/etc/gateway/signing-keys` -}}
+{{- if and (or $reads .Values.signingKeys.existingSecret) (not (hasKey .Values.secretEnv "GATEWAY_JWT_SECRET")) -}}true{{- end -}}
+{{- end -}}
+
 {{/* The Secret with the signing keys. */}}
 {{- define "gateway.signing-keys" -}}
 {{- .Values.signingKeys.existingSecret | default (printf "%s-signing-keys" (include "chassis.fullname" .)) -}}
@@ -48,7 +54,9 @@ tls: {cert: {{ $folder }}/tls.crt, key: {{ $folder }}/tls.key}
 GATEWAY_CONFIG: /etc/gateway/config/gateway.yaml
 GATEWAY_LISTEN: 0.0.0.0:8001
 GATEWAY_ADMIN_LISTEN: 0.0.0.0:9000 # a NetworkPolicy admits only Prometheus
+{{- if include "gateway.signs" . }}
 GATEWAY_KEY_DIR: /etc/gateway/signing-keys
+{{- end }}
 GATEWAY_WORKERS: {{ .Values.workers | quote }}
 GATEWAY_ACCESS_LOG: {{ .Values.accessLog | quote }}
 GATEWAY_TRUSTED_PROXIES: {{ join "," .Values.trustedProxies | quote }}
