@@ -30,7 +30,12 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Bring the schema of the database up to date, as the service does when it starts
-    Migrate,
+    Migrate {
+        /// Move all orders of this SQLite database (`sqlite:///absolute/path`) into the PostgreSQL database, which must be empty.
+        /// No service may use either
+        #[arg(long)]
+        from: Option<String>,
+    },
     /// Check the whole database, also while the service runs; the exit code is 1 if anything is wrong
     Check,
     /// Migrate and check a copy of the database, as the next start would, also while the service runs. Checks all settings too
@@ -73,7 +78,12 @@ impl Command {
 
     fn run_on_file(&self, database: &Path) -> Result<(), StartError> {
         match self {
-            Self::Migrate => maintenance::migrate(database).map(|applied| migrated(&applied, &database.display())),
+            Self::Migrate { from: Some(_) } => {
+                Err(StartError::failed("orders can be moved to PostgreSQL only; set ORDERS_DATABASE_URL"))
+            }
+            Self::Migrate { from: None } => {
+                maintenance::migrate(database).map(|applied| migrated(&applied, &database.display()))
+            }
             Self::Check => check(database).map(|contents| say(&format!("ok: {contents}"))),
             Self::Rehearse { folder } => rehearse(database, folder),
             Self::Backup { file } => back_up(database, file),
@@ -83,7 +93,8 @@ impl Command {
 
     fn run_on_server(&self, server: &ServerLocation) -> Result<(), StartError> {
         match self {
-            Self::Migrate => store::postgres::migrate(server).map(|applied| migrated(&applied, server)),
+            Self::Migrate { from: Some(url) } => move_orders(url, server),
+            Self::Migrate { from: None } => store::postgres::migrate(server).map(|applied| migrated(&applied, server)),
             Self::Rehearse { .. } => store::postgres::pending(server).map(|pending| rehearsed(&pending, server)),
             Self::Check | Self::Backup { .. } | Self::Restore { .. } => Err(StartError::failed(
                 "this command is for SQLite; a PostgreSQL server has its own tools: pg_amcheck, pg_dump, pg_restore, pg_basebackup",
@@ -100,6 +111,35 @@ fn say(line: &str) {
 fn migrated(applied: &[String], database: &dyn Display) {
     applied.iter().for_each(|version| say(&format!("applied the migration {version}")));
     say(&format!("the schema of {database} is up to date"));
+}
+
+fn move_orders(from: &str, server: &ServerLocation) -> Result<(), StartError> {
+    let location = from.parse().map_err(|error: String| StartError::Config(vec![format!("--from: {error}")]))?;
+    let DatabaseLocation::File(database) = location else {
+        return Err(StartError::Config(vec!["--from: names no SQLite file".to_owned()]));
+    };
+    exists(&database)?;
+    // Before the check, so that what is checked is what is moved.
+    let locked = maintenance::lock(&database).map_err(|fault| StartError::failed(fault.chain()))?;
+    let contents = check(&database)?;
+    // The keys are not counted; there are at most as many as orders.
+    let total = u64::try_from(contents.orders.saturating_add(contents.events)).unwrap_or(0);
+    let (mut progress, mut done) = (Progress::new("moving", total), 0);
+    let moved = store::transfer(locked, server, |rows| {
+        done += rows as u64;
+        progress.reached(done);
+    });
+    progress.end();
+    let moved = moved?;
+    say(&format!(
+        "{server} has {} orders, {} events and {} keys, compared with {}",
+        moved.orders,
+        moved.events,
+        moved.keys,
+        database.display()
+    ));
+    say("now set ORDERS_DATABASE_URL of the service to it, and keep the file until you have a backup of the server");
+    Ok(())
 }
 
 /// A copy of a whole server is not made for a rehearsal: a migration that fails there leaves nothing behind.

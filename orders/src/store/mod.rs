@@ -16,6 +16,7 @@ mod probe;
 mod readers;
 mod schema;
 mod sqlite;
+mod transfer;
 mod writer;
 
 #[cfg(test)]
@@ -34,7 +35,6 @@ use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::error::StoreError;
 pub use self::location::{DatabaseLocation, ServerLocation};
-pub(crate) use self::sqlite::maintenance;
 use self::{
     database::Database,
     metrics::StoreMetrics,
@@ -42,6 +42,7 @@ use self::{
     readers::{Events, Get, List, Reader},
     writer::{Write, Writer},
 };
+pub(crate) use self::{sqlite::maintenance, transfer::transfer};
 use crate::domain::{
     Change, Event, EventId, Filter, IdempotencyKey, NewOrder, Order, OrderId, OrderPage, PageRequest, StatusChange,
     Written,

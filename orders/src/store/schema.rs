@@ -43,7 +43,7 @@ diesel::joinable!(events -> orders (order_id));
 diesel::allow_tables_to_appear_in_same_query!(events, idempotency_keys, orders);
 
 /// A row of `orders`.
-#[derive(Debug, Queryable, Selectable)]
+#[derive(Debug, Hash, Insertable, Queryable, Selectable)]
 #[diesel(table_name = orders, check_for_backend(diesel::sqlite::Sqlite, diesel::pg::Pg))]
 pub(super) struct OrderRow {
     id: i64,
@@ -162,4 +162,25 @@ impl NewEventRow {
             created_at: order.updated_at.unix_micros(),
         }
     }
+}
+
+/// A row of `events` with all its columns, to be moved to another database.
+#[derive(Debug, Hash, Insertable, Queryable, Selectable)]
+#[diesel(table_name = events, check_for_backend(diesel::sqlite::Sqlite, diesel::pg::Pg))]
+pub(super) struct EventRecord {
+    sequence: i64,
+    order_id: i64,
+    version: i64,
+    status: String,
+    created_at: i64,
+}
+
+/// A row of `idempotency_keys`, to be moved to another database.
+#[derive(Debug, Hash, Insertable, Queryable, Selectable)]
+#[diesel(table_name = idempotency_keys, check_for_backend(diesel::sqlite::Sqlite, diesel::pg::Pg))]
+pub(super) struct KeyRecord {
+    user_id: i64,
+    key: String,
+    order_id: i64,
+    created_at: i64,
 }

@@ -39,3 +39,4 @@ mod replicas;
 mod server;
 mod start;
 mod tls;
+mod transfer;

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::{config::StartError, problem::error_chain};
+use chassis::{config::StartError, problem::error_chain, store::StoreFault};
 use diesel_async::AsyncPgConnection;
 
 use self::{
@@ -80,6 +80,22 @@ pub(crate) fn pending(location: &ServerLocation) -> Result<Vec<String>, StartErr
     let server = Server::new(location)?;
     let connection = server.executor().block_on(wait_for(&server))?;
     migrations::pending(connection).map_err(|error| cannot_use(&server, &*error))
+}
+
+/// Migrates the database and does something with a connection to it, which is closed afterwards.
+///
+/// # Errors
+/// Names the database and what is wrong with it.
+pub(crate) fn run<T>(
+    location: &ServerLocation,
+    act: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, StoreFault>,
+) -> Result<T, StartError> {
+    let server = Server::new(location)?;
+    migrate_with(&server)?;
+    server.executor().block_on(async {
+        let mut connection = wait_for(&server).await?;
+        act(&mut connection).await.map_err(|fault| cannot_use(&server, &fault))
+    })
 }
 
 /// Connects for writing, and waits for a server that cannot be reached yet.

@@ -4,6 +4,7 @@ use std::{fmt, path::Path, time::Duration};
 
 use chassis::{config::StartError, store::StoreFault};
 use diesel::{
+    connection::SimpleConnection,
     prelude::*,
     sql_types::{BigInt, Text},
 };
@@ -116,6 +117,25 @@ pub(crate) fn copy(database: &Path, file: &Path) -> Result<(), StoreFault> {
     copied.map(drop).map_err(|error| fault::of_statement("copy the database", error))
 }
 
+/// A database that nobody can write to.
+pub(crate) struct Locked(SqliteConnection);
+
+impl Locked {
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.0
+    }
+}
+
+/// Opens a database and locks it against writing, for as long as the result exists.
+///
+/// # Errors
+/// It cannot be read, or another process writes to it.
+pub(crate) fn lock(database: &Path) -> Result<Locked, StoreFault> {
+    let mut connection = open(database)?;
+    connection.batch_execute("BEGIN IMMEDIATE").map_err(|error| fault::of_statement("lock the database", error))?;
+    Ok(Locked(connection))
+}
+
 /// Opens a database with none of the settings of the service: it may be a copy, which stays as it is.
 fn open(database: &Path) -> Result<SqliteConnection, StoreFault> {
     connection::open_as_it_is(database, BUSY_TIMEOUT)
@@ -125,7 +145,6 @@ fn open(database: &Path) -> Result<SqliteConnection, StoreFault> {
 mod tests {
     use std::path::PathBuf;
 
-    use diesel::connection::SimpleConnection;
     use tempfile::TempDir;
 
     use super::*;
