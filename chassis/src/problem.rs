@@ -19,6 +19,7 @@ pub enum Code {
     AddressRefused,
     AssertionInvalid,
     BadRequest,
+    CurrentPasswordRequired,
     EmailTaken,
     HeadTooLarge,
     IdempotencyKeyReused,
@@ -61,6 +62,7 @@ impl Code {
             Self::AddressRefused => ("address_refused", 403, "Not allowed from this address"),
             Self::AssertionInvalid => ("assertion_invalid", 401, "The request did not come through the gateway"),
             Self::BadRequest => ("bad_request", 400, "Bad request"),
+            Self::CurrentPasswordRequired => ("current_password_required", 403, "The current password is required"),
             Self::EmailTaken => ("email_taken", 409, "E-mail address already in use"),
             Self::HeadTooLarge => ("head_too_large", 431, "The head of the request is too large"),
             Self::IdempotencyKeyReused => {

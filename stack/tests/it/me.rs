@@ -1,9 +1,9 @@
 //! What users see and change of themselves, through the gateway.
 
-use chassis::testing::{call, get};
+use chassis::testing::{call, get, post};
 use serde_json::json;
 
-use crate::fixture::Stack;
+use crate::fixture::{PASSWORD, Stack};
 
 #[test]
 fn everybody_who_is_signed_in_reads_and_changes_their_own_account() {
@@ -27,4 +27,43 @@ fn everybody_who_is_signed_in_reads_and_changes_their_own_account() {
     let refused = stack.send(&get("/api/me").bearer(&eve));
     assert_eq!((refused.status, refused.problem().as_str()), (401, "token_invalid"));
     assert!(refused.header("www-authenticate").unwrap().contains("invalid_token"));
+}
+
+#[test]
+fn a_password_is_changed_by_its_owner_and_set_by_an_admin() {
+    let (stack, _folder) = Stack::new();
+    let admin = stack.token("admin");
+    let location = stack.create(&admin, "eve").header("location").unwrap().to_owned();
+    let eve = stack.token("eve");
+    let own = |current: &str, new: &str| {
+        let body = json!({"current_password": current, "new_password": new});
+        stack.send(&post("/api/me/password", &body).bearer(&eve))
+    };
+    let wrong = own("not it", "a password of her own");
+    assert_eq!((wrong.status, &wrong.json()["errors"][0]["pointer"]), (422, &json!("/current_password")));
+    assert_eq!(own(PASSWORD, "a password of her own").status, 204);
+    assert_eq!(stack.login("eve", PASSWORD).problem(), "invalid_credentials");
+    assert_eq!(stack.login("eve", "a password of her own").status, 201);
+
+    let set = |token: &str, path: &str| {
+        stack.send(&post(path, &json!({"new_password": "a password of the admin's"})).bearer(token))
+    };
+    let path = format!("{location}/password");
+    assert_eq!(set(&eve, &path).problem(), "insufficient_scope");
+    assert_eq!(set(&admin, "/api/users/1/password").problem(), "current_password_required");
+    assert_eq!(set(&admin, &path).status, 204);
+    assert_eq!(stack.login("eve", "a password of her own").problem(), "invalid_credentials");
+    assert_eq!(stack.login("eve", "a password of the admin's").status, 201);
+}
+
+#[test]
+fn changes_of_a_password_are_limited_by_user() {
+    let (stack, _folder) = Stack::new();
+    let (demo, test) = (stack.token("demo"), stack.token("test"));
+    let change = |token: &str| stack.send(&post("/api/me/password", &json!({})).bearer(token)).problem();
+    for _ in 0..10 {
+        assert_eq!(change(&demo), "validation_failed");
+    }
+    assert_eq!(change(&demo), "rate_limited");
+    assert_eq!(change(&test), "validation_failed");
 }

@@ -24,8 +24,10 @@ fn the_document_of_the_whole_says_what_each_call_needs() {
     for (path, methods) in [
         ("/api/login", &["post"][..]),
         ("/api/me", &["get", "patch"]),
+        ("/api/me/password", &["post"]),
         ("/api/users", &["get", "post"]),
         ("/api/users/{user_id}", &["delete", "get", "patch", "put"]),
+        ("/api/users/{user_id}/password", &["post"]),
         ("/api/orders", &["get", "post"]),
         ("/api/orders/{order_id}", &["get", "patch"]),
         ("/api/orders/{order_id}/cancel", &["post"]),

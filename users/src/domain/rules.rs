@@ -21,6 +21,8 @@ pub(crate) enum Refusal {
     UsernameTaken,
     #[error("the e-mail address is taken")]
     EmailTaken,
+    #[error("the password has changed since it was verified")]
+    PasswordChanged,
 }
 
 /// Users that are never deleted or demoted.

@@ -130,6 +130,12 @@ impl User {
         next
     }
 
+    /// The next version of this user, with another password. Its version differs, so that a login that has verified the old
+    /// password finds out.
+    pub(crate) fn with_password(&self, hashed_password: PasswordHash, now: Timestamp) -> Self {
+        Self { hashed_password, version: self.version + 1, updated_at: Some(now), ..self.clone() }
+    }
+
     /// The same user with another hash of the same password. It is not a new version, because clients see no change.
     pub(crate) fn with_hash(&self, hashed_password: PasswordHash) -> Self {
         Self { hashed_password, ..self.clone() }
@@ -167,11 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn a_rehash_is_not_a_new_version() {
+    fn another_password_is_a_new_version_and_a_rehash_is_none() {
         let hash: PasswordHash = "$2b$10$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2".parse().unwrap();
-        let next = ann().with_hash(hash.clone());
-        assert_eq!(next.hashed_password, hash);
-        assert_eq!((next.version, next.updated_at), (1, Some(at(1))));
+        let changed = ann().with_password(hash.clone(), at(2));
+        assert_eq!((&changed.hashed_password, changed.version, changed.updated_at), (&hash, 2, Some(at(2))));
+        let rehashed = ann().with_hash(hash.clone());
+        assert_eq!((rehashed.hashed_password, rehashed.version, rehashed.updated_at), (hash, 1, Some(at(1))));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use chassis::{
     extract::JsonBody,
     fields::{Change, Fields},
     identity::UserId,
-    problem::Problem,
+    problem::{FieldError, Problem},
     timestamp::Timestamp,
 };
 use serde::Serialize;
@@ -19,7 +19,9 @@ use crate::domain::{
 /// Where an admin sets a user's password.
 const PASSWORD_RESET: &str = "POST /api/users/{user_id}/password";
 /// Where users change their own password.
-const OWN_PASSWORD: &str = "POST /api/me/password";
+pub(super) const OWN_PASSWORD: &str = "POST /api/me/password";
+
+const CURRENT_PASSWORD: &str = "current_password";
 
 /// A user.
 #[derive(Serialize, ToSchema)]
@@ -104,6 +106,34 @@ pub(super) fn read_create(
     let user =
         username.zip(user_type).map(|(username, user_type)| NewUserFields { username, email, full_name, user_type });
     fields.finish(user.zip(password)).map_err(Problem::validation)
+}
+
+/// Reads a change of the caller's own password: the current one, which may be any text, and the new one.
+pub(super) fn read_password_change(
+    JsonBody(mut fields): JsonBody,
+    policy: PasswordPolicy,
+    username: &UserName,
+) -> Result<(Plaintext, NewPassword), Problem> {
+    let current = fields.required(CURRENT_PASSWORD, |text| Ok::<_, Infallible>(Plaintext::new(text)));
+    let new = fields.required("new_password", |text| policy.accept(text, Some(username)));
+    fields.finish(current.zip(new)).map_err(Problem::validation)
+}
+
+/// The problem for another password than the current one.
+pub(super) fn wrong_current_password() -> Problem {
+    let error =
+        FieldError { pointer: format!("/{CURRENT_PASSWORD}"), detail: "is not the current password".to_owned() };
+    Problem::validation(vec![error])
+}
+
+/// Reads the password that an admin gives to a user.
+pub(super) fn read_password_reset(
+    JsonBody(mut fields): JsonBody,
+    policy: PasswordPolicy,
+    username: &UserName,
+) -> Result<NewPassword, Problem> {
+    let new = fields.required("new_password", |text| policy.accept(text, Some(username)));
+    fields.finish(new).map_err(Problem::validation)
 }
 
 /// Reads the body of a PUT: given fields change, absent and null fields stay, as in the Python system.
@@ -270,4 +300,26 @@ pub(super) struct OwnPatchIn {
     username: UsernameIn,
     email: Option<EmailIn>,
     full_name: Option<FullNameIn>,
+}
+
+/// A change of the caller's own password.
+#[derive(ToSchema)]
+#[schema(as = PasswordChange)]
+#[expect(dead_code, reason = "describes a body in the OpenAPI document")]
+pub(super) struct PasswordChangeIn {
+    #[schema(format = Password, example = "a")]
+    current_password: String,
+    /// At most 71 bytes; not a common password, and not containing the username.
+    #[schema(format = Password, example = "a long sentence is easy")]
+    new_password: String,
+}
+
+/// A password that an admin gives to a user.
+#[derive(ToSchema)]
+#[schema(as = PasswordReset)]
+#[expect(dead_code, reason = "describes a body in the OpenAPI document")]
+pub(super) struct PasswordResetIn {
+    /// At most 71 bytes; not a common password, and not containing the username.
+    #[schema(format = Password, example = "a long sentence is easy")]
+    new_password: String,
 }

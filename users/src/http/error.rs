@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::http::header::{self, HeaderValue};
 use chassis::problem::{Code, Problem};
 
+use super::contract::wrong_current_password;
 use crate::{domain::Refusal, passwords::PasswordsError, store::StoreError};
 
 /// Seconds after which a client should try again. A full queue of passwords takes about eight seconds to drain; half of
@@ -31,6 +32,8 @@ fn of_refusal(refusal: Refusal) -> Problem {
         }
         Refusal::LastAdmin => Problem::new(Code::LastAdmin, "this is the last admin; make another user an admin first"),
         Refusal::UsernameTaken => Problem::new(Code::UsernameTaken, "another user has this username"),
+        // Somebody else knew it too, and was first.
+        Refusal::PasswordChanged => wrong_current_password(),
         Refusal::EmailTaken => Problem::new(Code::EmailTaken, "another user has this e-mail address"),
     }
 }

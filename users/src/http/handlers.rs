@@ -14,10 +14,10 @@ use chassis::{
 };
 
 use super::{
-    contract::{self, CreateIn, EditIn, Login, LoginIn, PatchIn, TokenOut, UserOut},
+    contract::{self, CreateIn, EditIn, Login, LoginIn, PasswordResetIn, PatchIn, TokenOut, UserOut},
     parameters::{
         AdminProblems, BodyProblems, ConditionProblems, IdIn, ListQuery, LoginProblems, MalformedProblems, PageIn,
-        PageProblems, TakenProblems, UnknownProblems, WriteProblems,
+        PageProblems, ResetProblems, TakenProblems, UnknownProblems, WriteProblems,
     },
 };
 use crate::{
@@ -218,6 +218,37 @@ async fn update(
     let if_match = IfMatch::from_headers(request.headers())?;
     let user = store.update(UserId(id.0), if_match, edit).await?;
     Ok(answer(&mut HttpResponse::Ok(), &user))
+}
+
+/// Set the password of a user.
+///
+/// Admins change their own by `POST /api/me/password`, which asks for the current one.
+#[utoipa::path(
+    post, path = "/api/users/{user_id}/password", tag = "users", operation_id = "reset_password", params(IdIn),
+    request_body = PasswordResetIn,
+    responses(
+        (status = 204, description = "The user signs in with the new password only"),
+        UnknownProblems, BodyProblems, ResetProblems, WriteProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn reset_password(
+    (Admin(caller), ClientAddress(client), id): (Admin, ClientAddress, PathId),
+    body: JsonBody,
+    store: Data<UsersStore>,
+    passwords: Data<Passwords>,
+    policy: Data<PasswordPolicy>,
+) -> Result<HttpResponse, Problem> {
+    let id = UserId(id.0);
+    if id == caller.user_id {
+        let detail = format!("your own password is changed by {}", contract::OWN_PASSWORD);
+        return Err(Problem::new(Code::CurrentPasswordRequired, detail));
+    }
+    let user = store.get(id).await?;
+    let password = contract::read_password_reset(body, **policy, &user.username)?;
+    let hash = passwords.hash(password, client).await?;
+    store.reset_password(id, hash).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Delete a user. Its id is never given to another one.

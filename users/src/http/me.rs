@@ -5,21 +5,26 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chassis::{
     conditional::IfMatch,
     extract::JsonBody,
-    identity::Caller,
+    identity::{Caller, ClientAddress},
     openapi::{IfMatchIn, IfNoneMatchIn},
     page::refuse_unknown_parameters,
     problem::Problem,
 };
 
 use super::{
-    contract::{self, OwnPatchIn, UserOut},
+    contract::{self, OwnPatchIn, PasswordChangeIn, UserOut},
     error::of_own_account,
     handlers::{answer, show},
     parameters::{
-        BodyProblems, ConditionProblems, MalformedProblems, OwnAccountProblems, TakenProblems, WriteProblems,
+        BodyProblems, ConditionProblems, GuessProblems, MalformedProblems, OwnAccountProblems, TakenProblems,
+        WriteProblems,
     },
 };
-use crate::store::UsersStore;
+use crate::{
+    domain::PasswordPolicy,
+    passwords::{Passwords, SignIn},
+    store::UsersStore,
+};
 
 /// Read your own account.
 #[utoipa::path(
@@ -62,4 +67,33 @@ pub(super) async fn patch(
     let if_match = IfMatch::from_headers(request.headers())?;
     let user = store.update(caller.user_id, if_match, edit).await.map_err(of_own_account)?;
     Ok(answer(&mut HttpResponse::Ok(), &user))
+}
+
+/// Change your own password.
+///
+/// A wrong current password counts like a failed login, so that a stolen token does not help to find it by trying.
+#[utoipa::path(
+    post, path = "/api/me/password", tag = "users", operation_id = "change_password", request_body = PasswordChangeIn,
+    responses(
+        (status = 204, description = "From now on, you sign in with the new password"),
+        BodyProblems, GuessProblems, OwnAccountProblems, WriteProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn change_password(
+    (caller, ClientAddress(client)): (Caller, ClientAddress),
+    body: JsonBody,
+    store: Data<UsersStore>,
+    passwords: Data<Passwords>,
+    policy: Data<PasswordPolicy>,
+) -> Result<HttpResponse, Problem> {
+    let user = store.get(caller.user_id).await.map_err(of_own_account)?;
+    let (current, new) = contract::read_password_change(body, **policy, &user.username)?;
+    let sign_in = SignIn::new(Some(user.username.folded().clone()), client);
+    if !passwords.verify(current, Some(user.hashed_password.clone()), sign_in).await? {
+        return Err(contract::wrong_current_password());
+    }
+    let hash = passwords.hash(new, client).await?;
+    store.change_password(user.id, user.hashed_password.clone(), hash).await.map_err(of_own_account)?;
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -4,11 +4,13 @@
 //! |---|---|---|
 //! | `POST /api/login` | anyone | 200 with the user, from which the gateway makes the token |
 //! | `GET`, `PATCH /api/me` | signed in | 200 with `ETag`; 304; honours `If-Match` |
+//! | `POST /api/me/password` | signed in | 204; asks for the current password |
 //! | `GET /api/users?limit&cursor&q&user_type` | admin | 200, `Link` to the next page, `X-Total-Count` |
 //! | `POST /api/users` | admin | 201 with `Location` and `ETag` |
 //! | `GET /api/users/{id}` | admin | 200 with `ETag`; 304 |
 //! | `PUT`, `PATCH /api/users/{id}` | admin | 200 with `ETag`; honours `If-Match` |
 //! | `DELETE /api/users/{id}` | admin | 204; honours `If-Match` |
+//! | `POST /api/users/{id}/password` | admin | 204 |
 //! | `GET /openapi.json` | anyone | 200 with the description of this API |
 //!
 //! `HEAD` is answered like `GET`, `OPTIONS` with 204 and `Allow`. Every error is a problem (RFC 9457).
@@ -58,6 +60,11 @@ impl Endpoints {
                     .default_service(other_methods("GET, HEAD, PATCH, OPTIONS")),
             )
             .service(
+                web::resource("/api/me/password")
+                    .route(web::post().to(me::change_password))
+                    .default_service(other_methods("POST, OPTIONS")),
+            )
+            .service(
                 web::resource("/api/users")
                     .route(web::get().to(handlers::list))
                     .route(web::head().to(handlers::list))
@@ -72,6 +79,11 @@ impl Endpoints {
                     .route(web::patch().to(handlers::patch))
                     .route(web::delete().to(handlers::delete))
                     .default_service(other_methods("GET, HEAD, PUT, PATCH, DELETE, OPTIONS")),
+            )
+            .service(
+                web::resource("/api/users/{id}/password")
+                    .route(web::post().to(handlers::reset_password))
+                    .default_service(other_methods("POST, OPTIONS")),
             )
             .service(
                 web::resource("/openapi.json")

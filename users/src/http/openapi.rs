@@ -17,7 +17,7 @@ use super::{contract, handlers, me};
     info(title = "users", description = "Accounts: who may sign in, and as what."),
     paths(
         handlers::login, handlers::list, handlers::create, handlers::read, handlers::put, handlers::patch,
-        handlers::delete, me::read, me::patch,
+        handlers::delete, handlers::reset_password, me::read, me::patch, me::change_password,
     ),
     components(schemas(ProblemBody, contract::UserOut, contract::UserTypeOut)),
     tags((name = "users", description = "Accounts")),

@@ -95,6 +95,14 @@ chassis::problem_responses! {
         Forbidden = 403, "`insufficient_scope`: for admins only; `protected_user` or `last_admin`: not for this user";
         Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: read the current state first";
     }
+    ResetProblems {
+        Unauthenticated = 401, "`token_missing`, `token_invalid` or `token_expired`";
+        Forbidden = 403, "`insufficient_scope`: for admins only; `current_password_required`: this is your own password";
+        Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: it may be set or not";
+    }
+    GuessProblems {
+        Delayed = 429, "`rate_limited`: too many wrong passwords; try again after `Retry-After`";
+    }
     OwnAccountProblems {
         Unauthenticated = 401, "`token_missing`, `token_invalid` (the account has been deleted, for example) or `token_expired`";
         Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: read the current state first";

@@ -29,7 +29,7 @@ use self::{
         actor::StoreActor,
         files::Files,
         reads::{CheckAvailable, Count, FindByName, Get, List},
-        writes::{Create, Delete, Rehash, Update},
+        writes::{Create, Delete, Rehash, SetPassword, Update},
     },
     metrics::StoreMetrics,
 };
@@ -104,6 +104,24 @@ impl UsersStore {
     /// Deletes a user whose version satisfies `if_match`. Resolves once the deletion is durable on disk.
     pub(crate) async fn delete(&self, id: UserId, if_match: IfMatch) -> Result<(), StoreError> {
         self.writes.send(&self.actor, Delete { id, if_match }).await
+    }
+
+    /// Sets another password, unless the one that was `verified` has changed since. Resolves once it is durable on disk.
+    ///
+    /// # Errors
+    /// [`Refusal::PasswordChanged`](crate::domain::Refusal::PasswordChanged) where it has.
+    pub(crate) async fn change_password(
+        &self,
+        id: UserId,
+        verified: PasswordHash,
+        hashed_password: PasswordHash,
+    ) -> Result<(), StoreError> {
+        self.writes.send(&self.actor, SetPassword { id, verified: Some(verified), hashed_password }).await
+    }
+
+    /// Sets another password, whatever the user has. Resolves once it is durable on disk.
+    pub(crate) async fn reset_password(&self, id: UserId, hashed_password: PasswordHash) -> Result<(), StoreError> {
+        self.writes.send(&self.actor, SetPassword { id, verified: None, hashed_password }).await
     }
 
     /// Replaces the hash of a password by one of another cost, unless the password has changed since.

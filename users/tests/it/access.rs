@@ -5,18 +5,19 @@ use std::time::{Duration, SystemTime};
 use chassis::testing::{Call, Signer, call, get, post};
 use serde_json::json;
 
-use crate::fixture::{ADMIN, DEMO, GATEWAY, KEY, Users, as_admin, new_user};
+use crate::fixture::{ADMIN, DEMO, GATEWAY, KEY, PASSWORD, Users, as_admin, new_user};
 
 /// How many of the calls anybody may make.
 const ANYBODY: usize = 1;
 /// How many calls follow that everybody may make who is signed in.
-const SIGNED_IN: usize = 2;
+const SIGNED_IN: usize = 3;
 
 fn every_call() -> Vec<Call> {
     vec![
         post("/api/login", &json!({"username": "admin", "password": "a"})),
         get("/api/me"),
         call("PATCH", "/api/me").json(&json!({"full_name": "Someone else"})),
+        post("/api/me/password", &json!({"current_password": "a", "new_password": PASSWORD})),
         get("/api/users"),
         call("HEAD", "/api/users"),
         post("/api/users", &new_user("ann", "admin")),
@@ -24,6 +25,7 @@ fn every_call() -> Vec<Call> {
         call("PUT", "/api/users/3").json(&json!({"user_type": "admin"})),
         call("PATCH", "/api/users/3").json(&json!({"user_type": "admin"})),
         call("DELETE", "/api/users/3"),
+        post("/api/users/3/password", &json!({"new_password": PASSWORD})),
     ]
 }
 

@@ -11,8 +11,10 @@ fn another_method_is_answered_with_those_that_exist() {
     for (path, allow, other) in [
         ("/api/login", "POST, OPTIONS", "GET"),
         ("/api/me", "GET, HEAD, PATCH, OPTIONS", "DELETE"),
+        ("/api/me/password", "POST, OPTIONS", "PUT"),
         ("/api/users", "GET, HEAD, POST, OPTIONS", "DELETE"),
         ("/api/users/1", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS", "POST"),
+        ("/api/users/3/password", "POST, OPTIONS", "GET"),
         ("/openapi.json", "GET, HEAD, OPTIONS", "PUT"),
         ("/health/ready", "GET, HEAD, OPTIONS", "POST"),
     ] {
@@ -73,6 +75,8 @@ fn a_body_is_json_of_a_limited_size() {
         ("PUT", "/api/users/3"),
         ("PATCH", "/api/users/3"),
         ("PATCH", "/api/me"),
+        ("POST", "/api/me/password"),
+        ("POST", "/api/users/3/password"),
     ] {
         let send = |media_type: &str, body: &[u8]| users.admin(call(method, path).body(media_type, body));
         let form = send("application/x-www-form-urlencoded", b"username=admin&password=a");

@@ -180,6 +180,8 @@ fn no_hash_and_no_password_is_ever_shown() {
         users.login("admin", PASSWORD),
         users.patch(3, &json!({"hashed_password": "x", "full_name": "T"})),
         users.put(3, &json!({"password": PASSWORD})),
+        users.admin(post("/api/users/2/password", &json!({"new_password": PASSWORD}))),
+        users.admin(post("/api/me/password", &json!({"current_password": PASSWORD, "new_password": PASSWORD}))),
         users.send(&get("/openapi.json")),
         users.send(&get("/metrics")),
     ];

@@ -15,6 +15,7 @@ mod listing;
 mod login;
 mod me;
 mod openapi;
+mod passwords;
 mod rehearsal;
 mod rules;
 mod start;

@@ -28,7 +28,9 @@ fn every_call_is_described_with_its_answers() {
         ("patch /api/me", "200 400 401 409 412 413 415 422 503 507"),
         ("patch /api/users/{user_id}", "200 400 401 403 404 409 412 413 415 422 503 507"),
         ("post /api/login", "201 400 401 413 415 422 429 503"),
+        ("post /api/me/password", "204 400 401 413 415 422 429 503 507"),
         ("post /api/users", "201 400 401 403 409 413 415 422 503 507"),
+        ("post /api/users/{user_id}/password", "204 400 401 403 404 413 415 422 503 507"),
         ("put /api/users/{user_id}", "200 400 401 403 404 409 412 413 415 422 503 507"),
     ];
     let expected: BTreeMap<_, _> = expected.map(|(call, statuses)| (call.to_owned(), statuses.to_owned())).into();

@@ -82,6 +82,31 @@ impl Handler<Admitted<Delete>> for StoreActor {
     }
 }
 
+/// Sets another password.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub(crate) struct SetPassword {
+    pub(crate) id: UserId,
+    /// The hash of the password that the user has given as the current one; absent where an admin sets another.
+    pub(crate) verified: Option<PasswordHash>,
+    pub(crate) hashed_password: PasswordHash,
+}
+
+impl Handler<Admitted<SetPassword>> for StoreActor {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(
+        &mut self,
+        Admitted { message, permit, .. }: Admitted<SetPassword>,
+        context: &mut Context<Self>,
+    ) -> Self::Result {
+        match self.check_set_password(message) {
+            Ok((before, after)) => self.stage(context, permit, Some(before), Some(after)),
+            Err(error) => answer(Err(error)),
+        }
+    }
+}
+
 /// Replaces the hash of a password by one of another cost.
 #[derive(Message)]
 #[rtype(result = "Result<(), StoreError>")]
@@ -137,6 +162,15 @@ impl StoreActor {
         let before = self.check_state(*id, if_match)?;
         self.protection.check(before, None, self.latest.admins())?;
         Ok(Arc::clone(before))
+    }
+
+    fn check_set_password(&self, message: SetPassword) -> Result<(Arc<User>, Arc<User>), StoreError> {
+        self.check_open()?;
+        let before = self.latest.get(message.id)?;
+        if message.verified.is_some_and(|verified| verified != before.hashed_password) {
+            return Err(Refusal::PasswordChanged.into());
+        }
+        Ok((Arc::clone(before), Arc::new(before.with_password(message.hashed_password, now()))))
     }
 
     fn check_rehash(&self, id: UserId) -> Result<Arc<User>, StoreError> {
