@@ -96,7 +96,7 @@ def folderOf = { String path, String about, String operators, Map<String, List<L
   }
 }
 
-folderOf('images', 'The images of the system.', BUILDERS, [accounts: [['registry', 'pushes images', 'REGISTRY']]])
+folderOf('images', 'The images of the system.', BUILDERS, [accounts: [['registry', 'pushes images and charts', 'REGISTRY']]])
 pipelineJob('images/build') {
   description('Checks each change of the main branch, builds its images and pushes them.')
   parameters ofTheJenkinsfile
@@ -115,7 +115,10 @@ pipelineJob('images/build') {
 [development: DEVELOPMENT_DEPLOYERS, production: PRODUCTION_DEPLOYERS].each { environment, deployers ->
   def suffix = environment.toUpperCase()
   folderOf(environment, "What runs in ${environment}.", deployers, [
-    accounts: [['smoke', "an account of ${environment} that may place orders", "SMOKE_${suffix}"]],
+    accounts: [
+      ['registry', 'pulls charts', "REGISTRY_${suffix}"],
+      ['smoke', "an account of ${environment} that may place orders", "SMOKE_${suffix}"],
+    ],
     files: [['kubeconfig', "may change the namespace of ${environment}", "KUBECONFIG_${suffix}"]],
   ])
   pipelineJob("${environment}/deploy") {
