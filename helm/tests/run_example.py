@@ -275,7 +275,56 @@ def tls_at_the_gateway(folder, binaries, rendered, given):
     print("  tls: the gateway serves with the certificate of the Secret, and with the renewed one without a restart")
 
 
-EXAMPLES = {"own-services": own_services, "tls": tls_at_the_gateway}
+@contextlib.contextmanager
+def database(folder, cert, key, password):
+    """A PostgreSQL server at port 5432 with TLS, and an empty database `orders` of a user of that name."""
+    programs = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
+    # It refuses to run as root.
+    user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"] if os.getuid() == 0 else []
+    data = folder / "database"
+    data.mkdir()
+    folder.chmod(0o755)
+    if user:
+        shutil.chown(data, "postgres", "postgres")
+
+    def run(program, *arguments, **options):
+        subprocess.run([*user, programs / program, *arguments], check=True, stdout=subprocess.DEVNULL, **options)
+
+    run("initdb", "-D", data, "-U", "orders", "-A", "trust", "--no-sync")
+    for source, name in ((cert, "server.crt"), (key, "server.key")):
+        shutil.copy(source, data / name)
+        (data / name).chmod(0o600)
+        if user:
+            shutil.chown(data / name, "postgres", "postgres")
+    (data / "pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
+    settings = ("ssl=on", "listen_addresses=127.0.0.1", f"unix_socket_directories={data}")
+    with open(folder / "database.log", "w") as log:
+        command = [*user, programs / "postgres", "-D", data, *(part for setting in settings for part in ("-c", setting))]
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while subprocess.run([programs / "pg_isready", "-qh", data]).returncode:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"run_example: PostgreSQL does not start: {(folder / 'database.log').read_text()}")
+            time.sleep(0.1)
+        for sql in (f"ALTER ROLE orders PASSWORD '{password}'", "CREATE DATABASE orders"):
+            run("psql", "-h", data, "-U", "orders", "-d", "postgres", "-qc", sql)
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def orders_on_postgresql(folder, binaries, *out):
+    authority, password = Authority(folder, "ca"), "not-a-secret-here"
+    objects = installed("postgresql", {"password": password.encode(), "ca.crt": authority.cert.read_bytes()}, *out)
+    objects.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "database"}, "spec": {}})
+    with database(folder, *authority.issue("database", "database"), password), running(objects, binaries, charts=3) as (cluster, _):
+        smoke(cluster)
+    print("  postgresql: orders are in the database, over TLS")
+
+
+EXAMPLES = {"own-services": own_services, "tls": tls_at_the_gateway, "postgresql": orders_on_postgresql}
 
 
 def main(example, binaries, *out):

@@ -7,7 +7,7 @@ Data is checked in a copy. The volume of a StatefulSet is mounted beside the pod
 can be used on one node at a time. While no pod serves, or where the volume admits a single pod, an empty folder takes its place.
 
 Arguments: `root`; `workload`, the file of its template; `commands`, a list of `name` and `args`, run one after another; and, where
-they are needed, `files` (volumes that replace those of the same name), `env`, and `readOnly: true` if the commands write nothing
+they are needed, `files` (volumes that replace those of the same name), `env`, `egress` (rules as text), and `readOnly: true` if the commands write nothing
 to the volume.
 */}}
 {{- define "chassis.check" -}}
@@ -63,12 +63,12 @@ metadata:
   name: {{ $name }}
   labels: {{- toYaml $labels | nindent 4 }}
   annotations: {{- include "chassis.hook" (dict "events" "pre-upgrade" "weight" 0) | nindent 4 }}
-spec: # it reaches nobody, and nobody reaches it
+spec: # nobody reaches it, and it reaches at most the database
   podSelector:
     matchLabels: {{- toYaml $selector | nindent 6 }}
   policyTypes: [Ingress, Egress]
   ingress: []
-  egress: []
+  egress: {{- .egress | default "[]" | nindent 4 }}
 ---
 apiVersion: batch/v1
 kind: Job

@@ -1,17 +1,22 @@
 {{/*
-The resources of an internal service that stores its data in files: users and orders. They differ in their variables.
+The resources of an internal service, users and orders, which differ in their variables. With its data in files:
 
 A StatefulSet and not a Deployment: it never runs two pods with the same ordinal, not even while a node is unreachable, and
 a folder belongs to one process; and its volume outlives the release. It is `Parallel` because an `OrderedReady` set waits
 until a broken pod becomes ready before it replaces it, so that `helm rollback` could not repair anything.
+
+With its data in PostgreSQL, a Deployment whose pods share nothing but the database.
 */}}
 
 {{/* Refuses values that a file store cannot support. */}}
 {{- define "chassis.check-store" -}}
 {{- $chart := .Chart.Name -}}
-{{- $more := "More need store.kind: postgresql, which does not exist yet" -}}
+{{- $more := "More need store.kind: postgresql" -}}
+{{- if not (hasKey .Values.store "url") -}}
+{{- $more = "More need store.kind: postgresql, which does not exist yet" -}}
 {{- if ne .Values.store.kind "file" -}}
 {{- fail (printf "%s: store.kind: %s: this store does not exist yet; set it to file" $chart .Values.store.kind) -}}
+{{- end -}}
 {{- end -}}
 {{- if gt (int .Values.replicas) 1 -}}
 {{- $why := "a file store belongs to one process; set it to 1" -}}
@@ -22,15 +27,110 @@ until a broken pod becomes ready before it replaces it, so that `helm rollback` 
 {{- end -}}
 {{- end -}}
 
+{{/* Refuses values with which the database could not be reached, or would not be protected. */}}
+{{- define "chassis.check-database" -}}
+{{- $chart := .Chart.Name -}}
+{{- $store := .Values.store -}}
+{{- if not (regexMatch "^postgres(ql)?://[^/@]+@[^/@]+/[^/]+$" $store.url) -}}
+{{- fail (printf "%s: store.url: must be the URL of a database, without a password: postgres://orders@db.example.com:5432/orders" $chart) -}}
+{{- end -}}
+{{- if contains ":" (first (splitList "@" (last (splitList "://" $store.url)))) -}}
+{{- fail (printf "%s: store.url: contains a password, which helm would record; put it into a Secret and name that: store.passwordSecret" $chart) -}}
+{{- end -}}
+{{- if not $store.passwordSecret -}}
+{{- fail (printf "%s: store.passwordSecret: missing: the Secret with the password of the database, as `password`" $chart) -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.enabled (not $store.egress) -}}
+{{- fail (printf "%s: store.egress: missing: the network policy would keep the pods from the database; name it, for example [{to: [{ipBlock: {cidr: 10.1.2.3/32}}], ports: [{port: 5432}]}]" $chart) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The pods of a service whose data is in PostgreSQL. Arguments as of `chassis.statefulset`. */}}
+{{- define "chassis.database-deployment" -}}
+{{- $root := .root -}}
+{{- include "chassis.check-database" $root -}}
+{{- $name := $root.Chart.Name -}}
+{{- $prefix := upper $name -}}
+{{- $url := $root.Values.store.url -}}
+{{- if $root.Values.store.caSecret -}}
+{{- $url = printf "%s%ssslrootcert=/etc/%s-database/ca.crt" $url (ternary "&" "?" (contains "?" $url)) $name -}}
+{{- end -}}
+{{- $database := dict (printf "%s_DATABASE_URL" $prefix) $url (printf "%s_DATABASE_PASSWORD_FILE" $prefix) (printf "/etc/%s-password/password" $name) -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ include "chassis.fullname" $root }}
+  labels: {{- include "chassis.labels" $root | nindent 4 }}
+spec:
+  {{- if not $root.Values.autoscaling.enabled }}
+  replicas: {{ $root.Values.replicas }}
+  {{- end }}
+  strategy:
+    rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+  selector:
+    matchLabels: {{- include "chassis.selector-labels" $root | nindent 6 }}
+  template:
+    metadata:
+      labels: {{- include "chassis.pod-labels" $root | nindent 8 }}
+      {{- with $root.Values.podAnnotations }}
+      annotations: {{- toYaml . | nindent 8 }}
+      {{- end }}
+    spec:
+      {{- include "chassis.pod" . | nindent 6 }}
+      topologySpreadConstraints:
+        {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+        - maxSkew: 1
+          topologyKey: {{ $key }}
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels: {{- include "chassis.selector-labels" $root | nindent 14 }}
+        {{- end }}
+      containers:
+        - name: {{ $name }}
+          {{- include "chassis.container" $root | nindent 10 }}
+          ports:
+            - {name: http, containerPort: {{ .port }}}
+          env:
+            {{- include "chassis.env" (mergeOverwrite .env $database $root.Values.env) | trim | nindent 12 }}
+          {{- include "chassis.probes" "http" | nindent 10 }}
+          volumeMounts:
+            - {name: internal-key, mountPath: /etc/{{ $name }}, readOnly: true}
+            - {name: database-password, mountPath: /etc/{{ $name }}-password, readOnly: true}
+            {{- if $root.Values.store.caSecret }}
+            - {name: database-ca, mountPath: /etc/{{ $name }}-database, readOnly: true}
+            {{- end }}
+      volumes:
+        - name: internal-key
+          secret:
+            secretName: {{ include "chassis.own-internal-key" $root }}
+            defaultMode: 0440
+            items: [{key: internal.key, path: internal.key}]
+        - name: database-password
+          secret:
+            secretName: {{ $root.Values.store.passwordSecret }}
+            defaultMode: 0440
+            items: [{key: password, path: password}]
+        {{- with $root.Values.store.caSecret }}
+        - name: database-ca
+          secret:
+            secretName: {{ . }}
+            defaultMode: 0440
+            items: [{key: ca.crt, path: ca.crt}]
+        {{- end }}
+{{- end -}}
+
+{{/* The Secret with the key that the service shares with the gateway. */}}
+{{- define "chassis.own-internal-key" -}}
+{{- if not .Values.internalKey.existingSecret -}}
+{{- include "chassis.require-secret" (dict "root" . "value" "internalKey.existingSecret" "what" "the key shared with the gateway") -}}
+{{- end -}}
+{{- .Values.internalKey.existingSecret | default (include "chassis.internal-key-secret" (dict "root" . "name" .Chart.Name)) -}}
+{{- end -}}
+
 {{/* Arguments: `root`; `port`; `env`, a map of variables; `secretEnv`, a list of variables taken from Secrets. */}}
 {{- define "chassis.statefulset" -}}
 {{- $root := .root -}}
 {{- include "chassis.check-store" $root -}}
-{{- $sibling := dict "root" $root "name" $root.Chart.Name -}}
-{{- $key := $root.Values.internalKey.existingSecret | default (include "chassis.internal-key-secret" $sibling) -}}
-{{- if not $root.Values.internalKey.existingSecret -}}
-{{- include "chassis.require-secret" (dict "root" $root "value" "internalKey.existingSecret" "what" "the key shared with the gateway") -}}
-{{- end -}}
 apiVersion: apps/v1
 kind: StatefulSet
 metadata:
@@ -68,7 +168,7 @@ spec:
       volumes:
         - name: internal-key
           secret:
-            secretName: {{ $key }}
+            secretName: {{ include "chassis.own-internal-key" $root }}
             defaultMode: 0440
             items: [{key: internal.key, path: internal.key}]
   volumeClaimTemplates:
@@ -97,7 +197,7 @@ spec:
     - {name: http, port: {{ .port }}, targetPort: http, appProtocol: http}
 {{- end -}}
 
-{{/* Admits only the gateway of the same release, and Prometheus. No egress. */}}
+{{/* Admits only the gateway of the same release, and Prometheus. No egress, except to the database where there is one. */}}
 {{- define "chassis.networkpolicy" -}}
 {{- if .Values.networkPolicy.enabled -}}
 apiVersion: networking.k8s.io/v1
@@ -119,6 +219,11 @@ spec:
         - namespaceSelector: {{- toYaml . | nindent 12 }}
         {{- end }}
       ports: [{port: http}]
-  egress: []
+  egress: {{- include "chassis.database-egress" . | nindent 4 }}
 {{- end -}}
+{{- end -}}
+
+{{/* The rules that let pods reach the database. */}}
+{{- define "chassis.database-egress" -}}
+{{- if eq .Values.store.kind "postgresql" -}}{{ toYaml .Values.store.egress }}{{- else -}}[]{{- end -}}
 {{- end -}}

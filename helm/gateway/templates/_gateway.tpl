@@ -70,11 +70,6 @@ RUST_LOG: {{ .Values.logLevel }}
 {{- end }}
 {{- end -}}
 
-{{/* The minimum number of pods. */}}
-{{- define "gateway.replicas-min" -}}
-{{- if .Values.autoscaling.enabled -}}{{ .Values.autoscaling.minReplicas }}{{- else -}}{{ .Values.replicas }}{{- end -}}
-{{- end -}}
-
 {{/* Refuses variables that nothing reads, such as misspelt ones: neither the program nor ${NAME} in the YAML. */}}
 {{- define "gateway.check-env" -}}
 {{- $program := list "DRAIN_DELAY" "LOG_FORMAT" "RUST_LOG" "GATEWAY_CONFIG" "GATEWAY_WORKERS" "NO_COLOR" -}}
