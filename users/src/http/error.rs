@@ -32,7 +32,7 @@ fn of_refusal(refusal: Refusal) -> Problem {
         }
         Refusal::LastAdmin => Problem::new(Code::LastAdmin, "this is the last admin; make another user an admin first"),
         Refusal::UsernameTaken => Problem::new(Code::UsernameTaken, "another user has this username"),
-        // Somebody else knew it too, and was first.
+        // Another change with the same current password was first.
         Refusal::PasswordChanged => wrong_current_password(),
         Refusal::EmailTaken => Problem::new(Code::EmailTaken, "another user has this e-mail address"),
     }

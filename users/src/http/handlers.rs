@@ -222,7 +222,8 @@ async fn update(
 
 /// Set the password of a user.
 ///
-/// Admins change their own by `POST /api/me/password`, which asks for the current one.
+/// Admins change their own by `POST /api/me/password`, which asks for the current one. Access tokens issued before stay
+/// valid until they expire.
 #[utoipa::path(
     post, path = "/api/users/{user_id}/password", tag = "users", operation_id = "reset_password", params(IdIn),
     request_body = PasswordResetIn,

@@ -72,6 +72,7 @@ pub(super) async fn patch(
 /// Change your own password.
 ///
 /// A wrong current password counts like a failed login, so that a stolen token does not help to find it by trying.
+/// Access tokens issued before stay valid until they expire.
 #[utoipa::path(
     post, path = "/api/me/password", tag = "users", operation_id = "change_password", request_body = PasswordChangeIn,
     responses(
