@@ -72,15 +72,17 @@ impl ConfigWatcher {
         let status = self.current.get().process.reload.clone();
         match config.and_then(|config| self.current.swap(config)) {
             Ok(()) => {
-                log::info!(config_hash = hash.as_str(); "configuration reloaded after {reason}");
-                status.succeeded(hash);
+                status.succeeded(hash.clone());
+                log::info!(config_hash = hash; "configuration reloaded after {reason}");
             }
             Err(error) => {
-                log::error!("configuration refused after {reason}, the one before stays in force: {error}");
+                let message = format!("configuration refused after {reason}, the one before stays in force: {error}");
+                // First, so that whoever reads the log finds the metrics and the admin listener agreeing with it.
                 status.refused(match error {
                     StartError::Config(mistakes) => mistakes,
                     StartError::Failed(what) => vec![what],
                 });
+                log::error!("{message}");
             }
         }
     }
