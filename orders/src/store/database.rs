@@ -1,9 +1,17 @@
 //! What the actors of the store ask of a database, of whatever kind. Knows neither actors nor any database.
 
+use std::time::Duration;
+
 use chassis::store::StoreFault;
 
 use super::error::StoreError;
 use crate::domain::{Change, Event, EventId, Filter, Order, OrderId, OrderPage, PageRequest, Written};
+
+/// How long an idempotency key is remembered, and longer only while more than [`KEYS_DELETED_MAX`] are too old. Clients try again
+/// within minutes, and people within a day.
+pub(super) const KEYS_KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// Maximum number of keys that one batch deletes: twice as many as it can add (256), so that they become fewer.
+pub(super) const KEYS_DELETED_MAX: i64 = 512;
 
 /// The parts of an open database. Each is owned by one actor, and blocks its thread while it works.
 pub(super) struct Database {

@@ -1,6 +1,6 @@
 //! The statements of a batch: what it reads before its changes are applied, and what it writes afterwards.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use chassis::{identity::UserId, timestamp::Timestamp};
 use diesel::{
@@ -13,13 +13,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::draft::{Draft, Known, Needs};
 use crate::{
     domain::Order,
-    store::schema::{NewEventRow, OrderRow, events, idempotency_keys, orders},
+    store::{
+        database::{KEYS_DELETED_MAX, KEYS_KEPT_FOR},
+        schema::{NewEventRow, OrderRow, events, idempotency_keys, orders},
+    },
 };
-
-/// How long a key is remembered, as in SQLite.
-const KEYS_KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// Maximum number of keys that one batch deletes: twice as many as it can add (256), so that they become fewer.
-const KEYS_DELETED_MAX: i64 = 512;
 
 #[derive(QueryableByName)]
 struct Id {

@@ -1,19 +1,15 @@
 //! The idempotency keys: which order a key has made, for as long as it is remembered.
 
-use std::time::Duration;
-
 use chassis::{identity::UserId, timestamp::Timestamp};
 use diesel::{prelude::*, sql_types::BigInt};
 
 use crate::{
     domain::{IdempotencyKey, OrderId},
-    store::schema::{OrderRow, idempotency_keys, orders},
+    store::{
+        database::{KEYS_DELETED_MAX, KEYS_KEPT_FOR},
+        schema::{OrderRow, idempotency_keys, orders},
+    },
 };
-
-/// How long a key is remembered, and longer only while more than [`DELETED_MAX`] are too old. Clients try again within minutes, and people within a day.
-const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// Maximum number of keys that one batch deletes: twice as many as it can add (256), so that they become fewer.
-const DELETED_MAX: i64 = 512;
 
 /// The order that this key of a user has made.
 pub(super) fn find(
@@ -48,13 +44,13 @@ pub(super) fn remember(
 
 /// Deletes keys that are too old, at the beginning of each batch.
 pub(super) fn forget_old(connection: &mut SqliteConnection, now: Timestamp) -> QueryResult<()> {
-    let kept_micros = i64::try_from(KEPT_FOR.as_micros()).unwrap_or(i64::MAX);
+    let kept_micros = i64::try_from(KEYS_KEPT_FOR.as_micros()).unwrap_or(i64::MAX);
     diesel::sql_query(
         "DELETE FROM idempotency_keys WHERE (user_id, key) IN \
          (SELECT user_id, key FROM idempotency_keys WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
     )
     .bind::<BigInt, _>(now.unix_micros().saturating_sub(kept_micros))
-    .bind::<BigInt, _>(DELETED_MAX)
+    .bind::<BigInt, _>(KEYS_DELETED_MAX)
     .execute(connection)
     .map(drop)
 }
