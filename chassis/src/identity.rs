@@ -74,6 +74,12 @@ pub struct Assertion {
     /// The session of the access token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
+    /// When the user signed in, in seconds since 1970 (OpenID Connect Core 1.0, section 2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<u64>,
+    /// How the user proved to be this user (RFC 8176); empty where the token does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amr: Vec<String>,
     /// The address of the client as the gateway sees it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ip: Option<IpAddr>,

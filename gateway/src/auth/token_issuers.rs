@@ -205,8 +205,7 @@ impl TokenIssuers {
     pub(crate) fn issue(&self, subject: &Subject<'_>, now: SystemTime) -> Result<(String, Duration), Problem> {
         let own = self.0.own.as_ref();
         let own = own.ok_or_else(|| Problem::internal("a token was to be issued, but there is no key of our own"))?;
-        let token = own.issuer.issue(own.ring.current().signing(), subject, now).map_err(Problem::internal)?;
-        Ok((token, own.issuer.ttl()))
+        own.issuer.issue(own.ring.current().signing(), subject, now).map_err(Problem::internal)
     }
 
     /// Issues a token with any claims, for development, and returns how long it is valid.

@@ -21,4 +21,4 @@ pub(crate) use self::registry::{
     Authorizer, Decoder, GeneratesHeaders, HeaderGenerator, Hook, Hooks, PostProcessor, RouteHooks, register,
 };
 pub use self::request::{Answer, Parts, Request};
-pub use crate::auth::claims::Claims;
+pub use crate::auth::{claims::Claims, issuers::own::Session};

@@ -10,7 +10,12 @@ use actix_http::{Method, StatusCode, header::HeaderMap};
 use bytes::Bytes;
 use chassis::{problem::Problem, trace::RequestContext};
 
-use crate::auth::{caller::Caller, claims::Claims, issuers::own::Subject, token_issuers::TokenIssuers};
+use crate::auth::{
+    caller::Caller,
+    claims::Claims,
+    issuers::own::{Session, Subject},
+    token_issuers::TokenIssuers,
+};
 
 /// A request as hooks see it. Clones are cheap.
 ///
@@ -100,9 +105,42 @@ impl Request {
     /// # Errors
     /// 500 where the configuration names no signing key, or the operating system gives no random bytes.
     pub fn issue_token(&self, user_id: i64, user_type: &str) -> Result<(String, Duration), Problem> {
+        self.issue(&Subject { id: user_id, user_type, session: None })
+    }
+
+    /// Signs an access token that belongs to a session, so that it is refused once `tokens.sessions` names the session as
+    /// ended. Returns it with the time for which it is valid, which ends with the session at the latest.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use chassis::problem::Problem;
+    /// # use gateway::hooks::{Request, Session};
+    /// fn sign_in(request: &Request, user: i64, session_id: &str, now: u64) -> Result<String, Problem> {
+    ///     let session = Session {
+    ///         id: session_id.to_owned(),
+    ///         authenticated_at: now,
+    ///         methods: vec!["pwd".to_owned()],
+    ///         ends_in: Duration::from_secs(8 * 3600),
+    ///     };
+    ///     request.issue_session_token(user, "default", &session).map(|(token, _)| token)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`issue_token`](Self::issue_token).
+    pub fn issue_session_token(
+        &self,
+        user_id: i64,
+        user_type: &str,
+        session: &Session,
+    ) -> Result<(String, Duration), Problem> {
+        self.issue(&Subject { id: user_id, user_type, session: Some(session) })
+    }
+
+    fn issue(&self, subject: &Subject<'_>) -> Result<(String, Duration), Problem> {
         let issuer =
             self.issuers.as_ref().ok_or_else(|| Problem::internal("a hook issues tokens, but none are configured"))?;
-        issuer.issue(&Subject { id: user_id, user_type }, SystemTime::now())
+        issuer.issue(subject, SystemTime::now())
     }
 
     /// Returns the value of a header that was sent exactly once and is text.

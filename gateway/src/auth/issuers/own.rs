@@ -1,6 +1,7 @@
 //! Issues access tokens (RFC 9068). The only place where tokens are signed.
 
 use std::{
+    borrow::Cow,
     fmt::Write,
     time::{Duration, SystemTime},
 };
@@ -24,7 +25,11 @@ struct AccessClaims<'a> {
     iat: u64,
     exp: u64,
     jti: String,
-    sid: String,
+    sid: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u64>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    amr: &'a [String],
     user_type: &'a str,
     id: i64,
 }
@@ -34,6 +39,34 @@ struct AccessClaims<'a> {
 pub(crate) struct Subject<'a> {
     pub(crate) id: i64,
     pub(crate) user_type: &'a str,
+    /// The session that the token belongs to; `None` where the login service keeps none.
+    pub(crate) session: Option<&'a Session>,
+}
+
+/// A session that a login service keeps, as its tokens describe it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use gateway::hooks::Session;
+///
+/// let session = Session {
+///     id: "xT4kq0pJw3bqVvQm2fYh1A".to_owned(),
+///     authenticated_at: 1_767_225_600,
+///     methods: vec!["pwd".to_owned()],
+///     ends_in: Duration::from_secs(7 * 24 * 3600),
+/// };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The claim `sid`.
+    pub id: String,
+    /// When the user signed in, in seconds since 1970: the claim `auth_time` (OpenID Connect Core 1.0, section 2).
+    pub authenticated_at: u64,
+    /// How the user proved to be this user: the claim `amr` (RFC 8176).
+    pub methods: Vec<String>,
+    /// The time until the session ends by itself. No token outlives it.
+    pub ends_in: Duration,
 }
 
 /// Issues the tokens of the gateway.
@@ -55,24 +88,34 @@ impl Issuer {
         self.ttl
     }
 
-    /// Issues an access token for `subject`, valid from `now`.
+    /// Issues an access token for `subject`, valid from `now`, and returns for how long. A token without a session gets a
+    /// random `sid`.
     ///
     /// # Errors
     /// The key cannot sign, or the system has no random numbers.
-    pub(crate) fn issue(&self, key: &Key, subject: &Subject<'_>, now: SystemTime) -> Result<String, String> {
+    pub(crate) fn issue(
+        &self,
+        key: &Key,
+        subject: &Subject<'_>,
+        now: SystemTime,
+    ) -> Result<(String, Duration), String> {
         let iat = unix_seconds(now);
+        let session = subject.session;
+        let valid_for = session.map_or(self.ttl, |session| self.ttl.min(session.ends_in));
         let claims = AccessClaims {
             iss: &self.issuer,
             aud: &self.audience,
             sub: subject.id.to_string(),
             iat,
-            exp: iat + self.ttl.as_secs(),
+            exp: iat + valid_for.as_secs(),
             jti: random_id()?,
-            sid: random_id()?,
+            sid: session.map_or_else(|| random_id().map(Cow::Owned), |session| Ok(Cow::Borrowed(&*session.id)))?,
+            auth_time: session.map(|session| session.authenticated_at),
+            amr: session.map(|session| &*session.methods).unwrap_or_default(),
             user_type: subject.user_type,
             id: subject.id,
         };
-        sign(key, &claims)
+        Ok((sign(key, &claims)?, valid_for))
     }
 
     /// Issues a token with any claims, for development. Missing standard claims are added.

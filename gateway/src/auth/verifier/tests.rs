@@ -69,7 +69,7 @@ impl Fixture {
 fn an_issued_token_is_valid_until_it_expires() {
     let folder = tempfile::tempdir().unwrap();
     for fixture in [Fixture::hs256(), Fixture::of(KeySource::Folder(folder.path().to_owned()))] {
-        let subject = Subject { id: 7, user_type: "admin" };
+        let subject = Subject { id: 7, user_type: "admin", session: None };
         let (token, _) = fixture.issuers.issue(&subject, fixture.now).unwrap();
         let mut verifier = fixture.verifier();
         let caller = verifier.verify(&token, fixture.now).unwrap();
@@ -258,7 +258,7 @@ impl Rotation {
     }
 
     fn issue(&self) -> String {
-        self.issuers.issue(&Subject { id: 7, user_type: "admin" }, self.start).unwrap().0
+        self.issuers.issue(&Subject { id: 7, user_type: "admin", session: None }, self.start).unwrap().0
     }
 
     /// Polls the folder as if `seconds` had passed.

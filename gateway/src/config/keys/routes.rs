@@ -120,7 +120,7 @@ section! { RouteKeys ("route", "Where requests go, and who may send them.") {
         "then",
         "none",
         subtree(Text),
-        "A hook that changes a successful response. `issue-token`: the upstream answers with a user (`id`, `user_type`), and the client receives a token",
+        "A hook that changes a successful response. `issue-token`: the upstream answers with a user (`id`, `user_type`), and the client receives a token, which belongs to the `session` of the answer if there is one",
     );
     DECODER: Subtree =
         optional("decoder", "the bearer token", subtree(Text), "A hook that identifies the caller");

@@ -4,6 +4,7 @@ use std::{net::IpAddr, time::SystemTime};
 
 use actix_http::header::HeaderValue;
 use chassis::{identity::Assertion, problem::Problem};
+use serde_json::Value;
 
 use crate::{auth::caller::Caller, runtime::worker::Worker, upstream::handle::Upstream};
 
@@ -24,6 +25,15 @@ pub(super) fn assertion(
 
 /// What an upstream is told about the caller.
 pub(crate) fn statement(caller: Option<&Caller>, client_ip: IpAddr) -> Assertion {
-    let claim = |name| caller.and_then(|caller| caller.text(name)).map(str::to_owned);
-    Assertion { sub: claim("sub"), user_type: claim("user_type"), sid: claim("sid"), client_ip: Some(client_ip) }
+    let text = |name| caller.and_then(|caller| caller.text(name)).map(str::to_owned);
+    let claim = |name| caller.and_then(|caller| caller.claims.get(name));
+    let methods = claim("amr").and_then(Value::as_array).into_iter().flatten();
+    Assertion {
+        sub: text("sub"),
+        user_type: text("user_type"),
+        sid: text("sid"),
+        auth_time: claim("auth_time").and_then(Value::as_u64),
+        amr: methods.filter_map(Value::as_str).map(str::to_owned).collect(),
+        client_ip: Some(client_ip),
+    }
 }

@@ -87,7 +87,7 @@ fn a_removed_key_verifies_until_its_tokens_have_expired_and_a_revoked_one_not_at
     let issuers =
         TokenIssuers::load(&TokenSettings { own: Some(settings(folder.path())), other_issuers: Vec::new() }, start)
             .unwrap();
-    let (old_token, _) = issuers.issue(&Subject { id: 7, user_type: "admin" }, start).unwrap();
+    let (old_token, _) = issuers.issue(&Subject { id: 7, user_type: "admin", session: None }, start).unwrap();
     let ring = ring(folder.path(), start);
     let old = state(&ring).0;
     let first = folder.path().join(SIGNING_KEY_FILE);
