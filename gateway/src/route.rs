@@ -7,10 +7,10 @@ use crate::{
     auth::policy::Policy,
     hooks::RouteHooks,
     limit::{local::Limiter, rate::Rate},
-    routing::{condition::Conditions, entry::Methods, path::PathOptions, pattern::Pattern},
+    routing::{condition::Conditions, entry::Methods, path::PathOptions, pattern::Pattern, rewrite::Rewrite},
     rules::{addresses::Addresses, cors::Cors, edits::Edits, fixed_answer::FixedAnswer},
     telemetry::route::RouteMetrics,
-    upstream::{decide::retry::RetrySettings, handle::Upstream},
+    upstream::{decide::retry::RetrySettings, handle::Upstream, settings::HostHeader},
 };
 
 /// Where a request leads.
@@ -110,7 +110,9 @@ pub(crate) struct RouteSettings {
     /// Every one of them must allow a request.
     pub(crate) limits: Vec<Rate>,
     pub(crate) hooks: RouteHooks,
-    pub(crate) rewrite: Option<Pattern>,
+    pub(crate) rewrite: Option<Rewrite>,
+    /// The `Host` of its requests to the upstream.
+    pub(crate) host: HostHeader,
     pub(crate) body_bytes_max: u64,
     /// The minimum rate of a request body, in bytes per second of waiting for the client; `None` is no minimum.
     pub(crate) body_rate_min: Option<u64>,

@@ -117,6 +117,7 @@ fn of_routes(was: &RouteSettings, is: &RouteSettings) -> Vec<(String, bool)> {
     }
     for (what, differs) in [
         ("another path goes to the upstream (`rewrite`)", was.rewrite != is.rewrite),
+        ("sends another `Host` to the upstream (`host`)", was.host != is.host),
         ("changes other headers of the request (`request_headers`)", was.request_edits != is.request_edits),
         ("changes other headers of the response (`response_headers`)", was.response_edits != is.response_edits),
         ("reads slashes in paths differently (`path`)", was.path != is.path),

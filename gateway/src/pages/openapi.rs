@@ -47,6 +47,7 @@ async fn fetch(upstream: &Upstream, client: &Client) -> Option<Value> {
         method: Method::GET,
         path_and_query: path.parse().ok()?,
         headers: HeaderMap::new(),
+        host: upstream.settings().host.fixed(),
         body: None,
         head_timeout: FETCH_TIMEOUT,
         deadline: None,

@@ -19,7 +19,7 @@ use chassis::{middleware::catch_panic, problem::Problem};
 use super::{
     accept::accept,
     admit::{admit, capacity, check_address, upload},
-    answer::{deadline, respond::respond, websocket::websocket},
+    answer::{addresses::Addresses, deadline, respond::respond, websocket::websocket},
     exchange::{CountedBody, Exchange},
     find::{Found, find},
     hook_calls::HookCalls,
@@ -86,24 +86,29 @@ async fn forward(
 
     let mut outgoing = outgoing(worker, (&route.settings, upstream), caller.as_deref(), &mut incoming, upload)?;
     hooks.headers(&mut outgoing.headers).await?;
+    let addresses = Addresses::of(&route.settings, upstream, &incoming.path, &outgoing);
     let deadline = exchange.deadline(route.settings.timeouts.total);
     outgoing.deadline = deadline.map(Into::into);
     let (client, caller, client_ip) = (worker.client(index), caller.as_deref(), incoming.client_ip);
     let mut sending = Sending { worker, route, upstream, client, outgoing, caller, client_ip, permit };
     if route.settings.websocket && incoming.asks_for_websocket {
-        return Box::pin(upgrade(sending, exchange)).await;
+        return Box::pin(upgrade(sending, exchange, addresses.as_ref())).await;
     }
     let answer = send(&mut sending, exchange).await?;
     exchange.upstream_answered();
 
-    let response = respond(sending, &incoming, &hooks, answer).await?;
+    let response = respond(sending, &incoming, &hooks, answer, addresses.as_ref()).await?;
     Ok(deadline::limit(response, deadline))
 }
 
 /// The steps send and answer of a request for a WebSocket.
-async fn upgrade(sending: Sending<'_>, exchange: &mut Exchange) -> Result<Response<BoxBody>, Problem> {
+async fn upgrade(
+    sending: Sending<'_>,
+    exchange: &mut Exchange,
+    addresses: Option<&Addresses<'_>>,
+) -> Result<Response<BoxBody>, Problem> {
     let route = sending.route;
     let (opened, permit) = send_upgrade(sending, exchange).await?;
     exchange.upstream_answered();
-    Ok(websocket(&route.settings, opened, permit))
+    Ok(websocket(&route.settings, opened, permit, addresses))
 }

@@ -149,10 +149,14 @@ fn forward(
     let placeholder = wants_assertion.then(|| HeaderValue::from_static("(a signed statement about the caller)"));
     let composer = Composer { config, identity: &identity, via };
     let composed = composer.compose(route, caller, placeholder, incoming)?;
+    let mut headers = composed.headers;
+    if let Some(host) = composed.host {
+        headers.insert(HOST, host);
+    }
     Ok(Outcome::Forwarded(Forwarded {
         upstream,
         path_and_query: composed.path_and_query.to_string(),
-        headers: composed.headers,
+        headers,
         assertion,
     }))
 }

@@ -14,4 +14,5 @@ mod leaf;
 pub(crate) mod path;
 pub(crate) mod pattern;
 pub(crate) mod probe;
+pub(crate) mod rewrite;
 pub(crate) mod table;

@@ -1,5 +1,5 @@
 //! The rules of a route, as pure functions: from which addresses it may be used, and what happens to headers (CORS, header
-//! edits, `Via`, hop-by-hop fields, trailers, and the fields in which proxies describe clients). Knows no requests, no
+//! edits, `Via`, hop-by-hop fields, trailers, the addresses of upstreams, and the fields in which proxies describe clients). Knows no requests, no
 //! upstreams and no configuration.
 
 pub(crate) mod addresses;
@@ -8,5 +8,6 @@ pub(crate) mod edits;
 pub(crate) mod fields;
 pub(crate) mod fixed_answer;
 pub(crate) mod forwarding;
+pub(crate) mod reverse_mapping;
 pub(crate) mod trailers;
 pub(crate) mod via;

@@ -7,7 +7,10 @@ use std::{
 };
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
-use actix_http::{Method, header::HeaderMap};
+use actix_http::{
+    Method,
+    header::{HeaderMap, HeaderValue},
+};
 use tokio::time::timeout;
 
 use super::{
@@ -72,6 +75,7 @@ impl Handler<Watch> for Monitor {
             condition: Arc::downgrade(&target.condition),
             upstream: all.name.clone(),
             address: target.settings.address.clone(),
+            host: all.host.fixed(),
             settings,
             client: Client::new(all, upstream.tls()),
             tally: Tally::default(),
@@ -111,6 +115,7 @@ struct Check {
     /// The name of its upstream, for the log.
     upstream: String,
     address: TargetAddress,
+    host: Option<HeaderValue>,
     settings: HealthSettings,
     client: Client,
     tally: Tally,
@@ -123,6 +128,7 @@ impl Check {
             method: Method::GET,
             path_and_query: settings.path.parse().map_err(|_| "its health path is invalid".to_owned())?,
             headers: HeaderMap::new(),
+            host: self.host.clone(),
             body: None,
             head_timeout: settings.timeout,
             deadline: None,

@@ -42,6 +42,8 @@ pub(crate) struct UpstreamSettings {
     /// Its targets; requests are balanced over them.
     pub(crate) targets: Vec<TargetSettings>,
     pub(crate) balance: Balance,
+    /// The `Host` of its requests, if their route does not say otherwise.
+    pub(crate) host: HostHeader,
     /// Active health checks; `None` for none.
     pub(crate) health: Option<HealthSettings>,
     /// The circuit breaker of each target; `None` for none.
@@ -64,8 +66,31 @@ pub(crate) struct UpstreamSettings {
 impl UpstreamSettings {
     /// Returns whether a target is judged in the same way under both settings: checked, connected to and ejected alike.
     pub(crate) fn judges_targets_as(&self, other: &Self) -> bool {
-        let judgement = |of: &Self| (of.health.clone(), of.breaker.clone(), of.tls.clone(), of.connect_timeout);
+        let judgement =
+            |of: &Self| (of.health.clone(), of.host.fixed(), of.breaker.clone(), of.tls.clone(), of.connect_timeout);
         judgement(self) == judgement(other)
+    }
+}
+
+/// The `Host` of requests to an upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum HostHeader {
+    /// The address of the target that gets the request.
+    #[default]
+    Target,
+    /// As the client sent it; that of the target where it sent none.
+    Keep,
+    /// Always this.
+    Name(HeaderValue),
+}
+
+impl HostHeader {
+    /// Returns the `Host` that is the same for all requests; `None` where it depends on them.
+    pub(crate) fn fixed(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Name(name) => Some(name.clone()),
+            Self::Target | Self::Keep => None,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod external_issuers;
 mod fixture;
 mod forwarding;
 mod hooks;
+mod host;
 mod http2;
 mod kubernetes;
 mod limits;

@@ -24,14 +24,16 @@ use crate::{
         },
     },
     limit::rate::{LimitKey, Rate},
-    route::{Destination, RouteSettings},
+    route::{Destination, RouteSettings, RouteTarget},
     routing::{
         condition::Conditions,
         entry::{Conflict, Entry, Methods},
         path::PathOptions,
         pattern::Pattern,
+        rewrite::Rewrite,
         table::Table as RouteTable,
     },
+    upstream::settings::HostHeader,
 };
 
 /// Maximum number of rate limits of a route. Each is a look-up for every request, and a line in the head of every response.
@@ -107,6 +109,7 @@ fn settings(node: &Node, defaults: &Defaults, scope: &Scope<'_>, mistakes: &Mist
     let addresses = defaults::addresses(table, &defaults.addresses, mistakes);
     let limits = table.node(&RouteKeys::LIMIT).map(|node| limits(node, policy.as_ref(), mistakes));
     let rewrite = rewrite(table, matcher.as_ref(), mistakes);
+    let host = host(table, to.as_ref(), scope);
     let timeouts = table
         .node(&RouteKeys::TIMEOUT)
         .map(|node| defaults::timeouts(node.table(&TimeoutKeys::SECTION, mistakes), defaults.timeouts));
@@ -132,6 +135,7 @@ fn settings(node: &Node, defaults: &Defaults, scope: &Scope<'_>, mistakes: &Mist
         limits: limits.unwrap_or_default(),
         hooks,
         rewrite,
+        host,
         body_bytes_max,
         body_rate_min,
         timeouts: timeouts.unwrap_or(defaults.timeouts),
@@ -206,16 +210,25 @@ fn limit(node: &Node, policy: Option<&Policy>, mistakes: &Mistakes) -> Option<Ra
 }
 
 /// The path for the upstream. It can use the parameters of the route, and no others.
-fn rewrite(table: Table<'_>, matcher: Option<&Matcher>, mistakes: &Mistakes) -> Option<Pattern> {
+fn rewrite(table: Table<'_>, matcher: Option<&Matcher>, mistakes: &Mistakes) -> Option<Rewrite> {
     let node = table.find(&RouteKeys::REWRITE)?;
     node.parse(mistakes, lookalikes::path)?;
-    let (rewrite, pattern) = (table.get(&RouteKeys::REWRITE)?, &matcher?.pattern);
+    let (rewrite, pattern): (Pattern, _) = (table.get(&RouteKeys::REWRITE)?, &matcher?.pattern);
     for name in rewrite.names().filter(|name| !pattern.names().any(|known| known == *name)) {
         let help = did_you_mean(name, pattern.names());
         let message = format!("the path `{pattern}` has no part `{{{name}}}`");
         mistakes.report_with_help(node.place, &node.path, message, help);
     }
-    Some(rewrite)
+    Some(Rewrite::new(pattern.clone(), rewrite))
+}
+
+/// The `Host` for the upstream: that of the route, or else that of the upstream.
+fn host(table: Table<'_>, to: Option<&RouteTarget>, scope: &Scope<'_>) -> HostHeader {
+    let of_upstream = || match to? {
+        RouteTarget::Upstream(index) => Some(scope.upstreams?.get(*index)?.host.clone()),
+        RouteTarget::Respond(_) => None,
+    };
+    table.get(&RouteKeys::HOST).or_else(of_upstream).unwrap_or_default()
 }
 
 /// A WebSocket begins with GET (RFC 6455, section 4.1).

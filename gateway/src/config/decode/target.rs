@@ -74,6 +74,7 @@ fn refuse_keys_of_upstreams(table: Table<'_>, mistakes: &Mistakes) {
         given(table, &RouteKeys::THEN),
         given(table, &RouteKeys::HEADERS_FROM),
         given(table, &RouteKeys::REWRITE),
+        given(table, &RouteKeys::HOST),
         given(table, &BODY_RATE),
         given(table, &RouteKeys::TIMEOUT),
         given(table, &RETRY),

@@ -49,6 +49,7 @@ fn settings(name: &str, node: &Node, defaults: &Defaults, lookup: Lookup<'_>, mi
         name: name.to_owned(),
         tls: tls::upstream(table.node(&UpstreamKeys::TLS), &targets, node, mistakes),
         targets,
+        host: table.get(&UpstreamKeys::HOST).unwrap_or_default(),
         balance: balance.unwrap_or_default(),
         health: table.node(&UpstreamKeys::HEALTH).and_then(|node| resilience::health(node, mistakes)),
         breaker,

@@ -3,14 +3,17 @@
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use actix_http::header::HeaderName;
+use actix_http::{
+    header::{HeaderName, HeaderValue},
+    uri::Authority,
+};
 
 use chassis::config::parse_duration;
 
 use crate::{
     limit::rate::{LimitKey, Rate},
     routing::entry::Methods,
-    upstream::settings::{HTTPS_PORT, TargetAddress},
+    upstream::settings::{HTTPS_PORT, HostHeader, TargetAddress},
 };
 
 /// Any text.
@@ -192,6 +195,21 @@ pub(crate) fn target(text: &str) -> Result<TargetAddress, String> {
     let port = if tls && authority.port().is_none() { HTTPS_PORT } else { "" };
     let authority = format!("{authority}{port}").parse().map_err(|_| error("its host is not valid"))?;
     TargetAddress::new(authority, tls)
+}
+
+/// `target`, `keep`, or a host with or without a port.
+pub(crate) fn host_header(text: &str) -> Result<HostHeader, String> {
+    let error = || format!("`{text}` is not `target`, `keep` or a host like shop.internal or shop.internal:8080");
+    match text {
+        "target" => Ok(HostHeader::Target),
+        "keep" => Ok(HostHeader::Keep),
+        _ => {
+            let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+            let authority = text.parse::<Authority>().ok().filter(|_| text.bytes().all(is_usual));
+            let authority = authority.filter(|authority| !authority.host().is_empty()).ok_or_else(error)?;
+            HeaderValue::from_str(authority.as_str()).map(HostHeader::Name).map_err(|_| error())
+        }
+    }
 }
 
 /// The URL that a host and a port without `http://` stand for: `users:8002`, `:8002`.

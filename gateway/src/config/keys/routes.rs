@@ -11,9 +11,12 @@ use super::{
         Subtree, inherited, one_of, optional, required, section, subtree,
     },
     upstreams::RetryKeys,
-    values::{BODY_RATE_VALUE, DURATION, FLAG, PATH, PATH_AND_QUERY, RATE_LIMIT, SIZE, STATUS, TEXT},
+    values::{BODY_RATE_VALUE, DURATION, FLAG, HOST_HEADER, PATH, PATH_AND_QUERY, RATE_LIMIT, SIZE, STATUS, TEXT},
 };
-use crate::routing::{path::EncodedSlash, pattern::Pattern};
+use crate::{
+    routing::{path::EncodedSlash, pattern::Pattern},
+    upstream::settings::HostHeader,
+};
 
 const RESPONSE_STATUS: Kind<Scalar<StatusCode>> =
     Kind { shape: Either(&[Form("^[2-5][0-9][0-9]$"), Whole(200, 599)]), parse: response_status };
@@ -137,6 +140,13 @@ section! { RouteKeys ("route", "Where requests go, and who may send them.") {
         "The path that the upstream receives, with parameters of the route: `\"/store/{path}\"`",
     )
     .elsewhere(&["strip_prefix", "strip_path", "prefix_rewrite", "path_rewrite"]);
+    HOST: Scalar<HostHeader> = optional(
+        "host",
+        "that of the upstream",
+        HOST_HEADER,
+        "The `Host` that the upstream receives: `target`, `keep` or a name, as the key of the upstream",
+    )
+    .elsewhere(&["preserve_host", "pass_host_header", "host_header"]);
     BODY_LIMIT;
     BODY_RATE;
     TIMEOUT: Subtree = inherited(

@@ -10,9 +10,9 @@ use super::{
         Subtree, inherited, optional, required, section, subtree,
     },
     tls::UpstreamTlsKeys,
-    values::{COUNT, COUNT_U32, DURATION, FLAG, PAGE, PATH, PERCENT, SHARE, TARGET_URL, TEXT},
+    values::{COUNT, COUNT_U32, DURATION, FLAG, HOST_HEADER, PAGE, PATH, PERCENT, SHARE, TARGET_URL, TEXT},
 };
-use crate::upstream::settings::TargetAddress;
+use crate::upstream::settings::{HostHeader, TargetAddress};
 
 /// A share of less than a thousandth of the requests is hardly intended; it also bounds the sum of all weights.
 const WEIGHT_MAX: u32 = 1000;
@@ -39,6 +39,13 @@ section! { UpstreamKeys ("upstream", "A service behind the gateway.") {
         subtree(Table(&UpstreamTlsKeys::SECTION)),
         "TLS to `https://` targets. Their certificates are always verified",
     );
+    HOST: Scalar<HostHeader> = optional(
+        "host",
+        "`target`",
+        HOST_HEADER,
+        "The `Host` of its requests: `target` (its address), `keep` (as the client sent it), or a name: `shop.internal`. Health checks have the name too",
+    )
+    .elsewhere(&["preserve_host", "pass_host_header", "host_header"]);
     BALANCE: Subtree = optional(
         "balance",
         "`round_robin`",

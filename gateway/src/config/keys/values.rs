@@ -10,7 +10,10 @@ use super::{
         Shape::{Either, Flag, Form, Text, Whole, Words},
     },
 };
-use crate::{limit::rate::Rate, upstream::settings::TargetAddress};
+use crate::{
+    limit::rate::Rate,
+    upstream::settings::{HostHeader, TargetAddress},
+};
 
 pub(crate) const TEXT: Kind<Scalar<String>> = Kind { shape: Text, parse: parse::text };
 pub(crate) const FILE_NAME: Kind<Scalar<PathBuf>> = Kind { shape: Text, parse: parse::file_name };
@@ -42,6 +45,11 @@ pub(crate) const PATH_AND_QUERY: Kind<Scalar<String>> = Kind { shape: PATH.shape
 pub(crate) const PAGE: Kind<Scalar<Option<String>>> =
     Kind { shape: Either(&[Words(&["off"]), PATH.shape]), parse: parse::page };
 pub(crate) const TARGET_URL: Kind<Scalar<TargetAddress>> = Kind { shape: Form("^https?://"), parse: parse::target };
+/// `target`, `keep`, or a host with or without a port.
+pub(crate) const HOST_HEADER: Kind<Scalar<HostHeader>> = Kind {
+    shape: Form(r"^(target|keep|[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9a-fA-F:.]+\](:[0-9]+)?)$"),
+    parse: parse::host_header,
+};
 pub(crate) const RATE_LIMIT: Kind<Scalar<Rate>> = Kind {
     shape: Form(
         r"^0*[1-9][0-9]* */ *(s|sec|second|m|min|minute|h|hour|d|day) +per +(ip|user|header +[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*$",

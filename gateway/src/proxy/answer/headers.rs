@@ -5,6 +5,7 @@ use actix_http::{
     header::{self, CONTENT_LENGTH, HeaderMap, HeaderName},
 };
 
+use super::addresses::Addresses;
 use crate::{
     rules::{edits::Edits, fields::HopByHop},
     upstream::wire::framing::{HIDDEN_CODING, HIDDEN_FORGERY, HIDDEN_LENGTH, HIDDEN_UPGRADE},
@@ -21,7 +22,7 @@ const INTERNAL: [HeaderName; 5] = [
 
 /// Turns the headers of an answer into those that go to the client. actix-http writes the framing; only a 304 has the length
 /// of its missing body as a field (RFC 9110, section 8.6).
-pub(crate) fn returning(headers: &mut HeaderMap, status: StatusCode, edits: &Edits) {
+pub(crate) fn returning(headers: &mut HeaderMap, status: StatusCode, addresses: Option<&Addresses<'_>>, edits: &Edits) {
     let hop_by_hop = HopByHop::of(headers);
     let mut length = None;
     headers.retain(|name, value| {
@@ -34,6 +35,9 @@ pub(crate) fn returning(headers: &mut HeaderMap, status: StatusCode, edits: &Edi
         && status == StatusCode::NOT_MODIFIED
     {
         headers.insert(CONTENT_LENGTH, length);
+    }
+    if let Some(addresses) = addresses {
+        addresses.turn(headers);
     }
     edits.apply(headers);
 }

@@ -9,7 +9,7 @@ use chassis::problem::{Code, Problem};
 use futures_core::Stream;
 use tokio::time::{Instant, timeout_at};
 
-use super::{super::send::Sending, headers};
+use super::{super::send::Sending, addresses::Addresses, headers};
 use crate::{
     body::upload::Upload,
     hooks::{Answer, PostProcessor, Request},
@@ -26,10 +26,11 @@ pub(crate) async fn post_process(
     request: Request,
     sending: &mut Sending<'_>,
     mut answer: ClientResponse,
+    addresses: Option<&Addresses<'_>>,
 ) -> Result<Response<BoxBody>, Problem> {
     let body = whole_body(&mut answer, sending).await?;
     let mut fields = answer.headers().clone();
-    headers::returning(&mut fields, answer.status(), &Edits::default());
+    headers::returning(&mut fields, answer.status(), addresses, &Edits::default());
     fields.remove(CONTENT_LENGTH);
     let answer = (hook.run)(request, Answer { status: answer.status(), headers: fields, body }).await?;
     let mut response = Response::with_body(answer.status, BoxBody::new(answer.body));

@@ -19,6 +19,7 @@ use futures_core::Stream;
 
 use super::{
     super::{hook_calls::HookCalls, incoming::Incoming, send::Sending},
+    addresses::Addresses,
     download::Download,
     headers,
     post_process::post_process,
@@ -35,18 +36,24 @@ pub(crate) async fn respond(
     incoming: &Incoming,
     hooks: &HookCalls<'_>,
     answer: ClientResponse,
+    addresses: Option<&Addresses<'_>>,
 ) -> Result<Response<BoxBody>, Problem> {
     match hooks.then() {
         Some((hook, request)) if answer.status().is_success() && request.method != Method::HEAD => {
-            let mut response = Box::pin(post_process(hook, request, &mut sending, answer)).await?;
+            let mut response = Box::pin(post_process(hook, request, &mut sending, answer, addresses)).await?;
             sending.route.settings.response_edits.apply(response.headers_mut());
             Ok(response)
         }
-        Some(_) | None => Ok(stream(sending, incoming, answer)),
+        Some(_) | None => Ok(stream(sending, incoming, answer, addresses)),
     }
 }
 
-fn stream(sending: Sending<'_>, incoming: &Incoming, answer: ClientResponse) -> Response<BoxBody> {
+fn stream(
+    sending: Sending<'_>,
+    incoming: &Incoming,
+    answer: ClientResponse,
+    addresses: Option<&Addresses<'_>>,
+) -> Response<BoxBody> {
     let Sending { worker, route, permit, outgoing, .. } = sending;
     let route = &route.settings;
     let status = answer.status();
@@ -59,7 +66,7 @@ fn stream(sending: Sending<'_>, incoming: &Incoming, answer: ClientResponse) -> 
         payload = body;
         Payload::<BoxedStream>::None
     }));
-    headers::returning(&mut fields, status, &route.response_edits);
+    headers::returning(&mut fields, status, addresses, &route.response_edits);
     worker.snapshot.process.via.add(&mut fields, Version::HTTP_11);
     let body = if incoming.request.method() == Method::HEAD {
         BoxBody::new(HeadOnly(length))

@@ -4,7 +4,7 @@ use std::{borrow::Cow, mem};
 
 use actix_http::{
     HttpMessage, Method, Request, Version,
-    header::{HeaderMap, HeaderValue, TE},
+    header::{HOST, HeaderMap, HeaderValue, TE},
     uri::PathAndQuery,
 };
 use chassis::{identity::IdentityHeaders, problem::Problem};
@@ -21,7 +21,7 @@ use crate::{
     route::RouteSettings,
     rules::via::Pseudonym,
     runtime::worker::Worker,
-    upstream::{handle::Upstream, wire::client::Outgoing},
+    upstream::{handle::Upstream, settings::HostHeader, wire::client::Outgoing},
 };
 
 /// A request has about six fields, and eight are added on the way: with this capacity the map need not grow.
@@ -31,6 +31,8 @@ const USUAL_FIELDS: usize = 14;
 pub(crate) struct Composed {
     pub(crate) path_and_query: PathAndQuery,
     pub(crate) headers: HeaderMap,
+    /// Its `Host`; `None` is the address of the target.
+    pub(crate) host: Option<HeaderValue>,
 }
 
 /// Composes a request that is about to be sent.
@@ -45,9 +47,18 @@ pub(crate) fn outgoing(
     let assertion = assertion(worker, upstream, caller, incoming.client_ip)?;
     let trailers = takes_trailers(&incoming.request).then(Trailers::default);
     let composer = Composer { config: &snapshot.config, identity: &snapshot.identity, via: &snapshot.process.via };
-    let Composed { path_and_query, headers } = composer.compose(route, caller, assertion, incoming)?;
+    let Composed { path_and_query, headers, host } = composer.compose(route, caller, assertion, incoming)?;
     let method = incoming.request.method().clone();
-    Ok(Outgoing { method, path_and_query, headers, body, head_timeout: route.timeouts.head, deadline: None, trailers })
+    Ok(Outgoing {
+        method,
+        path_and_query,
+        headers,
+        host,
+        body,
+        head_timeout: route.timeouts.head,
+        deadline: None,
+        trailers,
+    })
 }
 
 /// Returns whether the client takes trailers: it speaks HTTP/2, and says so (RFC 9110, section 10.1.4).
@@ -85,6 +96,12 @@ impl Composer<'_> {
             keep_authorization: route.forward_authorization || route.policy.is_public(),
             is_post_processed: route.hooks.then.is_some(),
             edits: &route.request_edits,
+            stripped_prefix: route.rewrite.as_ref().and_then(|rewrite| rewrite.stripped_prefix(&incoming.path)),
+        };
+        let host = match &route.host {
+            HostHeader::Target => None,
+            HostHeader::Keep => received.get(HOST).cloned(),
+            HostHeader::Name(name) => Some(name.clone()),
         };
         let path_and_query = target(route, incoming)?;
         let mut headers = headers::outgoing(received, &context);
@@ -92,14 +109,17 @@ impl Composer<'_> {
         if incoming.request.method() == Method::OPTIONS {
             headers::decrement_max_forwards(&mut headers);
         }
-        Ok(Composed { path_and_query, headers })
+        Ok(Composed { path_and_query, headers, host })
     }
 }
 
 /// The path that was matched, rewritten where the route says so, with the query as it came.
 fn target(route: &RouteSettings, incoming: &Incoming) -> Result<PathAndQuery, Problem> {
     let uri = incoming.request.uri();
-    let path = rewritten(route, &incoming.path);
+    let path = match &route.rewrite {
+        None => Cow::Borrowed(incoming.path.as_str()),
+        Some(rewrite) => Cow::Owned(rewrite.apply(&incoming.path)),
+    };
     match uri.path_and_query() {
         // The usual case, in which there is nothing to check or to copy.
         Some(unchanged) if unchanged.path() == path => Ok(unchanged.clone()),
@@ -107,23 +127,5 @@ fn target(route: &RouteSettings, incoming: &Incoming) -> Result<PathAndQuery, Pr
             let target = uri.query().map(|query| format!("{path}?{query}"));
             PathAndQuery::try_from(target.unwrap_or(path.into_owned())).map_err(Problem::internal)
         }
-    }
-}
-
-fn rewritten<'a>(route: &RouteSettings, path: &'a str) -> Cow<'a, str> {
-    let Some(rewrite) = &route.rewrite else { return Cow::Borrowed(path) };
-    let captures: Vec<(&str, &str)> = route.pattern.names().zip(route.pattern.captures(path)).collect();
-    let filled = rewrite.fill(|name| {
-        captures.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()).unwrap_or_default()
-    });
-    Cow::Owned(with_one_slash(filled))
-}
-
-/// A target that begins with `//` names a host for many URL parsers. A rewrite gives one where a value is empty, or begins
-/// with a slash that the route keeps.
-fn with_one_slash(path: String) -> String {
-    match path.strip_prefix("//") {
-        Some(rest) => format!("/{}", rest.trim_start_matches('/')),
-        None => path,
     }
 }

@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// What the path of the request lacks at its beginning. Not standardised; Traefik and Spring use it in this way.
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+
 /// The fields that the gateway or awc writes itself: the target, the framing, and expectations, which end here.
 const WRITTEN_ANEW: [HeaderName; 3] = [HOST, CONTENT_LENGTH, EXPECT];
 
@@ -49,6 +52,8 @@ pub(super) struct ForwardContext<'a> {
     pub(super) tls: bool,
     /// The edits of the route.
     pub(super) edits: &'a Edits,
+    /// What the path lacks at its beginning, because the route removes it.
+    pub(super) stripped_prefix: Option<&'a str>,
 }
 
 /// Turns the headers of a request into those that go to the upstream.
@@ -86,6 +91,17 @@ fn forwarded(headers: &mut HeaderMap, from: &ForwardContext<'_>, host: Option<He
         && !headers.contains_key(X_FORWARDED_HOST)
     {
         headers.insert(X_FORWARDED_HOST, host);
+    }
+    if let Some(prefix) = from.stripped_prefix {
+        forwarded_prefix(headers, prefix);
+    }
+}
+
+/// Tells the upstream under which prefix clients know it, which may begin with that of a trusted proxy.
+fn forwarded_prefix(headers: &mut HeaderMap, prefix: &str) {
+    let outer = headers.get(X_FORWARDED_PREFIX).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Ok(value) = HeaderValue::try_from(format!("{}{prefix}", outer.trim_end_matches('/'))) {
+        headers.insert(X_FORWARDED_PREFIX, value);
     }
 }
 

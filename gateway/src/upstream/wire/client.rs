@@ -5,7 +5,7 @@ use std::{mem, pin::pin, time::Duration};
 
 use actix_http::{
     Method, StatusCode, Uri, body,
-    header::{HOST, HeaderMap},
+    header::{HOST, HeaderMap, HeaderValue},
     uri::{Parts, PathAndQuery, Scheme},
 };
 use awc::{ClientResponse, Connector, FrozenClientRequest};
@@ -35,6 +35,8 @@ pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) path_and_query: PathAndQuery,
     pub(crate) headers: HeaderMap,
+    /// Its `Host`; `None` is the address of the target.
+    pub(crate) host: Option<HeaderValue>,
     pub(crate) body: Option<Upload>,
     /// Maximum time that a target may take for the head of its answer, from the last byte that it was sent.
     pub(crate) head_timeout: Duration,
@@ -60,6 +62,11 @@ impl HeadLimit {
 }
 
 impl Outgoing {
+    /// Returns the `Host` of this request to a target.
+    pub(super) fn host_at(&self, target: &TargetAddress) -> HeaderValue {
+        self.host.as_ref().unwrap_or(&target.host).clone()
+    }
+
     /// What the connection is given beside what awc writes.
     fn beside(&self) -> HandedOver {
         HandedOver { upload: self.body.clone(), trailers: self.trailers.clone() }
@@ -110,7 +117,7 @@ impl Client {
         let uri = uri(target, outgoing.path_and_query.clone())?;
         let mut request = self.http.request(outgoing.method.clone(), uri).no_decompress();
         *request.headers_mut() = mem::replace(&mut outgoing.headers, HeaderMap::new());
-        request.headers_mut().insert(HOST, target.host.clone());
+        request.headers_mut().insert(HOST, outgoing.host_at(target));
         let request = request.freeze().map_err(|error| Failure::from_awc(&error.into()))?;
         let answered = match &outgoing.body {
             None => without_body(&request, outgoing).await,

@@ -65,10 +65,11 @@ impl Client {
 
     async fn ask(&self, target: &TargetAddress, outgoing: Outgoing) -> Result<UpgradeAnswer, Failure> {
         let mut head = RequestHead::default();
+        let host = outgoing.host_at(target);
         head.method = outgoing.method;
         head.uri = uri(target, outgoing.path_and_query)?;
         head.headers = outgoing.headers;
-        head.headers.insert(header::HOST, target.host.clone());
+        head.headers.insert(header::HOST, host);
         head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         head.set_connection_type(ConnectionType::Upgrade);
         let connector =
