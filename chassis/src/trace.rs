@@ -1,6 +1,9 @@
 //! The request id and the W3C trace context that follow a request through every service and every log line.
 
+use std::fmt;
+
 use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Serialize, Serializer};
 
 /// The header that names a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -51,9 +54,42 @@ impl RequestContext {
         &self.traceparent
     }
 
+    /// The trace that this request is part of, to be kept with what it leads to.
+    pub fn trace_parent(&self) -> Option<TraceParent> {
+        self.traceparent.to_str().ok().and_then(TraceParent::parse)
+    }
+
     /// The trace id alone: 32 hexadecimal digits.
     pub fn trace_id(&self) -> &str {
         self.traceparent.to_str().ok().and_then(|text| text.get(3..35)).unwrap_or_default()
+    }
+}
+
+/// A well-formed `traceparent`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceParent([u8; TRACEPARENT_BYTES]);
+
+impl TraceParent {
+    /// The `traceparent` in this text, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        if is_traceparent(text) { text.as_bytes().try_into().ok().map(Self) } else { None }
+    }
+
+    /// The text of it.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for TraceParent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be done to orders. A change is decided on the order as it is when its turn comes.
 
-use chassis::{conditional::IfMatch, identity::Caller, timestamp::Timestamp};
+use chassis::{conditional::IfMatch, identity::Caller, timestamp::Timestamp, trace::TraceParent};
 
 use super::{
     key::IdempotencyKey,
@@ -15,6 +15,7 @@ pub(crate) enum Change {
     Create {
         order: NewOrder,
         key: Option<IdempotencyKey>,
+        trace: Option<TraceParent>,
     },
     SetStatus(StatusChange),
 }
@@ -23,11 +24,19 @@ impl Change {
     /// Number of bytes of text in it.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Create { order, key } => {
+            Self::Create { order, key, .. } => {
                 let key = key.as_ref().map_or(0, |key| key.as_str().len());
                 order.address.as_str().len() + order.item.as_str().len() + key
             }
             Self::SetStatus(_) => 0,
+        }
+    }
+
+    /// The trace of the request for it.
+    pub(crate) const fn trace(&self) -> Option<TraceParent> {
+        match self {
+            Self::Create { trace, .. } => *trace,
+            Self::SetStatus(change) => change.trace,
         }
     }
 }
@@ -57,6 +66,7 @@ pub(crate) struct StatusChange {
     pub(crate) caller: Caller,
     /// The version that the caller has seen.
     pub(crate) if_match: IfMatch,
+    pub(crate) trace: Option<TraceParent>,
 }
 
 impl StatusChange {
@@ -104,7 +114,7 @@ mod tests {
 
     fn change(user_id: i64, is_admin: bool, if_match: IfMatch) -> StatusChange {
         let caller = Caller { user_id: UserId(user_id), is_admin };
-        StatusChange { id: OrderId(1), status: Status::Confirmed, caller, if_match }
+        StatusChange { id: OrderId(1), status: Status::Confirmed, caller, if_match, trace: None }
     }
 
     #[test]

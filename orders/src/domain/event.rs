@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use chassis::trace::TraceParent;
+
 use super::order::{Order, Status};
 
 /// The number of an event. Later events have higher ones.
@@ -34,6 +36,8 @@ pub(crate) struct Event {
     pub(crate) id: EventId,
     /// The order after that.
     pub(crate) order: Order,
+    /// The trace of the request for it; `None` where it was made before traces were kept.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 impl Event {

@@ -5,6 +5,7 @@ use chassis::{
     identity::{Caller, UserId},
     problem::Problem,
     timestamp::Timestamp,
+    trace::TraceParent,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -59,6 +60,9 @@ pub(super) struct EventOut<'a> {
     subject: String,
     time: Timestamp,
     datacontenttype: &'static str,
+    /// The trace of the request for it: an extension, <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md>.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<TraceParent>,
     /// The order after the event.
     data: OrderOut<'a>,
 }
@@ -73,6 +77,7 @@ impl<'a> EventOut<'a> {
             subject: event.order.id.to_string(),
             time: event.order.updated_at,
             datacontenttype: "application/json",
+            traceparent: event.trace,
             data: OrderOut::new(&event.order),
         }
     }

@@ -1,7 +1,7 @@
 //! The handlers. Each has three steps: extract, call the store, answer. What they answer is described here too, for
 //! `/openapi.json`.
 
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web::Data};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web::Data};
 use chassis::{
     conditional::{ETag, IfMatch, is_not_modified},
     extract::{JsonBody, PathId},
@@ -9,6 +9,7 @@ use chassis::{
     openapi::{IfMatchIn, IfNoneMatchIn},
     page::{CursorKey, refuse_unknown_parameters},
     problem::Problem,
+    trace::{RequestContext, TraceParent},
 };
 
 use super::{
@@ -46,7 +47,8 @@ pub(super) async fn create(
     repo: Data<OrdersRepo>,
 ) -> Result<HttpResponse, Problem> {
     let key = idempotency_key(request.headers())?;
-    let Written { order, is_replay } = repo.create(contract::read_create(body, &caller)?, key).await?;
+    let Written { order, is_replay } =
+        repo.create(contract::read_create(body, &caller)?, key, trace_of(&request)).await?;
     let mut response = HttpResponse::Created();
     response.insert_header((header::LOCATION, format!("{ORDERS_PATH}/{}", order.id)));
     if is_replay {
@@ -160,8 +162,14 @@ async fn set_status(
     repo: &OrdersRepo,
 ) -> Result<HttpResponse, Problem> {
     let if_match = IfMatch::from_headers(request.headers())?;
-    let order = repo.set_status(StatusChange { id: OrderId(id.0), status, caller, if_match }).await?;
+    let change = StatusChange { id: OrderId(id.0), status, caller, if_match, trace: trace_of(request) };
+    let order = repo.set_status(change).await?;
     Ok(answer(&mut HttpResponse::Ok(), &order))
+}
+
+/// The trace of the request, to be kept with the event that it leads to.
+fn trace_of(request: &HttpRequest) -> Option<TraceParent> {
+    request.extensions().get::<RequestContext>().and_then(RequestContext::trace_parent)
 }
 
 fn etag(order: &Order) -> header::HeaderValue {

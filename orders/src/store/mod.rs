@@ -29,6 +29,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use chassis::{
     config::StartError,
     store::{Queue, StoreFault, lifecycle, metrics::store_registry},
+    trace::TraceParent,
 };
 use prometheus_client::registry::Registry;
 use tokio::sync::{oneshot, watch};
@@ -101,8 +102,13 @@ impl OrdersRepo {
     ///
     /// # Errors
     /// [`Refusal::KeyReused`](crate::domain::Refusal::KeyReused) where that was another request.
-    pub(crate) async fn create(&self, order: NewOrder, key: Option<IdempotencyKey>) -> Result<Written, StoreError> {
-        self.write(Change::Create { order, key }).await
+    pub(crate) async fn create(
+        &self,
+        order: NewOrder,
+        key: Option<IdempotencyKey>,
+        trace: Option<TraceParent>,
+    ) -> Result<Written, StoreError> {
+        self.write(Change::Create { order, key, trace }).await
     }
 
     /// Changes the status of an order. Resolves once that is durable on disk.

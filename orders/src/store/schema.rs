@@ -1,7 +1,7 @@
 //! The tables as Diesel knows them, the same in every database, and the conversion between rows and orders. A test compares them with the
 //! migrations.
 
-use chassis::{identity::UserId, store::StoreFault, timestamp::Timestamp};
+use chassis::{identity::UserId, store::StoreFault, timestamp::Timestamp, trace::TraceParent};
 use diesel::prelude::*;
 
 use crate::domain::{Address, Event, EventId, Item, NewOrder, Order, OrderId, OrderPage, Status};
@@ -35,6 +35,7 @@ diesel::table! {
         version -> BigInt,
         status -> Text,
         created_at -> BigInt,
+        traceparent -> Nullable<Text>,
     }
 }
 
@@ -124,6 +125,7 @@ pub(super) struct EventRow {
     version: i64,
     status: String,
     created_at: i64,
+    traceparent: Option<String>,
 }
 
 impl EventRow {
@@ -139,27 +141,30 @@ impl EventRow {
             version: u64::try_from(self.version).map_err(|_| invalid())?,
             ..order.parse()?
         };
-        Ok(Event { id: EventId(self.sequence), order })
+        let trace = self.traceparent.as_deref().and_then(TraceParent::parse);
+        Ok(Event { id: EventId(self.sequence), order, trace })
     }
 }
 
 /// A row to be inserted: an order has come into the state that it has. The database assigns the sequence.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = events)]
-pub(super) struct NewEventRow {
+pub(super) struct NewEventRow<'a> {
     order_id: i64,
     version: i64,
     status: &'static str,
     created_at: i64,
+    traceparent: Option<&'a str>,
 }
 
-impl NewEventRow {
-    pub(super) fn new(order: &Order) -> Self {
+impl<'a> NewEventRow<'a> {
+    pub(super) fn new(order: &Order, trace: Option<&'a TraceParent>) -> Self {
         Self {
             order_id: order.id.0,
             version: i64::try_from(order.version).unwrap_or(i64::MAX),
             status: order.status.name(),
             created_at: order.updated_at.unix_micros(),
+            traceparent: trace.map(TraceParent::as_str),
         }
     }
 }
@@ -173,6 +178,7 @@ pub(super) struct EventRecord {
     version: i64,
     status: String,
     created_at: i64,
+    traceparent: Option<String>,
 }
 
 /// A row of `idempotency_keys`, to be moved to another database.

@@ -89,7 +89,7 @@ impl Store {
     }
 
     async fn create(&self, order: NewOrder) -> Result<Order, StoreError> {
-        self.repo.create(order, None).await.map(|written| written.order)
+        self.repo.create(order, None, None).await.map(|written| written.order)
     }
 
     async fn items(&self) -> Vec<String> {
@@ -291,9 +291,9 @@ fn an_order_that_the_database_refuses_leaves_its_key_free() {
     run(async |store| {
         let key = || Some(IdempotencyKey::parse("key").unwrap());
         let bad = NewOrder { address: Address::unchecked(&"a".repeat(501)), ..order("a book") };
-        assert!(store.repo.create(bad, key()).await.is_err());
-        assert!(!store.repo.create(order("a book"), key()).await.unwrap().is_replay);
-        assert!(store.repo.create(order("a book"), key()).await.unwrap().is_replay);
+        assert!(store.repo.create(bad, key(), None).await.is_err());
+        assert!(!store.repo.create(order("a book"), key(), None).await.unwrap().is_replay);
+        assert!(store.repo.create(order("a book"), key(), None).await.unwrap().is_replay);
     });
 }
 
@@ -308,7 +308,7 @@ fn old_keys_are_deleted_some_with_each_batch() {
         let mut count = || idempotency_keys::table.count().get_result::<i64>(&mut other).unwrap();
         let mut left = vec![count()];
         for key in ["a", "b", "c"] {
-            store.repo.create(order("a book"), Some(IdempotencyKey::parse(key).unwrap())).await.unwrap();
+            store.repo.create(order("a book"), Some(IdempotencyKey::parse(key).unwrap()), None).await.unwrap();
             left.push(count());
         }
         assert_eq!(left, [1000, 1000 - 512 + 1, 2, 3]);

@@ -6,7 +6,7 @@ use chassis::testing::{Answer, Call, Connection, call, get, until_some};
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::{ADMIN, ANN, BOB, Folder, User, in_folder, in_memory, next_page},
+    fixture::{ADMIN, ANN, BOB, Folder, User, in_folder, in_memory, new_order, next_page},
     process,
 };
 
@@ -60,9 +60,28 @@ fn each_change_is_an_event_with_the_order_after_it() {
     let first = json!({
         "specversion": "1.0", "id": "1", "source": "/orders", "type": "order.created", "subject": "1",
         "time": book["created_at"], "datacontenttype": "application/json", "data": book,
+        "traceparent": events[0]["traceparent"],
     });
     assert_eq!(events[0], first, "as it was then, although the order is confirmed now");
     assert_eq!(events[2]["data"], ANN.gets(addr, "/api/orders/1").json());
+}
+
+#[test]
+fn an_event_is_part_of_the_trace_of_the_request_that_led_to_it() {
+    let service = in_memory();
+    let traced = |call: Call, id: &str| call.header("traceparent", &format!("00-{id}-b7ad6b7169203331-01"));
+    let ids = ["0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736"];
+    let order = || new_order("a book").header("Idempotency-Key", "key");
+    assert_eq!(ANN.sends(service.addr(), traced(order(), ids[0])).status, 201);
+    assert_eq!(ANN.sends(service.addr(), traced(order(), ids[1])).status, 201, "a replay, which is no event");
+    change(service.addr(), ADMIN, traced(confirm(1), ids[1]));
+    change(service.addr(), ANN, cancel(1));
+    let events = ADMIN.gets(service.addr(), EVENTS).json();
+    let traces: Vec<&str> = (0..3).map(|n| events[n]["traceparent"].as_str().unwrap()).collect();
+    for (trace, id) in traces.iter().zip(ids) {
+        assert!(trace.starts_with(&format!("00-{id}-")) && trace.ends_with("-01"), "{traces:?}");
+    }
+    assert!(traces[2].len() == 55 && !traces[..2].contains(&traces[2]), "a trace of its own: {traces:?}");
 }
 
 #[test]

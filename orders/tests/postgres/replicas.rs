@@ -93,6 +93,6 @@ fn several_services_may_start_at_once_on_a_new_database() {
     }
     assert_eq!(ANN.lists_all(starting[0].addr(), 100).len(), 6);
     let migrations = "SELECT count(*) FROM __diesel_schema_migrations";
-    assert_eq!(Server::shared().run_sql(folder.database(), migrations), "1");
+    assert_eq!(Server::shared().run_sql(folder.database(), migrations), "2");
     starting.into_iter().for_each(Process::terminate);
 }

@@ -56,7 +56,11 @@ fn the_schema_can_be_rehearsed_and_migrated_before_a_service_starts() {
 fn every_migration_can_be_undone_and_done_again() {
     let folder = Folder::new();
     start(&folder).terminate();
-    let down = include_str!("../../../migrations/orders/postgres/2026-11-25-000000_create_tables/down.sql");
+    let down = [
+        include_str!("../../../migrations/orders/postgres/2026-11-25-200000_trace_events/down.sql"),
+        include_str!("../../../migrations/orders/postgres/2026-11-25-000000_create_tables/down.sql"),
+    ]
+    .concat();
     Server::shared().run_sql(folder.database(), &format!("{down}; DELETE FROM __diesel_schema_migrations"));
     let program = start(&folder);
     ANN.orders(program.addr(), "a book");

@@ -9,7 +9,7 @@ use std::{
     vec,
 };
 
-use chassis::{identity::UserId, store::StoreFault, timestamp::Timestamp};
+use chassis::{identity::UserId, store::StoreFault, timestamp::Timestamp, trace::TraceParent};
 
 use crate::{
     domain::{Change, IdempotencyKey, NewOrder, Order, OrderId, Refusal, Status, StatusChange, Written},
@@ -30,7 +30,7 @@ impl Needs {
         let mut needs = Self::default();
         for change in changes {
             match change {
-                Change::Create { order, key } => {
+                Change::Create { order, key, .. } => {
                     needs.creations.push(key.as_ref().map(|key| (order.created_by, key.as_str().to_owned())));
                 }
                 Change::SetStatus(change) => needs.orders.push(change.id),
@@ -80,8 +80,8 @@ pub(super) struct Draft {
     pub(super) created_keys: Vec<(String, Order)>,
     /// Orders to be updated, as they have become.
     pub(super) changed: BTreeMap<OrderId, Order>,
-    /// Each version that an order has come into, in order.
-    pub(super) events: Vec<Order>,
+    /// Each version that an order has come into, in order, with the trace of the request for it.
+    pub(super) events: Vec<(Order, Option<TraceParent>)>,
 }
 
 impl Draft {
@@ -101,10 +101,14 @@ impl Draft {
 
     /// Applies one change after those before it.
     pub(super) fn apply(&mut self, change: &Change) -> Outcome {
-        match change {
-            Change::Create { order, key } => self.create(order, key.as_ref()),
-            Change::SetStatus(change) => self.set_status(change).map(Written::now),
+        let written = match change {
+            Change::Create { order, key, .. } => self.create(order, key.as_ref())?,
+            Change::SetStatus(change) => self.set_status(change).map(Written::now)?,
+        };
+        if !written.is_replay {
+            self.events.push((written.order.clone(), change.trace()));
         }
+        Ok(written)
     }
 
     fn create(&mut self, order: &NewOrder, key: Option<&IdempotencyKey>) -> Outcome {
@@ -128,7 +132,6 @@ impl Draft {
             version: 1,
         };
         self.created.push(created.clone());
-        self.events.push(created.clone());
         self.orders.insert(created.id, created.clone());
         if let Some((user, key)) = key {
             self.created_keys.push((key.clone(), created.clone()));
@@ -142,7 +145,6 @@ impl Draft {
         let order = change.apply_to(order, self.now)?;
         self.orders.insert(order.id, order.clone());
         self.changed.insert(order.id, order.clone());
-        self.events.push(order.clone());
         Ok(order)
     }
 }
@@ -166,12 +168,12 @@ mod tests {
             item: Item::parse(item).unwrap(),
             created_by: OWNER,
         };
-        Change::Create { order, key: key.map(|key| IdempotencyKey::parse(key).unwrap()) }
+        Change::Create { order, key: key.map(|key| IdempotencyKey::parse(key).unwrap()), trace: None }
     }
 
     fn set_status(id: i64, status: Status) -> Change {
         let caller = Caller { user_id: OWNER, is_admin: false };
-        Change::SetStatus(StatusChange { id: OrderId(id), status, caller, if_match: IfMatch::Absent })
+        Change::SetStatus(StatusChange { id: OrderId(id), status, caller, if_match: IfMatch::Absent, trace: None })
     }
 
     fn draft(ids: &[i64]) -> Draft {
@@ -214,7 +216,7 @@ mod tests {
         let refused = draft.apply(&set_status(1, Status::Cancelled));
         assert!(matches!(refused, Err(StoreError::Refused(Refusal::WrongState { .. }))), "{refused:?}");
         assert_eq!(shipped.order.version, 3);
-        let events: Vec<_> = draft.events.iter().map(|order| (order.version, order.status)).collect();
+        let events: Vec<_> = draft.events.iter().map(|(order, _)| (order.version, order.status)).collect();
         assert_eq!(events, [(1, Status::Pending), (2, Status::Confirmed), (3, Status::Shipped)]);
         assert_eq!(draft.created[0].status, Status::Pending, "inserted as it was created");
         assert_eq!(draft.changed[&OrderId(1)], shipped.order, "and updated once");

@@ -161,7 +161,8 @@ pub(super) async fn write(connection: &mut AsyncPgConnection, draft: &Draft) -> 
         update(connection, &draft.changed.values().collect::<Vec<_>>()).await?;
     }
     if !draft.events.is_empty() {
-        let rows: Vec<NewEventRow> = draft.events.iter().map(NewEventRow::new).collect();
+        let rows: Vec<NewEventRow<'_>> =
+            draft.events.iter().map(|(order, trace)| NewEventRow::new(order, trace.as_ref())).collect();
         diesel::insert_into(events::table).values(rows).execute(connection).await?;
     }
     if !draft.created_keys.is_empty() {

@@ -44,9 +44,15 @@ pub(super) fn apply(
     change: &Change,
     now: Timestamp,
 ) -> Result<Outcome, DieselError> {
-    let applied = connection.transaction(|connection| match change {
-        Change::Create { order, key } => create(connection, order, key.as_ref(), now),
-        Change::SetStatus(change) => set_status(connection, change, now).map(Written::now),
+    let applied = connection.transaction(|connection| {
+        let written = match change {
+            Change::Create { order, key, .. } => create(connection, order, key.as_ref(), now)?,
+            Change::SetStatus(change) => set_status(connection, change, now).map(Written::now)?,
+        };
+        if !written.is_replay {
+            events::record(connection, &written.order, change.trace().as_ref())?;
+        }
+        Ok(written)
     });
     match applied {
         Ok(written) => Ok(Ok(written)),
@@ -80,7 +86,6 @@ fn create(
         .returning(OrderRow::as_returning())
         .get_result(connection)?;
     let created = row.parse().map_err(Refused)?;
-    events::record(connection, &created)?;
     if let Some(key) = key {
         keys::remember(connection, created.created_by, key, created.id, now)?;
     }
@@ -99,6 +104,5 @@ fn set_status(connection: &mut SqliteConnection, change: &StatusChange, now: Tim
         orders::version.eq(orders::version + 1),
     );
     diesel::update(orders::table.find(order.id.0)).set(state).execute(connection)?;
-    events::record(connection, &order)?;
     Ok(order)
 }

@@ -1,6 +1,6 @@
 //! The events: recorded with each change, read in their order.
 
-use chassis::timestamp::Timestamp;
+use chassis::{timestamp::Timestamp, trace::TraceParent};
 use diesel::prelude::*;
 
 use super::fault;
@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// Records that an order has come into this state. Called in the savepoint of the change.
-pub(super) fn record(connection: &mut SqliteConnection, order: &Order) -> QueryResult<()> {
-    diesel::insert_into(events::table).values(NewEventRow::new(order)).execute(connection).map(drop)
+pub(super) fn record(connection: &mut SqliteConnection, order: &Order, trace: Option<&TraceParent>) -> QueryResult<()> {
+    diesel::insert_into(events::table).values(NewEventRow::new(order, trace)).execute(connection).map(drop)
 }
 
 /// When the last event happened.

@@ -155,7 +155,7 @@ mod tests {
         let path = folder.path().join("orders.db");
         migrate(&path).unwrap();
         let valid = "INSERT INTO orders VALUES (1, '1 Main Street', 'a book', 'confirmed', 7, 1, 2, 2);
-                     INSERT INTO events VALUES (1, 1, 1, 'pending', 1), (2, 1, 2, 'confirmed', 2);";
+                     INSERT INTO events VALUES (1, 1, 1, 'pending', 1, NULL), (2, 1, 2, 'confirmed', 2, NULL);";
         open(&path)
             .unwrap()
             .batch_execute(&format!("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; {valid} {sql}"))
@@ -170,11 +170,11 @@ mod tests {
             ("DELETE FROM events", Err("order 1 is confirmed, and has no event that says so")),
             ("UPDATE orders SET status = 'shipped'", Err("order 1 is shipped, and has no event that says so")),
             (
-                "INSERT INTO events VALUES (3, 1, 3, 'shipped', 3)",
+                "INSERT INTO events VALUES (3, 1, 3, 'shipped', 3, NULL)",
                 Err("event 3 is of a version that order 1 does not have yet"),
             ),
             (
-                "INSERT INTO events VALUES (3, 9, 1, 'pending', 3)",
+                "INSERT INTO events VALUES (3, 9, 1, 'pending', 3, NULL)",
                 Err("a row of events belongs to an order that does not exist"),
             ),
             ("UPDATE orders SET item = ''", Err("CHECK constraint failed in orders")),

@@ -106,6 +106,7 @@ mod tests {
         let target = Target::prepare(None).unwrap();
         let mut connection = open(&target).unwrap();
         connection.revert_last_migration(MIGRATIONS).unwrap();
+        connection.revert_last_migration(MIGRATIONS).unwrap();
         let insert = "INSERT INTO orders (address, item, status, created_by, created_at, updated_at)
                       VALUES ('1 Main Street', 'a book', 'pending', 7, 1, 1), ('1 Main Street', 'a pen', 'pending', 7, 2, 2)";
         diesel::sql_query(insert).execute(&mut connection).unwrap();
