@@ -56,6 +56,14 @@ pub fn init(format: Option<LogFormat>) {
     }
 }
 
+/// Sends warnings and errors of a command to standard error, for people. `RUST_LOG` filters them.
+pub fn init_for_command() {
+    let warnings = env_logger::Env::default().default_filter_or("warn");
+    let built = env_logger::Builder::from_env(warnings).format_target(false).format_timestamp(None).try_init();
+    // In tests the process may have a logger already, which stays.
+    drop(built);
+}
+
 /// The log of a service: passes everything on to the sink, except for what actix-http logs about clients.
 struct ServiceLog(env_logger::Logger);
 

@@ -1,7 +1,7 @@
 //! Points in time as this system shows them: RFC 3339 in UTC, always with six digits of the second, so that texts sort as the
 //! times do.
 
-use std::{num::NonZeroU8, str::FromStr, time::SystemTime};
+use std::{fmt, num::NonZeroU8, str::FromStr, time::SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use time::{
@@ -50,6 +50,13 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let utc = OffsetDateTime::parse(text, &Rfc3339)?.to_offset(time::UtcOffset::UTC);
         Ok(Self::cut_to_micros(utc))
+    }
+}
+
+/// For people: RFC 3339 without the zeros at the end of the second.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.format(&Rfc3339).map_err(|_| fmt::Error)?)
     }
 }
 

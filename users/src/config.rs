@@ -13,6 +13,7 @@ use chassis::{
 use clap::Parser;
 
 use crate::{
+    control::AccountSettings,
     domain::{COST_MAX, PasswordPolicy},
     first_users,
     tools::Command,
@@ -45,7 +46,7 @@ pub struct Args {
     #[arg(long, env = "USERS_LISTEN")]
     pub listen: Option<String>,
     /// The folder with the users [default: ./data/users]
-    #[arg(long, env = "USERS_DATA_DIR")]
+    #[arg(long, env = "USERS_DATA_DIR", global = true)]
     pub data_dir: Option<String>,
     /// Install the demo users in an empty folder, and protect them [default: false]
     #[arg(long, env = "USERS_DEMO", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -71,7 +72,7 @@ pub struct Args {
     /// Ask the running service whether it is ready, and exit with 0 or 1.
     #[arg(long)]
     pub healthcheck: bool,
-    /// A command for the files; without one, the service runs.
+    /// A command for the accounts; without one, the service runs.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -110,22 +111,18 @@ impl Settings {
     /// Every mistake at once.
     pub fn from_args(args: &Args, lookup: Lookup<'_>) -> Result<Self, StartError> {
         let mut mistakes = Mistakes::default();
-        let given = |raw: &Option<String>| raw.clone().filter(|text| !text.trim().is_empty());
-        let or = |raw: &Option<String>, default: &str| given(raw).unwrap_or_else(|| default.to_owned());
-
-        let demo = mistakes.take("USERS_DEMO", parse_bool(&or(&args.demo, "false")));
+        let demo = demo(&mut mistakes, args);
         let is_demo = demo == Some(true);
         let password_min_default = if is_demo { PASSWORD_MIN_DEMO } else { PASSWORD_MIN_DEFAULT };
         let password_min = or(&args.password_min, &password_min_default.to_string());
         let password_min = mistakes.take("USERS_PASSWORD_MIN", number(&password_min, &(1..=PASSWORD_MIN_MAX)));
         let bcrypt_cost = or(&args.bcrypt_cost, &BCRYPT_COST_DEFAULT.to_string());
-        let protected_ids = or(&args.protected_ids, if is_demo { PROTECTED_IDS_DEMO } else { "" });
         let log_format = given(&args.log_format).map(|raw| mistakes.parse("LOG_FORMAT", &raw));
         let workers = given(&args.workers).map(|raw| mistakes.take("USERS_WORKERS", number(&raw, &(1..=WORKERS_MAX))));
         // Every setting is read before the first is required, so that all mistakes are found.
         let listen = mistakes.parse("USERS_LISTEN", &or(&args.listen, LISTEN_DEFAULT));
         let bcrypt_cost = mistakes.take("USERS_BCRYPT_COST", number(&bcrypt_cost, &(BCRYPT_COST_MIN..=COST_MAX)));
-        let protected_ids = mistakes.take("USERS_PROTECTED_IDS", parse_ids(&protected_ids));
+        let protected_ids = protected_ids(&mut mistakes, args, is_demo);
         let drain_delay = mistakes.take("DRAIN_DELAY", parse_duration(&or(&args.drain_delay, "0s")));
         let internal_key = internal_key(&mut mistakes, lookup);
         let admin_password = admin_password(&mut mistakes, lookup, password_min);
@@ -147,6 +144,37 @@ impl Settings {
         let settings = settings();
         mistakes.finish(settings)
     }
+}
+
+impl AccountSettings {
+    /// Reads what the commands need of the settings. An empty setting counts as absent.
+    ///
+    /// # Errors
+    /// Every mistake at once.
+    pub fn from_args(args: &Args) -> Result<Self, StartError> {
+        let mut mistakes = Mistakes::default();
+        let demo = demo(&mut mistakes, args);
+        let protected_ids = protected_ids(&mut mistakes, args, demo == Some(true));
+        let data_dir = or(&args.data_dir, DATA_DIR_DEFAULT).into();
+        mistakes.finish(protected_ids.map(|protected_ids| Self { data_dir, protected_ids }))
+    }
+}
+
+fn given(raw: &Option<String>) -> Option<String> {
+    raw.clone().filter(|text| !text.trim().is_empty())
+}
+
+fn or(raw: &Option<String>, default: &str) -> String {
+    given(raw).unwrap_or_else(|| default.to_owned())
+}
+
+fn demo(mistakes: &mut Mistakes, args: &Args) -> Option<bool> {
+    mistakes.take("USERS_DEMO", parse_bool(&or(&args.demo, "false")))
+}
+
+fn protected_ids(mistakes: &mut Mistakes, args: &Args, is_demo: bool) -> Option<BTreeSet<UserId>> {
+    let default = if is_demo { PROTECTED_IDS_DEMO } else { "" };
+    mistakes.take("USERS_PROTECTED_IDS", parse_ids(&or(&args.protected_ids, default)))
 }
 
 /// Number of threads that can run at the same time.

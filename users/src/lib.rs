@@ -1,13 +1,14 @@
 //! The accounts service: who may sign in, and as what.
 //!
 //! In the order to read: what an account is (`domain`), how passwords are hashed and users are stored, what clients see
-//! (`http`), and how it all starts.
+//! (`http`), what people who run it can do (`tools`, by way of `control`), and how it all starts.
 
 mod domain;
 
 mod passwords;
 mod store;
 
+mod control;
 mod http;
 
 mod config;
@@ -16,5 +17,6 @@ mod server;
 mod tools;
 
 pub use config::{Args, Settings};
+pub use control::AccountSettings;
 pub use server::Server;
 pub use tools::Command;

@@ -1,34 +1,61 @@
-//! The command for the files: rehearse.
+//! The commands for the accounts. They print what they have done, and need no key, except for `rehearse`.
+//!
+//! In the order to read: the grammar, which is here, and a file for each command.
 
-use std::path::{Path, PathBuf};
+mod check;
+mod list;
+mod output;
+mod rehearse;
+mod show;
 
-use chassis::config::{StartError, counted};
+use chassis::{config::StartError, logging};
 use clap::Subcommand;
 
-use crate::store::rehearse;
+use crate::control::{Access, AccountSettings};
 
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// List the users, by id
+    List(list::Args),
+    /// Show a user
+    Show(show::Args),
+    /// Read all files as the next start would, and change none; also while the service runs
+    Check(check::Args),
     /// Read a copy of the files, as the next start would, also while the service runs. Checks all settings too
-    Rehearse {
-        /// A folder for the copy, which is deleted afterwards
-        folder: PathBuf,
-    },
+    Rehearse(rehearse::Args),
 }
 
 impl Command {
+    /// Whether all settings of the service must be valid, and not only those for the accounts.
+    #[must_use]
+    pub const fn checks_settings(&self) -> bool {
+        matches!(self, Self::Rehearse(_))
+    }
+
     /// Does it.
     ///
     /// # Errors
-    /// What failed. The files are as they were.
-    pub fn run(&self, data_dir: &Path) -> Result<(), StartError> {
+    /// What failed.
+    pub fn run(&self, settings: &AccountSettings) -> Result<(), StartError> {
         match self {
-            Self::Rehearse { folder } => match rehearse(data_dir, folder)? {
-                0 => println!("there are no users in {} yet; the service creates the first ones", data_dir.display()),
-                users => println!("ok: {}", counted(users, "user")),
-            },
+            Self::List(args) => with_accounts(settings, async |accounts| list::run(args, accounts).await),
+            Self::Show(args) => with_accounts(settings, async |accounts| show::run(args, accounts).await),
+            Self::Check(args) => check::run(args, settings),
+            Self::Rehearse(args) => rehearse::run(args, settings),
         }
-        Ok(())
     }
+}
+
+/// Does something with the accounts, and closes them whatever came of it.
+fn with_accounts(
+    settings: &AccountSettings,
+    act: impl AsyncFnOnce(&Access) -> Result<(), StartError>,
+) -> Result<(), StartError> {
+    logging::init_for_command();
+    actix_rt::System::new().block_on(async {
+        let accounts = Access::open(settings)?;
+        let acted = act(&accounts).await;
+        acted.and(accounts.close().await)
+    })
 }

@@ -22,7 +22,11 @@ use prometheus_client::registry::Registry;
 
 pub(crate) use self::{
     error::StoreError,
-    json::{record::read_users, rehearsal::rehearse},
+    json::{
+        files::Contents,
+        record::read_users,
+        rehearsal::{check, rehearse},
+    },
 };
 use self::{
     json::{

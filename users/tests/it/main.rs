@@ -19,4 +19,5 @@ mod passwords;
 mod rehearsal;
 mod rules;
 mod start;
+mod tools;
 mod users;

@@ -22,7 +22,7 @@ use std::{
 use chassis::{config::StartError, identity::UserId, store::StoreFault};
 
 use super::{
-    folder::{Folder, WriteError},
+    folder::{self, Folder, WriteError},
     log_file::{LOG_FILE, LogFile, OLD_LOG_FILE},
     log_line::{self, Change, Damage, Decoded},
     record::{self, Meta},
@@ -91,9 +91,27 @@ struct Logs {
     old: Option<Decoded>,
     current: Decoded,
     current_bytes: usize,
+    /// Number of changes in both.
+    changes: usize,
+}
+
+/// What the files have, as [`check`] found them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Contents {
+    pub(crate) users: usize,
+    /// The next id, never used before.
+    pub(crate) next_id: UserId,
+    /// Changes in the log, which the next start moves into `users.json`.
+    pub(crate) logged_changes: usize,
+    /// Size of a write that a crash cut short, and that was never acknowledged. The next start removes it.
+    pub(crate) cut_bytes: usize,
 }
 
 impl Logs {
+    const fn cut_bytes(&self) -> usize {
+        self.current_bytes - self.current.whole_bytes
+    }
+
     fn is_empty(&self) -> bool {
         self.old.is_none() && self.current_bytes == 0
     }
@@ -106,7 +124,7 @@ impl Files {
     /// Lists everything that is wrong with the files, and leaves them as they are.
     pub(crate) fn open(path: &Path, metrics: &StoreMetrics) -> Result<(Self, Loaded), StartError> {
         let folder = Folder::open(path, metrics.fsync_seconds.clone())?;
-        let (loaded, logs) = load(&folder)?;
+        let (loaded, logs) = load(path)?;
         let log = recover(&folder, &loaded, &logs)?;
         Ok((Self { folder, log: Mutex::new(log) }, loaded))
     }
@@ -201,16 +219,30 @@ impl Files {
     }
 }
 
+/// Reads all files as a start does, and changes none.
+///
+/// # Errors
+/// Lists everything that is wrong with them.
+pub(super) fn check(folder: &Path) -> Result<Contents, StartError> {
+    let (loaded, logs) = load(folder)?;
+    Ok(Contents {
+        users: loaded.count(),
+        next_id: loaded.next_id(),
+        logged_changes: logs.changes,
+        cut_bytes: logs.cut_bytes(),
+    })
+}
+
 /// Reads all files, and changes none.
-fn load(folder: &Folder) -> Result<(Loaded, Logs), StartError> {
+fn load(folder: &Path) -> Result<(Loaded, Logs), StartError> {
     let mut mistakes = Vec::new();
-    let mistake = |name: &str, what: &str| format!("{}: {what}", folder.path(name).display());
-    let meta = folder.read(META_FILE)?.map_or(Ok(Meta::new(0)), |bytes| Meta::parse(&bytes));
+    let mistake = |name: &str, what: &str| format!("{}: {what}", folder.join(name).display());
+    let meta = folder::read(folder, META_FILE)?.map_or(Ok(Meta::new(0)), |bytes| Meta::parse(&bytes));
     let meta = meta.unwrap_or_else(|what| {
         mistakes.push(mistake(META_FILE, &what));
         Meta::new(0)
     });
-    let mut parsed = folder.read(USERS_FILE)?.map(|bytes| record::parse(&bytes)).unwrap_or_default();
+    let mut parsed = folder::read(folder, USERS_FILE)?.map(|bytes| record::parse(&bytes)).unwrap_or_default();
     let mut logs = read_logs(folder)?.unwrap_or_else(|(name, damage)| {
         mistakes.push(mistake(name, &explain(folder, name, &damage)));
         Logs::default()
@@ -228,24 +260,28 @@ fn load(folder: &Folder) -> Result<(Loaded, Logs), StartError> {
 }
 
 /// Reads the old log, if there is one, and the current one.
-fn read_logs(folder: &Folder) -> Result<Result<Logs, (&'static str, Damage)>, StartError> {
-    let old = match folder.read(OLD_LOG_FILE)?.map(|bytes| log_line::decode(&bytes, None, false)) {
+fn read_logs(folder: &Path) -> Result<Result<Logs, (&'static str, Damage)>, StartError> {
+    let old = match folder::read(folder, OLD_LOG_FILE)?.map(|bytes| log_line::decode(&bytes, None, false)) {
         Some(Err(damage)) => return Ok(Err((OLD_LOG_FILE, damage))),
         Some(Ok(old)) => Some(old),
         None => None,
     };
-    let bytes = folder.read(LOG_FILE)?.unwrap_or_default();
+    let bytes = folder::read(folder, LOG_FILE)?.unwrap_or_default();
     let seq = old.as_ref().and_then(|old| old.seq);
     let current = log_line::decode(&bytes, seq, true);
-    Ok(current.map(|current| Logs { old, current, current_bytes: bytes.len() }).map_err(|damage| (LOG_FILE, damage)))
+    let logs = current.map(|current| {
+        let changes = old.as_ref().map_or(0, |old| old.changes.len()) + current.changes.len();
+        Logs { old, current, current_bytes: bytes.len(), changes }
+    });
+    Ok(logs.map_err(|damage| (LOG_FILE, damage)))
 }
 
-fn explain(folder: &Folder, name: &str, Damage { offset, what }: &Damage) -> String {
+fn explain(folder: &Path, name: &str, Damage { offset, what }: &Damage) -> String {
     format!(
         "is damaged at byte {offset}: {what}. Restore the folder from a backup. Or keep what is before the damage and lose \
          every change after it: move the file away, and put its first {offset} bytes in its place (head -c {offset} \
          MOVED > {})",
-        folder.path(name).display()
+        folder.join(name).display()
     )
 }
 
@@ -267,7 +303,7 @@ fn replay(users: Vec<User>, logs: &mut Logs) -> Vec<User> {
 fn recover(folder: &Folder, loaded: &Loaded, logs: &Logs) -> Result<Log, StartError> {
     let failed = |error| StartError::failed(format!("cannot recover {}: {error}", folder.path("").display()));
     folder.clean(&[META_FILE, USERS_FILE, LOG_FILE, OLD_LOG_FILE]).map_err(failed)?;
-    let cut = logs.current_bytes - logs.current.whole_bytes;
+    let cut = logs.cut_bytes();
     if cut > 0 {
         let file = folder.path(LOG_FILE);
         log::warn!(file:% = file.display(), bytes = cut; "removed the end of the log, a write that a crash interrupted");

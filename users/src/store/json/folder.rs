@@ -92,15 +92,6 @@ impl Folder {
         Ok(Self { path: path.to_owned(), directory, lock, fsync_seconds })
     }
 
-    /// Reads a file; `None` where there is none.
-    pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StartError> {
-        match fs::read(self.path(name)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StartError::failed(format!("cannot read {}: {error}", self.path(name).display()))),
-        }
-    }
-
     /// Where a file is, for messages.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -247,6 +238,19 @@ impl Folder {
         if let Err(error) = self.lock.unlock() {
             log::warn!(folder:% = self.path.display(); "cannot unlock the data folder; the end of the process unlocks it: {error}");
         }
+    }
+}
+
+/// Reads a file of a folder, which need not be locked; `None` where there is none.
+///
+/// # Errors
+/// Names the file.
+pub(super) fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, StartError> {
+    let file = folder.join(name);
+    match fs::read(&file) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StartError::failed(format!("cannot read {}: {error}", file.display()))),
     }
 }
 

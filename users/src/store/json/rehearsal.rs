@@ -1,7 +1,8 @@
-//! Does with a copy of the files what the next start would do with the files themselves, also while a service uses them.
+//! Reads the files as the next start would, also while a service uses them: as they are ([`check`]), or in a copy, which is
+//! written anew too ([`rehearse`]).
 //!
-//! The tricky part is a copy of several files of one moment, without a lock: the service replaces files while they are read. A
-//! file is replaced by another one, with another inode, and only the log grows; so what was copied between two looks at the
+//! The tricky part is to read several files of one moment, without a lock: the service replaces files while they are read. A
+//! file is replaced by another one, with another inode, and only the log grows; so what was read between two looks at the
 //! folder that found the same files is of one moment, but for the end of the log, which may be half a line, as after a crash.
 
 use std::{
@@ -15,21 +16,30 @@ use chassis::config::StartError;
 use prometheus_client::registry::Registry;
 
 use super::{
-    files::{Files, META_FILE, USERS_FILE},
+    files::{self, Contents, Files, META_FILE, USERS_FILE},
     log_file::{LOG_FILE, OLD_LOG_FILE},
 };
 use crate::store::metrics::StoreMetrics;
 
 /// The folder of the copy.
 const COPY: &str = "rehearsal";
-/// Maximum number of copies that are begun. The service replaces files after about 3,000 changes.
-const COPIES_MAX: usize = 10;
+/// Maximum number of attempts to read the files. The service replaces files after about 3,000 changes.
+const READS_MAX: usize = 10;
 
 /// Identifies the files of a folder: each by its inode, and those that do not grow by their time, too.
 type Stamps = [Option<(u64, i64, i64)>; 4];
 
-/// The files to copy. The log is the only one that grows.
+/// The files to read. The log is the only one that grows.
 const NAMES: [&str; 4] = [META_FILE, USERS_FILE, LOG_FILE, OLD_LOG_FILE];
+
+/// Reads the files in `data` as a start does, and changes none.
+///
+/// # Errors
+/// Lists everything that is wrong with the files, or says why they cannot be read.
+pub(crate) fn check(data: &Path) -> Result<Contents, StartError> {
+    let read = of_one_moment(data, |_| Ok(files::check(data)));
+    read.unwrap_or_else(|error| Err(StartError::failed(format!("cannot read {}: {error}", data.display()))))
+}
 
 /// Reads a copy of the files in `data` as a start does, in the folder `scratch`, and deletes it. Returns the number of users.
 ///
@@ -56,15 +66,22 @@ pub(crate) fn rehearse(data: &Path, scratch: &Path) -> Result<usize, StartError>
 
 /// Copies the files as of one moment.
 fn copy_files(data: &Path, copy: &Path) -> io::Result<()> {
-    for _ in 0..COPIES_MAX {
+    of_one_moment(data, |present| {
+        // What an earlier attempt has left.
+        NAMES.iter().try_for_each(|name| fs::remove_file(copy.join(name)).or_else(absent))?;
+        present.iter().try_for_each(|name| fs::copy(data.join(name), copy.join(name)).map(drop))
+    })
+}
+
+/// Calls `read` with the names of the files that are there, until it has read files of one moment.
+fn of_one_moment<T>(data: &Path, mut read: impl FnMut(&[&str]) -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..READS_MAX {
         let found = stamps(data)?;
-        let mut present = NAMES.iter().zip(&found).filter(|(_, stamp)| stamp.is_some());
-        let copied = present.try_for_each(|(name, _)| fs::copy(data.join(name), copy.join(name)).map(drop));
+        let present: Vec<&str> =
+            NAMES.into_iter().zip(&found).filter(|(_, stamp)| stamp.is_some()).map(|(name, _)| name).collect();
+        let read = read(&present);
         if stamps(data)? == found {
-            return copied;
-        }
-        for name in NAMES {
-            fs::remove_file(copy.join(name)).or_else(absent)?;
+            return read;
         }
     }
     Err(io::Error::other("they are replaced all the time; try again"))

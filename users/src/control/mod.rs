@@ -1,0 +1,15 @@
+//! How the commands of the `users` program reach the accounts, whether the service runs or not.
+//!
+//! One process owns the folder of the users. So a command opens the store itself where the folder is free ([`access`]).
+//! Either way the same [`operations`] answer the same [`message`]s, so that a command is written once, and no rule of the
+//! store twice.
+
+mod access;
+mod message;
+mod operations;
+
+pub use self::access::AccountSettings;
+pub(crate) use self::{
+    access::Access,
+    message::{Account, ListRequest},
+};

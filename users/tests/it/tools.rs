@@ -1,0 +1,214 @@
+//! The commands for the accounts, run as people run them: the real program, whose output and exit code are looked at.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::{fixture::Folder, process::command};
+
+/// A bcrypt hash of cost 4, which nobody signs in with.
+const HASH: &str = "$2b$04$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2";
+
+/// The program with arguments, and without the key of the service.
+fn users(data: &Path, arguments: &[&str]) -> Command {
+    let mut users = command(data);
+    users.env_remove("INTERNAL_KEY").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    users
+}
+
+/// Runs a command: its exit code, what it printed, and what it said about it.
+fn run(data: &Path, arguments: &[&str]) -> (i32, String, String) {
+    said(users(data, arguments).output().unwrap())
+}
+
+fn said(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// Runs a command that must succeed, without a word on stderr, and returns what it printed.
+fn succeed(data: &Path, arguments: &[&str]) -> String {
+    let (code, printed, said) = run(data, arguments);
+    assert_eq!((code, said.as_str()), (0, ""), "{arguments:?}: {printed}");
+    printed
+}
+
+/// Runs a command that must fail, and returns why it says it did.
+fn refuse(data: &Path, arguments: &[&str]) -> String {
+    let (code, printed, said) = run(data, arguments);
+    assert_eq!((code, printed.as_str()), (1, ""), "{arguments:?}: {said}");
+    said
+}
+
+fn lines(printed: &str) -> Vec<Value> {
+    printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A user as the Python system wrote it.
+fn record(id: i64, username: &str) -> Value {
+    json!({"id": id, "username": username, "user_type": "default", "hashed_password": HASH})
+}
+
+/// A folder with an admin and these users, in which no service has been.
+fn folder_with(others: impl IntoIterator<Item = Value>) -> Folder {
+    let mut admin = record(1, "root");
+    admin["user_type"] = json!("admin");
+    let users: Vec<Value> = std::iter::once(admin).chain(others).collect();
+    Folder::with_users(&serde_json::to_string(&users).unwrap())
+}
+
+#[test]
+fn a_list_is_a_table_for_people_and_lines_of_json_for_programs() {
+    let mut ann = record(7, "ann");
+    ann["email"] = json!("ann@example.com");
+    ann["full_name"] = json!("Ann O'Brien");
+    ann["created_at"] = json!("2026-01-02T03:04:05Z");
+    let folder = folder_with([ann, record(9, "bob")]);
+    let data = folder.data();
+    assert_eq!(
+        succeed(&data, &["list"]),
+        "ID  TYPE     CREATED               USERNAME  E-MAIL           FULL NAME\n\
+         1   admin                          root\n\
+         7   default  2026-01-02T03:04:05Z  ann       ann@example.com  Ann O'Brien\n\
+         9   default                        bob\n"
+    );
+    let listed = lines(&succeed(&data, &["list", "--json"]));
+    assert_eq!(listed.len(), 3);
+    assert_eq!(
+        listed[1],
+        json!({
+            "id": 7, "username": "ann", "email": "ann@example.com", "full_name": "Ann O'Brien", "user_type": "default",
+            "created_by": null, "created_at": "2026-01-02T03:04:05.000000Z", "updated_at": null
+        })
+    );
+    for (arguments, expected) in [
+        (&["--type", "admin"][..], &[1][..]),
+        (&["--type", "default"], &[7, 9]),
+        (&["--query", "O'BRIEN"], &[7]),
+        (&["-q", "example.com", "--type", "admin"], &[]),
+        (&["--after", "1"], &[7, 9]),
+        (&["--after", "1", "--limit", "1"], &[7]),
+        (&["--limit", "0"], &[]),
+    ] {
+        let found = lines(&succeed(&data, &[&["list", "--json"], arguments].concat()));
+        let ids: Vec<_> = found.iter().map(|user| user["id"].as_i64().unwrap()).collect();
+        assert_eq!(ids, expected, "{arguments:?}");
+    }
+    assert!(refuse(&data, &["list", "--type", "root"]).contains("the type must be `admin` or `default`"));
+    assert!(refuse(&data, &["list", "--query", " "]).contains("the text to search for must not be empty"));
+}
+
+#[test]
+fn a_user_is_shown_by_its_id_or_its_name_and_never_with_its_hash() {
+    let folder = folder_with([record(7, "Ann"), record(9, "7")]);
+    let data = folder.data();
+    assert_eq!(succeed(&data, &["show", "7"]), "id          7\nusername    Ann\ntype        default\n");
+    for (user, id) in [("ann", 7), ("ＡＮＮ", 7), ("name:ann", 7), ("name:7", 9), ("9", 9)] {
+        let shown = succeed(&data, &["show", user, "--json"]);
+        assert_eq!(lines(&shown)[0]["id"], id, "{user}");
+        assert!(!shown.contains("hash") && !shown.contains("$2b$"), "{shown}");
+    }
+    for (user, expected) in [
+        ("8", "user 8: there is no such user"),
+        ("bob", "there is no user with the name `bob`"),
+        ("\u{1b}[2J", "there is no user with the name `\\u{1b}[2J`"),
+    ] {
+        let said = refuse(&data, &["show", user]);
+        assert!(said.contains(expected), "{said}");
+    }
+    let (code, _, said) = run(&data, &["show"]);
+    assert_eq!((code, said.contains("<USER>")), (64, true), "{said}");
+}
+
+#[test]
+fn a_name_cannot_control_the_terminal() {
+    let mut ann = record(7, "ann");
+    ann["full_name"] = json!("\u{202e}nimda");
+    let folder = folder_with([ann]);
+    for command in [["list", "--after=1"], ["show", "7"]] {
+        let printed = succeed(&folder.data(), &command);
+        assert!(printed.contains("\\u{202e}nimda") && !printed.contains('\u{202e}'), "{printed}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_of_a_long_list_ends_it() {
+    let folder = folder_with((2..3000).map(|id| record(id, &format!("user{id}"))));
+    let mut listing = users(&folder.data(), &["list", "--json"]).spawn().unwrap();
+    drop(listing.stdout.take());
+    assert_eq!(said(listing.wait_with_output().unwrap()), (0, String::new(), String::new()));
+    let all = lines(&succeed(&folder.data(), &["list", "--json"]));
+    let ids: Vec<_> = all.iter().map(|user| user["id"].as_i64().unwrap()).collect();
+    assert_eq!(ids, (1..3000).collect::<Vec<_>>(), "every page, once");
+}
+
+#[test]
+fn a_check_lists_all_that_is_wrong_and_changes_nothing() {
+    let folder = folder_with([record(7, "ann")]);
+    let data = folder.data();
+    let state = || {
+        let mut files: Vec<_> = folder
+            .names()
+            .into_iter()
+            .map(|name| {
+                (name.clone(), fs::read(data.join(&name)).unwrap(), fs::metadata(data.join(name)).unwrap().ino())
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let before = state();
+    assert_eq!(succeed(&data, &["check"]), "ok: 2 users, 0 changes in the log, the next id is 8\n");
+    assert_eq!(
+        lines(&succeed(&data, &["check", "--json"])),
+        [json!({"users": 2, "next_id": 8, "logged_changes": 0, "cut_bytes": 0})]
+    );
+    assert_eq!(state(), before, "not even a lock is left");
+
+    fs::write(data.join("users.log"), "0123").unwrap();
+    let printed = succeed(&data, &["check"]);
+    assert!(printed.contains("the last 4 bytes of the log are a write that was cut short"), "{printed}");
+    assert_eq!(folder.read("users.log"), "0123");
+
+    let broken = json!([record(1, "ann"), record(2, "ANN"), {"id": 3}]).to_string();
+    fs::write(data.join("users.json"), &broken).unwrap();
+    fs::write(data.join("users.meta.json"), "{}").unwrap();
+    let said = refuse(&data, &["check"]);
+    for expected in ["users.meta.json: is broken", "count as the same: `ann` and `ANN`", "(id 3): username is missing"]
+    {
+        assert!(said.contains(expected), "{said}");
+    }
+    assert_eq!(folder.read("users.json"), broken);
+}
+
+#[test]
+fn a_command_makes_no_folder_and_leaves_that_of_another_account_alone() {
+    let folder = Folder::new();
+    for command in ["list", "check"] {
+        let said = refuse(&folder.data(), &[command]);
+        assert!(said.contains("there is no data folder at") && said.contains("USERS_DATA_DIR"), "{said}");
+        assert!(!folder.data().exists());
+    }
+    let elsewhere = folder_with([]);
+    let (code, printed, _) = run(&folder.data(), &["list", "--json", "--data-dir", elsewhere.data().to_str().unwrap()]);
+    assert_eq!((code, lines(&printed).len()), (0, 1), "the flag may follow the command");
+    // Only root can give a folder away; others find one of root's.
+    let foreign = folder_with([]);
+    let given_away = chown(foreign.data(), Some(65534), None).is_ok();
+    let foreign_data = if given_away { foreign.data() } else { PathBuf::from("/usr") };
+    let said = refuse(&foreign_data, &["list"]);
+    assert!(said.contains("run it as that account"), "{said}");
+    assert!(!foreign_data.join("lock").exists(), "nothing was written");
+}
+
+#[test]
+fn help_shows_examples() {
+    let folder = Folder::new();
+    let help = succeed(&folder.data(), &["list", "--help"]);
+    assert!(help.contains("users list --type admin"), "{help}");
+}
