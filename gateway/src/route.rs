@@ -3,11 +3,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use actix_http::StatusCode;
+
 use crate::{
     auth::policy::Policy,
     hooks::RouteHooks,
     limit::{local::Limiter, rate::Rate},
-    routing::{condition::Conditions, entry::Methods, path::PathOptions, pattern::Pattern, rewrite::Rewrite},
+    routing::{
+        condition::Conditions, entry::Methods, path::PathOptions, pattern::Pattern, redirect::Redirect,
+        rewrite::Rewrite,
+    },
     rules::{addresses::Addresses, cors::Cors, edits::Edits, fixed_answer::FixedAnswer},
     telemetry::route::RouteMetrics,
     upstream::{decide::retry::RetrySettings, handle::Upstream, settings::HostHeader},
@@ -83,7 +88,7 @@ pub(crate) enum LiveTarget {
         handle: Upstream,
     },
     /// The gateway itself.
-    Respond(Arc<FixedAnswer>),
+    Own(Arc<OwnAnswer>),
 }
 
 /// What answers the requests of a route, as configured.
@@ -91,8 +96,26 @@ pub(crate) enum LiveTarget {
 pub(crate) enum RouteTarget {
     /// The upstream at this index of the configuration.
     Upstream(usize),
-    /// The gateway itself, always with the same answer.
-    Respond(Arc<FixedAnswer>),
+    /// The gateway itself.
+    Own(Arc<OwnAnswer>),
+}
+
+/// How the gateway itself answers the requests of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OwnAnswer {
+    /// Always in the same way.
+    Respond(FixedAnswer),
+    Redirect(Redirect),
+}
+
+impl OwnAnswer {
+    /// Returns the key of the configuration that says so, and the status of the answers.
+    pub(crate) const fn kind(&self) -> (&'static str, StatusCode) {
+        match self {
+            Self::Respond(answer) => ("respond", answer.status),
+            Self::Redirect(redirect) => ("redirect", redirect.status),
+        }
+    }
 }
 
 /// One route as configured.

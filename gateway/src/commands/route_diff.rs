@@ -58,7 +58,7 @@ pub(crate) fn changes(was: Served<'_>, is: Served<'_>) -> Vec<(String, bool)> {
 fn target(route: &RouteSettings, upstream: Option<&UpstreamSettings>) -> String {
     match (upstream, &route.to) {
         (Some(upstream), _) => format!("to {}", upstream.name),
-        (None, RouteTarget::Respond(answer)) => format!("answered {} by the gateway", answer.status.as_u16()),
+        (None, RouteTarget::Own(answer)) => format!("answered {} by the gateway", answer.kind().1.as_u16()),
         (None, RouteTarget::Upstream(_)) => "to an upstream".to_owned(),
     }
 }

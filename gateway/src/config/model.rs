@@ -73,7 +73,7 @@ impl Config {
     pub(crate) fn upstream_of(&self, route: &RouteSettings) -> Option<&UpstreamSettings> {
         match &route.to {
             RouteTarget::Upstream(index) => Some(&self.upstreams[*index]),
-            RouteTarget::Respond(_) => None,
+            RouteTarget::Own(_) => None,
         }
     }
 
@@ -81,7 +81,10 @@ impl Config {
     pub(crate) fn target_name(&self, route: &RouteSettings) -> String {
         match &route.to {
             RouteTarget::Upstream(index) => self.upstreams[*index].name.clone(),
-            RouteTarget::Respond(answer) => format!("respond {}", answer.status.as_u16()),
+            RouteTarget::Own(answer) => {
+                let (key, status) = answer.kind();
+                format!("{key} {}", status.as_u16())
+            }
         }
     }
 }

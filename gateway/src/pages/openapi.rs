@@ -166,8 +166,10 @@ fn describe_other_routes(config: &Config, paths: &mut Map<String, Value>) {
                 let responses = json!({"default": {"description": "As the service answers."}});
                 (config.upstreams[*index].name.as_str(), responses)
             }
-            RouteTarget::Respond(answer) => {
-                let responses = json!({answer.status.as_str(): {"description": "Always the same answer."}});
+            RouteTarget::Own(answer) => {
+                let (_, status) = answer.kind();
+                let description = if status.is_redirection() { "A redirect." } else { "Always the same answer." };
+                let responses = json!({status.as_str(): {"description": description}});
                 ("gateway", responses)
             }
         };

@@ -233,7 +233,7 @@ impl Exchange {
     /// the real errors out of the list.
     fn is_fixed_answer(&self) -> bool {
         match self.place {
-            Place::Route(index) => matches!(self.snapshot().routes[index].target, LiveTarget::Respond(_)),
+            Place::Route(index) => matches!(self.snapshot().routes[index].target, LiveTarget::Own(_)),
             Place::Builtin | Place::Unmatched => false,
         }
     }

@@ -19,7 +19,7 @@ use chassis::{middleware::catch_panic, problem::Problem};
 use super::{
     accept::accept,
     admit::{admit, capacity, check_address, upload},
-    answer::{addresses::Addresses, deadline, respond::respond, websocket::websocket},
+    answer::{addresses::Addresses, deadline, own::own, respond::respond, websocket::websocket},
     exchange::{CountedBody, Exchange},
     find::{Found, find},
     hook_calls::HookCalls,
@@ -79,7 +79,7 @@ async fn forward(
     exchange.bytes_in = upload.as_ref().map(Upload::bytes_read);
     let (index, upstream) = match &route.target {
         LiveTarget::Upstream { index, handle } => (*index, handle),
-        LiveTarget::Respond(answer) => return Ok(answer.to_response(&route.settings.response_edits)),
+        LiveTarget::Own(answer) => return own(answer, &route.settings, &incoming),
     };
     let permit = capacity(upstream)?;
     exchange.phase_done(Phase::Admit);

@@ -29,6 +29,7 @@ use crate::{
 use super::{
     accept::accept,
     admit,
+    answer::own::own,
     find::{self, Found},
     identify,
     incoming::Incoming,
@@ -141,7 +142,7 @@ fn forward(
     admit::declared_length(route, incoming.request.headers())?;
     let upstream = match &route.to {
         RouteTarget::Upstream(index) => *index,
-        RouteTarget::Respond(answer) => return Ok(Outcome::Answered(answer.to_response(&route.response_edits))),
+        RouteTarget::Own(answer) => return own(answer, route, incoming).map(Outcome::Answered),
     };
     let identity = IdentityHeaders::new(config.identity_headers.iter().map(|(name, _)| name));
     let wants_assertion = config.upstreams[upstream].assertion.is_some();

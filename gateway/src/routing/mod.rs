@@ -14,5 +14,6 @@ mod leaf;
 pub(crate) mod path;
 pub(crate) mod pattern;
 pub(crate) mod probe;
+pub(crate) mod redirect;
 pub(crate) mod rewrite;
 pub(crate) mod table;

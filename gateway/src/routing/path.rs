@@ -219,6 +219,15 @@ const fn is_path_byte(byte: u8) -> bool {
         || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
+/// Returns a path that was filled with parameters, with one slash at its beginning. With `//` it would name a host for many
+/// URL parsers; that happens where a value is empty, or begins with a slash.
+pub(crate) fn with_one_slash(path: String) -> String {
+    match path.strip_prefix("//") {
+        Some(rest) => format!("/{}", rest.trim_start_matches('/')),
+        None => path,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,6 +1,9 @@
 //! The rule by which a route changes the path of its requests, and its inverse for the paths in answers. Pure.
 
-use super::pattern::{Pattern, Segment};
+use super::{
+    path::with_one_slash,
+    pattern::{Pattern, Segment},
+};
 
 /// Changes the paths of one route. It can be reversed where nothing of a path is lost between its segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,15 +100,6 @@ fn matched<'a>(segments: &'a [Segment], path: &'a str) -> Option<Vec<(&'a str, &
 
 fn value_of(name: &str, values: &[(&str, &str)]) -> Option<String> {
     values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-}
-
-/// A path that begins with `//` names a host for many URL parsers. A rule gives one where a value is empty, or begins with a
-/// slash.
-fn with_one_slash(path: String) -> String {
-    match path.strip_prefix("//") {
-        Some(rest) => format!("/{}", rest.trim_start_matches('/')),
-        None => path,
-    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,6 @@ use actix_http::{
 };
 use bytes::Bytes;
 
-use super::edits::Edits;
-
 /// An answer as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FixedAnswer {
@@ -21,12 +19,11 @@ pub(crate) struct FixedAnswer {
 
 impl FixedAnswer {
     /// Makes the response to one request.
-    pub(crate) fn to_response(&self, edits: &Edits) -> Response<BoxBody> {
+    pub(crate) fn to_response(&self) -> Response<BoxBody> {
         let mut response = Response::with_body(self.status, BoxBody::new(self.body.clone()));
         if !self.body.is_empty() {
             response.headers_mut().insert(CONTENT_TYPE, self.content_type.clone());
         }
-        edits.apply(response.headers_mut());
         response
     }
 }

@@ -95,11 +95,11 @@ fn routes(
     let live = |settings: &Arc<RouteSettings>| {
         let target = match &settings.to {
             RouteTarget::Upstream(index) => LiveTarget::Upstream { index: *index, handle: upstreams[*index].clone() },
-            RouteTarget::Respond(answer) => LiveTarget::Respond(Arc::clone(answer)),
+            RouteTarget::Own(answer) => LiveTarget::Own(Arc::clone(answer)),
         };
         let upstream = match &target {
             LiveTarget::Upstream { handle, .. } => handle.name(),
-            LiveTarget::Respond(_) => "none",
+            LiveTarget::Own(_) => "none",
         };
         LiveRoute {
             limiter: limiters.take(&settings.name, &settings.limits),

@@ -57,6 +57,33 @@ fn a_fixed_address_is_redirected_to_by_a_header() {
 }
 
 #[test]
+fn paths_are_redirected_with_their_parameters() {
+    let gateway = Gateway::start(
+        "upstreams: {}\nroutes:\n  - {route: \"* /old/{path...}\", auth: public, redirect: {to: \"/new/{path}\"}}\n  \
+         - {route: \"GET /{path...}\", auth: public, redirect: {to: \"https://{host}/{path}\", status: 301}, \
+           response_headers: {set: {cache-control: max-age=60}}}\n  \
+         - {route: GET /mine, auth: signed-in, redirect: {to: /theirs, status: 302}}\n",
+        &[],
+    );
+    for (sent, status, location) in [
+        ("GET /old/a/b?x=1", 308, "/new/a/b?x=1"),
+        ("POST /old/%61%2e", 308, "/new/a."),
+        ("GET /any/where?y", 301, "https://shop.example/any/where?y"),
+    ] {
+        let request = format!("{sent} HTTP/1.1\r\nHost: shop.example:8080\r\nConnection: close\r\n\r\n");
+        let answer = exchange(gateway.addr(), request.as_bytes());
+        assert_eq!((answer.status, answer.header("location")), (status, Some(location)), "{sent}");
+        assert_eq!(answer.text(), "");
+        assert_eq!(answer.header("cache-control").is_some(), status == 301, "{sent}");
+    }
+    let nameless = exchange(gateway.addr(), b"GET /a HTTP/1.0\r\n\r\n");
+    assert_eq!((nameless.status, nameless.problem().as_str()), (400, "bad_request"));
+    assert_eq!(get("/mine").send(gateway.addr()).status, 401);
+    let mine = get("/mine").bearer(&token(7, "default")).send(gateway.addr());
+    assert_eq!((mine.status, mine.header("location")), (302, Some("/theirs")));
+}
+
+#[test]
 fn head_gets_the_head_alone() {
     let gateway = started();
     let mut connection = Connection::open(gateway.addr());
@@ -200,8 +227,14 @@ fn mistakes(route: &str) -> Vec<Mistake> {
 #[test]
 fn what_cannot_be_answered_is_a_mistake_with_what_to_do() {
     for (route, message, help) in [
-        ("limit: []", "`to` is missing", "or write the answer into `respond`"),
-        ("to: u, respond: {}", "either `to` or `respond`", "remove one of them"),
+        ("limit: []", "`to` is missing", "or write the answer into `respond` or `redirect`"),
+        (
+            "to: u, respond: {}",
+            "only one of `to`, `respond` and `redirect`, and this one has `to` and `respond`",
+            "keep one of them",
+        ),
+        ("to: u, redirect: {to: /y}", "this one has `to` and `redirect`", "keep one of them"),
+        ("redirect: {to: /y}, rewrite: /y", "`rewrite` needs an upstream, and `redirect` has none", "remove `rewrite`"),
         ("respnd: {}", "there is no key `respnd`", "did you mean `respond`?"),
         ("direct_response: {}", "there is no key `direct_response`", "did you mean `respond`?"),
         ("respond: {stats: 200}", "there is no key `stats`", "did you mean `status`?"),
@@ -223,6 +256,11 @@ fn what_cannot_be_answered_is_a_mistake_with_what_to_do() {
         assert_eq!(found[0].place.line, 6, "{route}");
     }
     for (route, message) in [
+        ("redirect: {to: /y, status: 304}", "is not the status of a redirect"),
+        ("redirect: {to: //y}", "begin with https:// or http://"),
+        ("redirect: {to: \"/{id}\"}", "has no part `{id}`"),
+        ("redirect: {to: /x}", "leads back to the route itself"),
+        ("redirect: {}", "`to` is missing"),
         ("respond: {status: 101}", "between 200 and 599"),
         ("respond: {status: 600}", "between 200 and 599"),
         ("respond: {status: teapot}", "between 200 and 599"),

@@ -94,7 +94,7 @@ fn settings(node: &Node, defaults: &Defaults, scope: &Scope<'_>, mistakes: &Mist
     let table = node.table(&RouteKeys::SECTION, mistakes);
     let matcher = table.node(&RouteKeys::ROUTE).and_then(|node| matcher(node, scope, mistakes));
     let when = table.node(&RouteKeys::WHEN).map(|node| conditions::decode(node, &scope.reserved, mistakes));
-    let to = target::decode(table, node, scope, mistakes);
+    let to = target::decode(table, node, matcher.as_ref().map(|matcher| &matcher.pattern), scope, mistakes);
     let mut hooks = hooks::decode(table, scope, mistakes);
     let (policy, authorizer) =
         auth::decode(table, node, matcher.as_ref().map(|matcher| &matcher.pattern), scope, mistakes);
@@ -226,7 +226,7 @@ fn rewrite(table: Table<'_>, matcher: Option<&Matcher>, mistakes: &Mistakes) -> 
 fn host(table: Table<'_>, to: Option<&RouteTarget>, scope: &Scope<'_>) -> HostHeader {
     let of_upstream = || match to? {
         RouteTarget::Upstream(index) => Some(scope.upstreams?.get(*index)?.host.clone()),
-        RouteTarget::Respond(_) => None,
+        RouteTarget::Own(_) => None,
     };
     table.get(&RouteKeys::HOST).or_else(of_upstream).unwrap_or_default()
 }

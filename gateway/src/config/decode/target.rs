@@ -1,4 +1,4 @@
-//! Decodes what answers the requests of a route: an upstream (`to`), or the gateway itself (`respond`).
+//! Decodes what answers the requests of a route: an upstream (`to`), or the gateway itself (`respond`, `redirect`).
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use super::scope::{self, Scope};
 use crate::{
     config::{
         keys::{
-            routes::{BODY_RATE, REQUEST_HEADERS, RETRY, RespondKeys, RouteKeys},
+            routes::{BODY_RATE, REQUEST_HEADERS, RETRY, RedirectKeys, RespondKeys, RouteKeys},
             shape::Key,
         },
         yaml::{mistake::Mistakes, table::Table, tree::Node},
     },
-    route::RouteTarget,
+    route::{OwnAnswer, RouteTarget},
+    routing::{pattern::Pattern, redirect::Redirect},
     rules::fixed_answer::FixedAnswer,
 };
 
@@ -23,26 +24,65 @@ const WITHOUT_BODY: [StatusCode; 3] = [StatusCode::NO_CONTENT, StatusCode::RESET
 const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Decodes the target of a route, which has exactly one.
-pub(crate) fn decode(table: Table<'_>, node: &Node, scope: &Scope<'_>, mistakes: &Mistakes) -> Option<RouteTarget> {
-    match (table.find(&RouteKeys::TO), table.find(&RouteKeys::RESPOND)) {
-        (Some(to), None) => scope::upstream(to, scope.upstreams, mistakes).map(RouteTarget::Upstream),
-        (None, Some(respond)) => {
-            refuse_keys_of_upstreams(table, mistakes);
-            answer(respond, mistakes).map(|answer| RouteTarget::Respond(Arc::new(answer)))
+pub(crate) fn decode(
+    table: Table<'_>,
+    node: &Node,
+    pattern: Option<&Pattern>,
+    scope: &Scope<'_>,
+    mistakes: &Mistakes,
+) -> Option<RouteTarget> {
+    let keys = [given(table, &RouteKeys::TO), given(table, &RouteKeys::RESPOND), given(table, &RouteKeys::REDIRECT)];
+    match keys {
+        [Some((_, to)), None, None] => scope::upstream(to, scope.upstreams, mistakes).map(RouteTarget::Upstream),
+        [None, Some((key, respond)), None] => {
+            refuse_keys_of_upstreams(table, key, mistakes);
+            answer(respond, mistakes).map(|answer| RouteTarget::Own(Arc::new(OwnAnswer::Respond(answer))))
         }
-        (Some(_), Some(respond)) => {
-            let help = "remove one of them: `to` asks an upstream, `respond` answers without one".to_owned();
-            respond.report_with_help(mistakes, "a route has either `to` or `respond`, and this one has both", help);
+        [None, None, Some((key, node))] => {
+            refuse_keys_of_upstreams(table, key, mistakes);
+            let redirect = redirect(node, pattern, mistakes);
+            redirect.map(|redirect| RouteTarget::Own(Arc::new(OwnAnswer::Redirect(redirect))))
+        }
+        [None, None, None] => {
+            report_missing(table, node, mistakes);
             None
         }
-        (None, None) => {
-            if !table.is_misspelled(&RouteKeys::TO) && !table.is_misspelled(&RouteKeys::RESPOND) {
-                let help = "name an upstream with `to`, or write the answer into `respond`".to_owned();
-                node.report_with_help(mistakes, "`to` is missing", help);
+        [..] => {
+            let found: Vec<_> = keys.iter().flatten().collect();
+            let names: Vec<String> = found.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let help =
+                "keep one of them: `to` asks an upstream, `respond` and `redirect` answer without one".to_owned();
+            let message = format_args!(
+                "a route has only one of `to`, `respond` and `redirect`, and this one has {}",
+                names.join(" and ")
+            );
+            if let Some((_, node)) = found.last() {
+                node.report_with_help(mistakes, message, help);
             }
             None
         }
     }
+}
+
+fn report_missing(table: Table<'_>, node: &Node, mistakes: &Mistakes) {
+    let is_misspelled = table.is_misspelled(&RouteKeys::TO)
+        || table.is_misspelled(&RouteKeys::RESPOND)
+        || table.is_misspelled(&RouteKeys::REDIRECT);
+    if !is_misspelled {
+        let help = "name an upstream with `to`, or write the answer into `respond` or `redirect`".to_owned();
+        node.report_with_help(mistakes, "`to` is missing", help);
+    }
+}
+
+/// A redirect of the paths of this pattern; `None` for the pattern where `route` has a mistake.
+fn redirect(node: &Node, pattern: Option<&Pattern>, mistakes: &Mistakes) -> Option<Redirect> {
+    let table = node.table(&RedirectKeys::SECTION, mistakes);
+    let to = table.get(&RedirectKeys::TO);
+    let status = table
+        .find(&RedirectKeys::STATUS)
+        .map_or(Some(StatusCode::PERMANENT_REDIRECT), |_| table.get(&RedirectKeys::STATUS));
+    let found = Redirect::new(pattern?.clone(), to?, status?);
+    found.map_err(|message| table.find(&RedirectKeys::TO).unwrap_or(node).report(mistakes, message)).ok()
 }
 
 fn answer(node: &Node, mistakes: &Mistakes) -> Option<FixedAnswer> {
@@ -69,7 +109,7 @@ fn answer(node: &Node, mistakes: &Mistakes) -> Option<FixedAnswer> {
 }
 
 /// Reports the keys that would have no effect, because nothing is sent.
-fn refuse_keys_of_upstreams(table: Table<'_>, mistakes: &Mistakes) {
+fn refuse_keys_of_upstreams(table: Table<'_>, key: &str, mistakes: &Mistakes) {
     let keys = [
         given(table, &RouteKeys::THEN),
         given(table, &RouteKeys::HEADERS_FROM),
@@ -84,7 +124,7 @@ fn refuse_keys_of_upstreams(table: Table<'_>, mistakes: &Mistakes) {
     ];
     for (name, node) in keys.into_iter().flatten() {
         let help = format!("remove `{name}`, or send the requests to an upstream with `to`");
-        node.report_with_help(mistakes, format_args!("`{name}` needs an upstream, and `respond` has none"), help);
+        node.report_with_help(mistakes, format_args!("`{name}` needs an upstream, and `{key}` has none"), help);
     }
 }
 

@@ -10,7 +10,8 @@ use crate::config::{
             RootKeys,
         },
         routes::{
-            CorsKeys, ExpectKeys, HeaderEditsKeys, PathKeys, RespondKeys, RouteKeys, TestKeys, TimeoutKeys, WhenKeys,
+            CorsKeys, ExpectKeys, HeaderEditsKeys, PathKeys, RedirectKeys, RespondKeys, RouteKeys, TestKeys,
+            TimeoutKeys, WhenKeys,
         },
         shape::{KeyInfo, Need, Section, Shape},
         tls::{CertificateKeys, CertificatesByNameKeys, OneCertificateKeys, UpstreamTlsKeys},
@@ -61,7 +62,7 @@ fn resilience_is_spelled_short_or_long() {
 }
 
 /// Every section, in a file with what it requires. `@` is the place for another key of it.
-const SECTIONS: [(&str, &Section); 33] = [
+const SECTIONS: [(&str, &Section); 34] = [
     ("@", &RootKeys::SECTION),
     ("identity: {@}", &IdentityKeys::SECTION),
     ("identity: {headers: {a: {claim: b, @}}}", &IdentityClaimKeys::SECTION),
@@ -93,6 +94,7 @@ const SECTIONS: [(&str, &Section); 33] = [
     ("upstreams: {u: {targets: 'http://a:1', breaker: {@}}}", &BreakerKeys::SECTION),
     ("routes: [{route: GET /x, to: u, auth: public, @}]", &RouteKeys::SECTION),
     ("routes: [{route: GET /x, auth: public, respond: {body: x, @}}]", &RespondKeys::SECTION),
+    ("routes: [{route: GET /x, auth: public, redirect: {to: /y, @}}]", &RedirectKeys::SECTION),
     ("routes: [{route: GET /x, to: u, auth: public, path: {@}}]", &PathKeys::SECTION),
     ("routes: [{route: GET /x, to: u, auth: public, timeout: {@}}]", &TimeoutKeys::SECTION),
     ("routes: [{route: GET /x, to: u, auth: public, retry: {@}}]", &RetryKeys::SECTION),

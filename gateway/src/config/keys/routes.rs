@@ -14,12 +14,15 @@ use super::{
     values::{BODY_RATE_VALUE, DURATION, FLAG, HOST_HEADER, PATH, PATH_AND_QUERY, RATE_LIMIT, SIZE, STATUS, TEXT},
 };
 use crate::{
-    routing::{path::EncodedSlash, pattern::Pattern},
+    routing::{path::EncodedSlash, pattern::Pattern, redirect::Address},
     upstream::settings::HostHeader,
 };
 
 const RESPONSE_STATUS: Kind<Scalar<StatusCode>> =
     Kind { shape: Either(&[Form("^[2-5][0-9][0-9]$"), Whole(200, 599)]), parse: response_status };
+const REDIRECT_STATUS: Kind<Scalar<StatusCode>> =
+    Kind { shape: Either(&[Form("^30[12378]$"), Whole(301, 303), Whole(307, 308)]), parse: redirect_status };
+const ADDRESS: Kind<Scalar<Address>> = Kind { shape: Form("^(/|https?://)"), parse: address };
 const MEDIA_TYPE: Kind<Scalar<HeaderValue>> = Kind { shape: Text, parse: media_type };
 
 /// Claims by name, each with its values.
@@ -96,14 +99,20 @@ section! { RouteKeys ("route", "Where requests go, and who may send them.") {
         subtree(Table(&WhenKeys::SECTION)),
         "A host and headers that the request must have",
     );
-    TO: Subtree = one_of("to", "`respond`", subtree(Text), "The name of an upstream").elsewhere(&["upstream", "service", "backend", "cluster", "proxy_pass"]);
+    TO: Subtree = one_of("to", "`respond` or `redirect`", subtree(Text), "The name of an upstream").elsewhere(&["upstream", "service", "backend", "cluster", "proxy_pass"]);
     RESPOND: Subtree = one_of(
         "respond",
-        "`to`",
+        "`to` or `redirect`",
         subtree(Table(&RespondKeys::SECTION)),
         "The answer of the gateway itself to every admitted request, without an upstream; see [Answers of the gateway](#answers-of-the-gateway)",
     )
     .elsewhere(&["return", "direct_response", "static_response", "fixed_response"]);
+    REDIRECT: Subtree = one_of(
+        "redirect",
+        "`to` or `respond`",
+        subtree(Table(&RedirectKeys::SECTION)),
+        "The address that the gateway redirects every admitted request to",
+    );
     AUTH: Subtree = required(
         "auth",
         subtree(Either(&[Words(&["public", "signed-in"]), REQUIREMENT])),
@@ -183,6 +192,20 @@ section! { RespondKeys ("respond", "An answer that does not depend on the reques
         "`text/plain; charset=utf-8`",
         MEDIA_TYPE,
         "The media type of the body, such as `application/json`",
+    );
+}}
+
+section! { RedirectKeys ("redirect", "A redirect to an address with parameters of the path.") {
+    TO: Scalar<Address> = required(
+        "to",
+        ADDRESS,
+        "`/new/{path}` on the same origin, or `https://example.com/{path}`. `{host}` as the whole host, such as in `https://{host}/{path}`, is the one that the client asked for, without its port. The query of the request is kept, unless this has one",
+    );
+    STATUS: Scalar<StatusCode> = optional(
+        "status",
+        "`308`",
+        REDIRECT_STATUS,
+        "`301`, `302`, `303`, `307` or `308`; with 307 and 308 the client repeats method and body",
     );
 }}
 
@@ -305,6 +328,17 @@ fn response_status(text: &str) -> Result<StatusCode, String> {
     status
         .and_then(|status| StatusCode::from_u16(status).ok())
         .ok_or_else(|| format!("`{text}` is not the status of an answer, which is between 200 and 599"))
+}
+
+fn redirect_status(text: &str) -> Result<StatusCode, String> {
+    let status = text.parse().ok().filter(|status| matches!(status, 301 | 302 | 303 | 307 | 308));
+    status
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or_else(|| format!("`{text}` is not the status of a redirect: 301, 302, 303, 307 or 308"))
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    text.parse()
 }
 
 fn media_type(text: &str) -> Result<HeaderValue, String> {
