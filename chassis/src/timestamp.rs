@@ -1,7 +1,12 @@
 //! Points in time as this system shows them: RFC 3339 in UTC, always with six digits of the second, so that texts sort as the
 //! times do.
 
-use std::{fmt, num::NonZeroU8, str::FromStr, time::SystemTime};
+use std::{
+    fmt,
+    num::NonZeroU8,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use time::{
@@ -30,6 +35,18 @@ impl Timestamp {
     /// The time at this number of microseconds since 1970; `None` beyond the year 9999.
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok().map(Self)
+    }
+
+    /// The time so much later, or the last of the year 9999.
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        let duration = time::Duration::try_from(duration).unwrap_or(time::Duration::MAX);
+        Self::cut_to_micros(self.0.saturating_add(duration))
+    }
+
+    /// How much later this time is than another one; zero where it is earlier.
+    pub fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::try_from(self.0 - earlier.0).unwrap_or_default()
     }
 
     fn cut_to_micros(utc: OffsetDateTime) -> Self {
@@ -84,6 +101,17 @@ mod tests {
         let texts: Vec<String> = times.into_iter().map(|micros| text(1_700_000_000_000_000 + micros)).collect();
         assert!(texts.is_sorted(), "{texts:?}");
         assert_eq!(texts[0], "\"2023-11-14T22:13:20.000000Z\"");
+    }
+
+    #[test]
+    fn sums_and_differences_stay_within_what_a_time_can_be() {
+        let time = Timestamp::from_unix_micros(1_000_000).unwrap();
+        let later = time.saturating_add(Duration::from_millis(2500));
+        assert_eq!(later.unix_micros(), 3_500_000);
+        assert_eq!(later.saturating_since(time), Duration::from_millis(2500));
+        assert_eq!(time.saturating_since(later), Duration::ZERO);
+        let last = time.saturating_add(Duration::MAX);
+        assert_eq!(serde_json::to_string(&last).unwrap(), "\"9999-12-31T23:59:59.999999Z\"");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use clap::Parser;
 
 use crate::{
     control::AccountSettings,
-    domain::{COST_MAX, PasswordPolicy},
+    domain::{COST_MAX, PasswordPolicy, SessionLimits},
     first_users,
     tools::Command,
 };
@@ -34,6 +34,14 @@ const BCRYPT_COST_MIN: u32 = 10;
 /// More threads than any machine has cores are a typing mistake.
 const WORKERS_MAX: usize = 1024;
 const PROTECTED_IDS_DEMO: &str = "1,2";
+/// A week: who comes back every few days stays signed in.
+const SESSION_IDLE_DEFAULT: &str = "7d";
+/// NIST SP 800-63B-4, section 2.1.3: at the lowest level of assurance, everybody signs in again within 30 days.
+const SESSION_MAX_DEFAULT: &str = "30d";
+/// Longer than an access token is valid, with room to make that longer.
+const ENDED_SESSIONS_KEPT_DEFAULT: &str = "24h";
+/// Shorter sessions would end before their first access token is used; longer ones are a typing mistake.
+const SESSION_RANGE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(366 * 86_400);
 
 /// Accounts: who may sign in, and as what.
 ///
@@ -60,6 +68,15 @@ pub struct Args {
     /// Users that are never deleted or demoted, for example 1,2 [default: none, with --demo 1,2]
     #[arg(long, env = "USERS_PROTECTED_IDS")]
     pub protected_ids: Option<String>,
+    /// How long a session lives without being refreshed, for example 12h [default: 7d]
+    #[arg(long, env = "USERS_SESSION_IDLE")]
+    pub session_idle: Option<String>,
+    /// How long a session lives after the sign-in [default: 30d]
+    #[arg(long, env = "USERS_SESSION_MAX")]
+    pub session_max: Option<String>,
+    /// How long gateways are told that a session has ended; not shorter than their access tokens are valid [default: 24h]
+    #[arg(long, env = "USERS_ENDED_SESSIONS_KEPT")]
+    pub ended_sessions_kept: Option<String>,
     /// How long to accept requests after the signal to stop, for example 5s [default: 0s]
     #[arg(long, env = "DRAIN_DELAY")]
     pub drain_delay: Option<String>,
@@ -96,6 +113,8 @@ pub struct Settings {
     pub protected_ids: BTreeSet<UserId>,
     /// The password of the first admin of an empty folder; without it, a random one is generated and logged once.
     pub admin_password: Option<Secret>,
+    /// How long sessions live, and how long it is remembered that they have ended.
+    pub sessions: SessionLimits,
     /// How long to accept requests after the signal to stop, while not ready.
     pub drain_delay: Duration,
     /// The format of log lines; `None` means text in a terminal, else JSON.
@@ -123,6 +142,7 @@ impl Settings {
         let listen = mistakes.parse("USERS_LISTEN", &or(&args.listen, LISTEN_DEFAULT));
         let bcrypt_cost = mistakes.take("USERS_BCRYPT_COST", number(&bcrypt_cost, &(BCRYPT_COST_MIN..=COST_MAX)));
         let protected_ids = protected_ids(&mut mistakes, args, is_demo);
+        let sessions = session_limits(&mut mistakes, args);
         let drain_delay = mistakes.take("DRAIN_DELAY", parse_duration(&or(&args.drain_delay, "0s")));
         let internal_key = internal_key(&mut mistakes, lookup);
         let admin_password = admin_password(&mut mistakes, lookup, password_min);
@@ -136,6 +156,7 @@ impl Settings {
                 demo: demo?,
                 protected_ids: protected_ids?,
                 admin_password,
+                sessions: sessions?,
                 drain_delay: drain_delay?,
                 log_format: log_format.flatten(),
                 workers: workers.unwrap_or_else(|| Some(cores()))?,
@@ -156,7 +177,10 @@ impl AccountSettings {
         let demo = demo(&mut mistakes, args);
         let protected_ids = protected_ids(&mut mistakes, args, demo == Some(true));
         let data_dir = or(&args.data_dir, DATA_DIR_DEFAULT).into();
-        mistakes.finish(protected_ids.map(|protected_ids| Self { data_dir, protected_ids }))
+        let sessions = session_limits(&mut mistakes, args);
+        let settings = || Some(Self { data_dir, protected_ids: protected_ids?, sessions: sessions? });
+        let settings = settings();
+        mistakes.finish(settings)
     }
 }
 
@@ -175,6 +199,14 @@ fn demo(mistakes: &mut Mistakes, args: &Args) -> Option<bool> {
 fn protected_ids(mistakes: &mut Mistakes, args: &Args, is_demo: bool) -> Option<BTreeSet<UserId>> {
     let default = if is_demo { PROTECTED_IDS_DEMO } else { "" };
     mistakes.take("USERS_PROTECTED_IDS", parse_ids(&or(&args.protected_ids, default)))
+}
+
+fn session_limits(mistakes: &mut Mistakes, args: &Args) -> Option<SessionLimits> {
+    let mut time = |name, raw, default| mistakes.take(name, session_time(&or(raw, default)));
+    let idle = time("USERS_SESSION_IDLE", &args.session_idle, SESSION_IDLE_DEFAULT);
+    let max = time("USERS_SESSION_MAX", &args.session_max, SESSION_MAX_DEFAULT);
+    let ended_kept = time("USERS_ENDED_SESSIONS_KEPT", &args.ended_sessions_kept, ENDED_SESSIONS_KEPT_DEFAULT);
+    Some(SessionLimits { idle: idle?, max: max?, ended_kept: ended_kept? })
 }
 
 /// Number of threads that can run at the same time.
@@ -205,6 +237,12 @@ fn parse_bool(raw: &str) -> Result<bool, String> {
         "false" | "0" => Ok(false),
         _ => Err(format!("`{raw}` must be `true` or `false`")),
     }
+}
+
+fn session_time(raw: &str) -> Result<Duration, String> {
+    let time = parse_duration(raw)?;
+    let range = "must be from 1m to 366d";
+    if SESSION_RANGE.contains(&time) { Ok(time) } else { Err(format!("`{raw}` {range}")) }
 }
 
 fn number<N: FromStr + PartialOrd + Display>(raw: &str, range: &RangeInclusive<N>) -> Result<N, String> {
@@ -275,6 +313,9 @@ mod tests {
             "--password-min=0",
             "--bcrypt-cost=16",
             "--protected-ids=1,x",
+            "--session-idle=30s",
+            "--session-max=367d",
+            "--ended-sessions-kept=long",
             "--drain-delay=soon",
             "--log-format=xml",
             "--workers=0",
@@ -287,6 +328,9 @@ mod tests {
             "USERS_PASSWORD_MIN",
             "USERS_BCRYPT_COST",
             "USERS_PROTECTED_IDS",
+            "USERS_SESSION_IDLE",
+            "USERS_SESSION_MAX",
+            "USERS_ENDED_SESSIONS_KEPT",
             "DRAIN_DELAY",
             "LOG_FORMAT",
             "USERS_WORKERS",
@@ -296,7 +340,7 @@ mod tests {
             let named = lines.iter().filter(|line| line.starts_with(&format!("{name}: "))).count();
             assert_eq!(named, 1, "{name}: {lines:#?}");
         }
-        assert_eq!(lines.len(), 10, "{lines:#?}");
+        assert_eq!(lines.len(), 13, "{lines:#?}");
         assert!(!lines.iter().any(|line| line.contains("passwordpassword")), "no secret is repeated: {lines:#?}");
     }
 }

@@ -18,5 +18,6 @@ mod tools;
 
 pub use config::{Args, Settings};
 pub use control::AccountSettings;
+pub use domain::SessionLimits;
 pub use server::Server;
 pub use tools::Command;

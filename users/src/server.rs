@@ -24,7 +24,7 @@ use crate::{
     first_users::FirstUsers,
     http,
     passwords::Passwords,
-    store::UsersStore,
+    store::{Rules, UsersStore},
 };
 
 /// The name by which the gateway addresses its assertions to this service.
@@ -57,8 +57,8 @@ impl Server {
         let http_metrics = HttpMetrics::register(&mut registry);
         let policy = PasswordPolicy { chars_min: password_min };
         let first_users = FirstUsers { demo, policy, bcrypt_cost, admin_password: settings.admin_password };
-        let protection = Protection(settings.protected_ids);
-        let store = UsersStore::open(&data_dir, protection, |next_id| first_users.create(next_id), &mut registry)?;
+        let rules = Rules { protection: Protection(settings.protected_ids), sessions: settings.sessions };
+        let store = UsersStore::open(&data_dir, rules, |next_id| first_users.create(next_id), &mut registry)?;
         if demo {
             log::warn!("demo mode: not for production");
         }

@@ -1,6 +1,7 @@
 //! Opens the store for a command, and closes it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -14,7 +15,10 @@ use super::{
     message::{Account, ListRequest, Request},
     operations::Operations,
 };
-use crate::{domain::Protection, store::UsersStore};
+use crate::{
+    domain::{Protection, SessionLimits},
+    store::{Rules, UsersStore},
+};
 
 /// Where the users are, and the rules for them.
 #[derive(Clone, Debug)]
@@ -22,7 +26,9 @@ pub struct AccountSettings {
     /// The folder with the users.
     pub data_dir: PathBuf,
     /// Users that are never deleted or demoted.
-    pub protected_ids: std::collections::BTreeSet<UserId>,
+    pub protected_ids: BTreeSet<UserId>,
+    /// How long sessions live: those that are over are not written again.
+    pub sessions: SessionLimits,
 }
 
 impl AccountSettings {
@@ -53,9 +59,9 @@ impl Access {
     pub(crate) fn open(settings: &AccountSettings) -> Result<Self, StartError> {
         settings.check_folder()?;
         check_owner(&settings.data_dir)?;
-        let protection = Protection(settings.protected_ids.clone());
+        let rules = Rules { protection: Protection(settings.protected_ids.clone()), sessions: settings.sessions };
         let registry = &mut Registry::default();
-        let store = UsersStore::open(&settings.data_dir, protection, |_| Ok(Vec::new()), registry)?;
+        let store = UsersStore::open(&settings.data_dir, rules, |_| Ok(Vec::new()), registry)?;
         Ok(Self(Operations { store }))
     }
 

@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     EmailTaken,
     #[error("the password has changed since it was verified")]
     PasswordChanged,
+    #[error("the refresh token is not valid")]
+    InvalidRefreshToken,
 }
 
 /// Users that are never deleted or demoted.

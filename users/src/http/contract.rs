@@ -13,7 +13,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    Email, FullName, NewPassword, NewUser, PasswordHash, PasswordPolicy, Plaintext, User, UserEdit, UserName, UserType,
+    Email, FullName, NewPassword, NewUser, PasswordHash, PasswordPolicy, Plaintext, RefreshToken, User, UserEdit,
+    UserName, UserType,
 };
 
 /// Where an admin sets a user's password.
@@ -75,6 +76,12 @@ impl Login {
         let read = username.zip(password).map(|(username, password)| Self { username, password });
         fields.finish(read).map_err(Problem::validation)
     }
+}
+
+/// Reads the body of a refresh. The token may be any text: one that cannot be a refresh token counts as unknown.
+pub(super) fn read_refresh(JsonBody(mut fields): JsonBody) -> Result<Option<RefreshToken>, Problem> {
+    let token = fields.required("refresh_token", |text| Ok::<_, Infallible>(RefreshToken::parse(text)));
+    fields.finish(token).map_err(Problem::validation)
 }
 
 /// A user to be created, without the hash of its password.
@@ -216,7 +223,7 @@ pub(super) struct LoginIn {
     password: String,
 }
 
-/// What the gateway answers to a login.
+/// What the gateway answers to a login or a refresh.
 #[derive(ToSchema)]
 #[schema(as = Token)]
 #[expect(dead_code, reason = "describes a body in the OpenAPI document")]
@@ -228,6 +235,21 @@ pub(super) struct TokenOut {
     /// Seconds until the access token expires.
     #[schema(example = 3600)]
     expires_in: u64,
+    /// Gets the next access token, once: `POST /api/token/refresh` answers the next refresh token, too.
+    #[schema(example = "msa_rt_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4v")]
+    refresh_token: String,
+    /// Seconds until the session ends, unless it is refreshed before.
+    #[schema(example = 604_800)]
+    refresh_expires_in: u64,
+}
+
+/// A refresh token to be exchanged.
+#[derive(ToSchema)]
+#[schema(as = Refresh)]
+#[expect(dead_code, reason = "describes a body in the OpenAPI document")]
+pub(super) struct RefreshIn {
+    #[schema(format = Password, example = "msa_rt_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4v")]
+    refresh_token: String,
 }
 
 /// The name to sign in with. Unique, ignoring case and surrounding spaces; without control and invisible characters.

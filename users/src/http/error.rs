@@ -34,6 +34,10 @@ fn of_refusal(refusal: Refusal) -> Problem {
         Refusal::UsernameTaken => Problem::new(Code::UsernameTaken, "another user has this username"),
         // Another change with the same current password was first.
         Refusal::PasswordChanged => wrong_current_password(),
+        Refusal::InvalidRefreshToken => Problem::new(
+            Code::InvalidRefreshToken,
+            "the refresh token is unknown, has been used, or its session has ended; sign in again",
+        ),
         Refusal::EmailTaken => Problem::new(Code::EmailTaken, "another user has this e-mail address"),
     }
 }

@@ -1,8 +1,6 @@
 //! The handlers of logins, and of users as admins manage them. Each has three steps: extract, call the store, answer.
 //! What they answer is described here too, for `/openapi.json`.
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web::Data};
 use chassis::{
     conditional::{ETag, IfMatch, is_not_modified},
@@ -19,9 +17,10 @@ use super::{
         AdminProblems, BodyProblems, ConditionProblems, IdIn, ListQuery, LoginProblems, MalformedProblems, PageIn,
         PageProblems, ResetProblems, TakenProblems, UnknownProblems, WriteProblems,
     },
+    sessions,
 };
 use crate::{
-    domain::{PasswordHash, PasswordPolicy, User, UserEdit},
+    domain::{Origin, PasswordPolicy, User, UserAgent, UserEdit},
     passwords::{Passwords, SignIn},
     store::{StoreError, UsersStore},
 };
@@ -31,15 +30,15 @@ const TOTAL_COUNT: &str = "x-total-count";
 
 /// Sign in.
 ///
-/// An unknown username and a wrong password get the same answer. (This service answers with the user; the gateway makes
-/// the token.)
+/// An unknown username and a wrong password get the same answer. (This service answers with the user and the session that
+/// the sign-in has opened; the gateway makes the access token.)
 #[utoipa::path(
     post, path = "/api/login", tag = "users", operation_id = "login",
     request_body = LoginIn, security(()),
-    responses((status = 201, description = "Signed in", body = TokenOut), LoginProblems),
+    responses((status = 201, description = "Signed in", body = TokenOut), LoginProblems, WriteProblems),
 )]
 pub(super) async fn login(
-    ClientAddress(client): ClientAddress,
+    (ClientAddress(client), request): (ClientAddress, HttpRequest),
     body: JsonBody,
     store: Data<UsersStore>,
     passwords: Data<Passwords>,
@@ -53,35 +52,19 @@ pub(super) async fn login(
     let hash = user.as_ref().map(|user| user.hashed_password.clone());
     let is_right = passwords.verify(password.clone(), hash, SignIn::new(account, client)).await?;
     let user = user.filter(|_| is_right).ok_or_else(wrong_credentials)?;
-    if let Some(rehashed) = passwords.rehash(&password, &user.hashed_password, client).await {
-        replace_hash(&store, &user, rehashed).await;
-    }
-    let current = reread(&store, &user).await?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(UserOut::new(&current)))
+    let rehashed = passwords.rehash(&password, &user.hashed_password, client).await;
+    let user_agent = request.headers().get(header::USER_AGENT).map(|value| UserAgent::new(value.as_bytes()));
+    let opened = store.open_session(user, rehashed, Origin { user_agent, address: client }).await;
+    opened.map(|grant| sessions::answer(&grant)).map_err(|error| match error {
+        // While the password was verified, the user was deleted or got another password.
+        StoreError::Refused(_) => wrong_credentials(),
+        StoreError::Fault(fault) => fault.into(),
+    })
 }
 
 /// The same answer for an unknown name and a wrong password.
 fn wrong_credentials() -> Problem {
     Problem::new(Code::InvalidCredentials, "the username or the password is wrong")
-}
-
-/// Reads the user again after the time that hashing took: it may have been deleted, or have other rights or another
-/// password by now.
-async fn reread(store: &UsersStore, user: &User) -> Result<Arc<User>, Problem> {
-    match store.get(user.id).await {
-        Ok(current) if current.version == user.version || current.hashed_password == user.hashed_password => {
-            Ok(current)
-        }
-        Ok(_) | Err(StoreError::Refused(_)) => Err(wrong_credentials()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Replaces the hash of the password by one of the configured cost. A login does not fail because of it.
-async fn replace_hash(store: &UsersStore, user: &User, rehashed: PasswordHash) {
-    if let Err(error) = store.rehash(user.id, user.hashed_password.clone(), rehashed).await {
-        log::warn!(user_id = user.id.0; "the hash of a password keeps its old cost: {error}");
-    }
 }
 
 /// List users, by id.

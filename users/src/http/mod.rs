@@ -2,7 +2,8 @@
 //!
 //! | endpoint | who | answer |
 //! |---|---|---|
-//! | `POST /api/login` | anyone | 200 with the user, from which the gateway makes the token |
+//! | `POST /api/login` | anyone | 200 with the user and a new session, from which the gateway makes the token |
+//! | `POST /api/token/refresh` | anyone | 200 like a login; the refresh token is spent |
 //! | `GET`, `PATCH /api/me` | signed in | 200 with `ETag`; 304; honours `If-Match` |
 //! | `POST /api/me/password` | signed in | 204; asks for the current password |
 //! | `GET /api/users?limit&cursor&q&user_type` | admin | 200, `Link` to the next page, `X-Total-Count` |
@@ -16,7 +17,7 @@
 //! `HEAD` is answered like `GET`, `OPTIONS` with 204 and `Allow`. Every error is a problem (RFC 9457).
 //!
 //! In the order to read: [`contract`] (bodies), [`parameters`] (queries and headers), [`handlers`],
-//! [`me`] (the handlers of the caller's own account), [`error`].
+//! [`me`] (the handlers of the caller's own account), [`sessions`], [`error`].
 
 mod contract;
 mod error;
@@ -24,6 +25,7 @@ mod handlers;
 mod me;
 mod openapi;
 mod parameters;
+mod sessions;
 
 use actix_web::web;
 use chassis::{middleware::other_methods, page::CursorKey};
@@ -50,6 +52,11 @@ impl Endpoints {
             .service(
                 web::resource("/api/login")
                     .route(web::post().to(handlers::login))
+                    .default_service(other_methods("POST, OPTIONS")),
+            )
+            .service(
+                web::resource("/api/token/refresh")
+                    .route(web::post().to(sessions::refresh))
                     .default_service(other_methods("POST, OPTIONS")),
             )
             .service(

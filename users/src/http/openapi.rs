@@ -10,17 +10,17 @@ use actix_web::{HttpResponse, web::Bytes};
 use chassis::{openapi::Bearer, problem::ProblemBody};
 use utoipa::OpenApi;
 
-use super::{contract, handlers, me};
+use super::{contract, handlers, me, sessions};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "users", description = "Accounts: who may sign in, and as what."),
     paths(
         handlers::login, handlers::list, handlers::create, handlers::read, handlers::put, handlers::patch,
-        handlers::delete, handlers::reset_password, me::read, me::patch, me::change_password,
+        handlers::delete, handlers::reset_password, me::read, me::patch, me::change_password, sessions::refresh,
     ),
     components(schemas(ProblemBody, contract::UserOut, contract::UserTypeOut)),
-    tags((name = "users", description = "Accounts")),
+    tags((name = "users", description = "Accounts"), (name = "sessions", description = "Staying signed in")),
     modifiers(&Bearer),
 )]
 struct Document;

@@ -88,7 +88,15 @@ chassis::problem_responses! {
         MediaType = 415, "`unsupported_media_type`: send JSON";
         Invalid = 422, "`validation_failed`: a field is missing";
         Delayed = 429, "`rate_limited`: too many sign-ins have failed; try again after `Retry-After`";
-        Overloaded = 503, "`overloaded`: try again after `Retry-After`";
+        Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: try again";
+    }
+    RefreshProblems {
+        Malformed = 400, "`malformed_json`, or `bad_request` for a query parameter";
+        Wrong = 401, "`invalid_refresh_token`: unknown or used, or its session has ended; sign in again";
+        TooLarge = 413, "`payload_too_large`";
+        MediaType = 415, "`unsupported_media_type`: send JSON";
+        Invalid = 422, "`validation_failed`: the field is missing";
+        Overloaded = 503, "`overloaded`: try again after `Retry-After`; `outcome_unknown`: try again";
     }
     AdminProblems {
         Unauthenticated = 401, "`token_missing`, `token_invalid` or `token_expired`";

@@ -1,10 +1,13 @@
-//! The metrics of the store: those of group commit, and how long an fsync and a compaction take.
+//! The metrics of the store: those of group commit, how long an fsync and a compaction take, and what happens to sessions.
 
 use chassis::{metrics::seconds_histogram, store::CommitMetrics};
 use prometheus_client::{
-    metrics::{counter::Counter, histogram::Histogram},
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
+
+use crate::domain::EndReason;
 
 /// The metrics of the store. A clone counts into the same metrics.
 #[derive(Clone)]
@@ -13,6 +16,47 @@ pub(super) struct StoreMetrics {
     pub(super) fsync_seconds: Histogram,
     pub(super) compaction_seconds: Histogram,
     pub(super) failed_compactions: Counter,
+    pub(super) sessions: SessionMetrics,
+}
+
+/// What happens to sessions, counted once it is durable. A clone counts into the same metrics.
+#[derive(Clone, Default)]
+pub(super) struct SessionMetrics {
+    pub(super) opened: Counter,
+    pub(super) refreshed: Counter,
+    ended: Family<Reason, Counter>,
+    open: Gauge,
+    ended_kept: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+impl SessionMetrics {
+    /// Registers the metrics.
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let Self { opened, refreshed, ended, open, ended_kept } = metrics.clone();
+        registry.register("opened_sessions", "Sessions that sign-ins have opened", opened);
+        registry.register("refreshed_sessions", "Refresh tokens that were exchanged", refreshed);
+        registry.register("ended_sessions", "Sessions that were ended before their time, by reason", ended);
+        registry.register("sessions", "Sessions in memory; some may have ended by time", open);
+        registry.register("ended_sessions_kept", "Ended sessions that are remembered for gateways", ended_kept);
+        metrics
+    }
+
+    /// The sessions that were ended for this reason.
+    pub(super) fn ended(&self, reason: EndReason) -> Counter {
+        self.ended.get_or_create_owned(&Reason { reason: reason.as_str() })
+    }
+
+    /// Shows how many sessions there are, and how many ended ones are kept.
+    pub(super) fn count(&self, open: usize, ended_kept: usize) {
+        self.open.set(i64::try_from(open).unwrap_or(i64::MAX));
+        self.ended_kept.set(i64::try_from(ended_kept).unwrap_or(i64::MAX));
+    }
 }
 
 impl StoreMetrics {
@@ -23,6 +67,7 @@ impl StoreMetrics {
             fsync_seconds: seconds_histogram(),
             compaction_seconds: seconds_histogram(),
             failed_compactions: Counter::default(),
+            sessions: SessionMetrics::register(registry),
         };
         let Self { fsync_seconds, compaction_seconds, failed_compactions, .. } = metrics.clone();
         registry.register("fsync_duration_seconds", "Seconds of one fsync of a file or folder", fsync_seconds);

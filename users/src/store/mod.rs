@@ -1,7 +1,7 @@
-//! Keeps the users. [`UsersStore`] is a handle that hides the actor and the files behind it: callers see methods, users
+//! Keeps the users and their sessions. [`UsersStore`] is a handle that hides the actor and the files behind it: callers see methods, users
 //! and [`StoreError`], and neither messages nor mailboxes.
 //!
-//! Reads and writes are messages to the one actor that owns the users ([`json`]). Each has a queue of its own, bounded by
+//! Reads and writes are messages to the one actor that owns them ([`json`]). Each has a queue of its own, bounded by
 //! permits, so that writes waiting for the disk leave room for reads. A write is answered once it is durable.
 
 mod error;
@@ -19,13 +19,16 @@ use chassis::{
     store::{Ping, Queue, StoreFault, lifecycle, metrics::store_registry},
 };
 use prometheus_client::registry::Registry;
+use zeroize::Zeroizing;
 
 pub(crate) use self::{
     error::StoreError,
     json::{
-        files::Contents,
+        actor::Rules,
+        files::Summary,
         record::read_users,
         rehearsal::{check, rehearse},
+        session_writes::Grant,
     },
 };
 use self::{
@@ -33,11 +36,15 @@ use self::{
         actor::StoreActor,
         files::Files,
         reads::{CheckAvailable, Count, FindByName, Get, List},
-        writes::{Create, Delete, Rehash, SetPassword, Update},
+        session_writes::{OpenSession, Refresh},
+        writes::{Create, Delete, SetPassword, Update},
     },
     metrics::StoreMetrics,
 };
-use crate::domain::{Email, Folded, NewUser, PasswordHash, Protection, User, UserEdit, UserFilter, UserName, UserType};
+use crate::domain::{
+    Email, Folded, NONCE_BYTES, NewUser, Nonce, Origin, PasswordHash, RefreshToken, TOKEN_BYTES, User, UserEdit,
+    UserFilter, UserName, UserType,
+};
 
 /// Maximum number of queued writes: two full batches of 512, the one being written and the next. Each takes about 2 KiB.
 const WRITES_MAX: usize = 1024;
@@ -62,7 +69,7 @@ impl UsersStore {
     /// Names the folder and everything that is wrong with it, which is left as it is; or the error of `first_users`.
     pub(crate) fn open(
         path: &Path,
-        protection: Protection,
+        rules: Rules,
         first_users: impl FnOnce(UserId) -> Result<Vec<User>, StartError>,
         registry: &mut Registry,
     ) -> Result<Self, StartError> {
@@ -81,7 +88,7 @@ impl UsersStore {
         let actor = StoreActor::start_in_arbiter(&arbiter, move |context| {
             // Permits bound what is sent: the mailbox has room for all of it, and for the shutdown.
             context.set_mailbox_capacity(WRITES_MAX + READS_MAX + 1);
-            StoreActor::new(files, loaded, protection, metrics)
+            StoreActor::new(files, loaded, rules, metrics)
         });
         let reads = Queue::register("reads", READS_MAX, registry);
         let writes = Queue::register("writes", WRITES_MAX, registry);
@@ -128,14 +135,29 @@ impl UsersStore {
         self.writes.send(&self.actor, SetPassword { id, verified: None, hashed_password }).await
     }
 
-    /// Replaces the hash of a password by one of another cost, unless the password has changed since.
-    pub(crate) async fn rehash(
+    /// Opens a session for a user whose password was `verified`, unless the user was deleted or the password has changed
+    /// since. With `rehashed`, the user gets this hash of the same password. Resolves once all of it is durable on disk.
+    ///
+    /// # Errors
+    /// A refusal where the user is not the same any more.
+    pub(crate) async fn open_session(
         &self,
-        id: UserId,
-        verified: PasswordHash,
-        rehashed: PasswordHash,
-    ) -> Result<(), StoreError> {
-        self.writes.send(&self.actor, Rehash { id, verified, rehashed }).await
+        verified: Arc<User>,
+        rehashed: Option<PasswordHash>,
+        origin: Origin,
+    ) -> Result<Grant, StoreError> {
+        let token = RefreshToken::new(&*random::<TOKEN_BYTES>()?);
+        self.writes.send(&self.actor, OpenSession { verified, rehashed, origin, token }).await
+    }
+
+    /// Exchanges a refresh token for the next one. Resolves once that is durable on disk.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidRefreshToken`](crate::domain::Refusal::InvalidRefreshToken); if the token was used before, its
+    /// session has ended.
+    pub(crate) async fn refresh(&self, token: RefreshToken) -> Result<Grant, StoreError> {
+        let nonce = Nonce(*random::<NONCE_BYTES>()?);
+        self.writes.send(&self.actor, Refresh { token, nonce }).await
     }
 
     /// The user with this id.
@@ -202,6 +224,14 @@ impl UsersStore {
     }
 }
 
+/// Random bytes for a refresh token.
+fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, StoreFault> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(bytes.as_mut_slice())
+        .map_err(|error| StoreFault::failed("make a refresh token", error.to_string()))?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use std::{env, os::unix::process::ExitStatusExt, process::Command, thread, time::Duration};
@@ -209,6 +239,7 @@ mod tests {
     use actix::{Context, Handler, Message};
 
     use super::*;
+    use crate::domain::{Protection, SessionLimits};
 
     #[derive(Message)]
     #[rtype(result = "()")]
@@ -240,7 +271,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         actix_rt::System::new().block_on(async {
             let registry = &mut Registry::default();
-            let store = UsersStore::open(folder.path(), Protection::default(), |_| Ok(Vec::new()), registry).unwrap();
+            let day = Duration::from_secs(86_400);
+            let sessions = SessionLimits { idle: day, max: day, ended_kept: day };
+            let rules = Rules { protection: Protection::default(), sessions };
+            let store = UsersStore::open(folder.path(), rules, |_| Ok(Vec::new()), registry).unwrap();
             assert!(store.ping().await.is_ok());
             let _ = store.actor.send(Panic).await;
         });

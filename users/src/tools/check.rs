@@ -18,7 +18,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, settings: &AccountSettings) -> Result<(), StartError> {
     settings.check_folder()?;
-    let store::Contents { users, next_id, logged_changes, cut_bytes } = store::check(&settings.data_dir)?;
+    let store::Summary { users, next_id, logged_changes, cut_bytes } = store::check(&settings.data_dir)?;
     let mut out = Output::stdout();
     if args.json {
         out.json(

@@ -56,9 +56,9 @@ fn an_orderly_end_makes_all_users_durable_in_one_file_before_it_removes_the_log(
     assert_eq!(rename(&process, 3, "Tess").status, 200);
     let durable = disk.faults.traced(|| process.terminate());
     let replaced = |name: &str| [format!("fsync {name}.tmp"), format!("rename {name}"), "fsync users".to_owned()];
-    let expected = [&replaced("users.meta.json")[..], &replaced("users.json"), &["fsync users".to_owned()]].concat();
-    assert_eq!(durable, expected);
-    assert_eq!(disk.folder.names(), ["lock", "users.json", "users.meta.json"]);
+    let replaced = ["users.meta.json", "sessions.json", "users.json"].map(replaced).concat();
+    assert_eq!(durable, [&replaced[..], &["fsync users".to_owned()]].concat());
+    assert_eq!(disk.folder.names(), ["lock", "sessions.json", "users.json", "users.meta.json"]);
     assert!(disk.folder.read("users.json").contains("\"Tess\""));
 }
 
@@ -93,7 +93,7 @@ fn a_full_disk_refuses_changes_loses_nothing_and_is_over_when_there_is_room() {
     assert_eq!(files(), kept);
     assert_eq!(
         disk.folder.names(),
-        ["lock", "users.json", "users.log", "users.meta.json"],
+        ["lock", "sessions.json", "users.json", "users.log", "users.meta.json"],
         "no room is taken by leftovers"
     );
 
@@ -138,7 +138,7 @@ fn a_start_writes_what_it_has_read_to_new_files_since_the_disk_may_not_have_it()
     let mut process = None;
     let durable = disk.faults.traced(|| process = Some(disk.start()));
     let rewritten = |name: &str| [format!("fsync {name}.tmp"), format!("rename {name}"), "fsync users".to_owned()];
-    let expected = ["users.meta.json", "users.json", "users.log"].map(rewritten).concat();
+    let expected = ["users.meta.json", "sessions.json", "users.json", "users.log"].map(rewritten).concat();
     assert!(durable.windows(expected.len()).any(|calls| calls == expected), "{durable:?}");
 }
 

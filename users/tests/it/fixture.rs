@@ -14,7 +14,7 @@ use chassis::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use users::{Server, Settings};
+use users::{Server, SessionLimits, Settings};
 
 pub(crate) const KEY: &str = "the internal key of these tests, 32 bytes and more";
 
@@ -25,6 +25,8 @@ pub(crate) const GATEWAY: Signer<'_> = Signer::new("users", KEY);
 pub(crate) const ADMIN: User = User { id: 1, user_type: "admin" };
 /// A demo user who is no admin.
 pub(crate) const DEMO: User = User { id: 2, user_type: "default" };
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// The password of every user that a test makes.
 pub(crate) const PASSWORD: &str = "four words nobody guesses";
@@ -42,6 +44,7 @@ pub(crate) fn demo(data_dir: &Path) -> Settings {
         demo: true,
         protected_ids: BTreeSet::from([UserId(1), UserId(2)]),
         admin_password: None,
+        sessions: SessionLimits { idle: 7 * DAY, max: 30 * DAY, ended_kept: DAY },
         drain_delay: Duration::ZERO,
         log_format: None,
         workers: 1,

@@ -10,6 +10,7 @@ fn another_method_is_answered_with_those_that_exist() {
     let users = Users::demo();
     for (path, allow, other) in [
         ("/api/login", "POST, OPTIONS", "GET"),
+        ("/api/token/refresh", "POST, OPTIONS", "GET"),
         ("/api/me", "GET, HEAD, PATCH, OPTIONS", "DELETE"),
         ("/api/me/password", "POST, OPTIONS", "PUT"),
         ("/api/users", "GET, HEAD, POST, OPTIONS", "DELETE"),

@@ -16,13 +16,15 @@ fn shown(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
 }
 
 #[test]
-fn a_right_password_answers_the_user_without_its_hash() {
+fn a_right_password_answers_the_user_without_its_hash_and_a_session() {
     let users = Users::demo();
     let answer = users.login("admin", "a");
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    let user = answer.json();
+    let mut user = answer.json();
+    let session = user.as_object_mut().unwrap().remove("session").unwrap();
     assert_eq!(members(&user), USER_FIELDS);
+    assert_eq!(members(&session), ["authenticated_at", "expires_in", "id", "methods", "refresh_token"]);
     assert_eq!((&user["id"], &user["user_type"]), (&json!(1), &json!("admin")));
     assert_eq!(users.login("demo", "b").json()["id"], 2);
     assert_eq!(users.login("test", "test").json()["id"], 3);

@@ -18,6 +18,7 @@ mod openapi;
 mod passwords;
 mod rehearsal;
 mod rules;
+mod sessions;
 mod start;
 mod tools;
 mod users;

@@ -27,8 +27,9 @@ fn every_call_is_described_with_its_answers() {
         ("get /api/users/{user_id}", "200 304 400 401 403 404 503"),
         ("patch /api/me", "200 400 401 409 412 413 415 422 503 507"),
         ("patch /api/users/{user_id}", "200 400 401 403 404 409 412 413 415 422 503 507"),
-        ("post /api/login", "201 400 401 413 415 422 429 503"),
+        ("post /api/login", "201 400 401 413 415 422 429 503 507"),
         ("post /api/me/password", "204 400 401 413 415 422 429 503 507"),
+        ("post /api/token/refresh", "201 400 401 413 415 422 503 507"),
         ("post /api/users", "201 400 401 403 409 413 415 422 503 507"),
         ("post /api/users/{user_id}/password", "204 400 401 403 404 413 415 422 503 507"),
         ("put /api/users/{user_id}", "200 400 401 403 404 409 412 413 415 422 503 507"),
@@ -38,12 +39,16 @@ fn every_call_is_described_with_its_answers() {
 }
 
 #[test]
-fn every_error_is_a_problem_and_every_call_but_the_login_wants_a_token() {
+fn every_error_is_a_problem_and_every_call_but_login_and_refresh_wants_a_token() {
     let document = Users::demo().send(&get("/openapi.json")).json();
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, call) in item.as_object().unwrap() {
-            let wanted = if path == "/api/login" { json!([{}]) } else { json!([{"bearer": []}]) };
+            let wanted = if matches!(path.as_str(), "/api/login" | "/api/token/refresh") {
+                json!([{}])
+            } else {
+                json!([{"bearer": []}])
+            };
             assert_eq!(call["security"], wanted, "{method} {path}");
             for (status, response) in call["responses"].as_object().unwrap() {
                 if status.as_str() >= "400" {
@@ -64,7 +69,10 @@ fn every_schema_that_is_named_exists_and_a_user_has_its_fields() {
         schemas["User"]["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     required.sort_unstable();
     assert_eq!(required, USER_FIELDS);
-    assert_eq!(members(&schemas["Token"]["properties"]), ["access_token", "expires_in", "token_type"]);
+    assert_eq!(
+        members(&schemas["Token"]["properties"]),
+        ["access_token", "expires_in", "refresh_expires_in", "refresh_token", "token_type"]
+    );
     let text = document.to_string();
     for reference in text.split("#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();

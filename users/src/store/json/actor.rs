@@ -25,14 +25,15 @@ use tokio::{
 };
 
 use super::{
-    files::{CompactionDue, Files, Loaded},
+    files::{CompactionDue, Contents, Files, Loaded},
     folder::WriteError,
     log_line::Change,
-    staged::{self, Staged},
-    table::Table,
+    sessions::{EndedSessions, LiveSessions},
+    staged::{self, Effect, Staged, Tables},
+    table::Users,
 };
 use crate::{
-    domain::{Protection, User},
+    domain::{EndedSession, Protection, Session, SessionLimits},
     store::{error::StoreError, metrics::StoreMetrics},
 };
 
@@ -57,16 +58,40 @@ enum Upkeep {
     RotationDue,
     /// A new log is being begun; no batch is written meanwhile.
     Rotating,
-    /// `users.json` is being written, beside the batches.
+    /// New files are being written, beside the batches.
     Compacting,
-    /// The last time that `users.json` is written, after the last batch.
+    /// The last time that new files are written, after the last batch.
     Finishing,
 }
 
+/// What the store allows.
+pub(crate) struct Rules {
+    pub(crate) protection: Protection,
+    pub(crate) sessions: SessionLimits,
+}
+
+/// Everything as of one moment.
+struct Snapshot {
+    users: Users,
+    sessions: LiveSessions,
+    ended: Vec<EndedSession>,
+    next_id: i64,
+}
+
+impl Snapshot {
+    fn contents(&self) -> Contents<'_> {
+        let Self { users, sessions, ended, next_id } = self;
+        Contents { users, sessions, ended, next_id: *next_id }
+    }
+}
+
 pub(crate) struct StoreActor {
-    pub(super) latest: Table,
-    pub(super) visible: Table,
+    pub(super) latest: Tables,
+    pub(super) visible: Tables,
+    /// The sessions that have ended, durably.
+    ended: EndedSessions,
     pub(super) protection: Protection,
+    pub(super) session_limits: SessionLimits,
     next_id: i64,
     queue: VecDeque<Staged>,
     /// The batch that is being written; empty while there is none.
@@ -84,11 +109,13 @@ impl Actor for StoreActor {
 }
 
 impl StoreActor {
-    pub(crate) fn new(files: Files, loaded: Loaded, protection: Protection, metrics: StoreMetrics) -> Self {
+    pub(crate) fn new(files: Files, loaded: Loaded, rules: Rules, metrics: StoreMetrics) -> Self {
         Self {
-            latest: loaded.table.clone(),
-            visible: loaded.table,
-            protection,
+            latest: loaded.tables.clone(),
+            visible: loaded.tables,
+            ended: EndedSessions::new(loaded.ended),
+            protection: rules.protection,
+            session_limits: rules.sessions,
             next_id: loaded.next_id,
             queue: VecDeque::new(),
             writing: Vec::new(),
@@ -123,16 +150,13 @@ impl StoreActor {
         &mut self,
         context: &mut Context<Self>,
         permit: Permit,
-        before: Option<Arc<User>>,
-        after: Option<Arc<User>>,
+        effects: Vec<Effect>,
     ) -> ResponseFuture<Result<(), StoreError>> {
         let (reply, answered) = oneshot::channel();
-        if let Some(id) = after.as_ref().or(before.as_ref()).map(|user| user.id) {
-            let change = Staged { id, before, after, reply, permit };
-            change.apply(&mut self.latest);
-            self.queue.push_back(change);
-            self.write_next_batch(context);
-        }
+        let change = Staged { effects, reply, permit };
+        change.apply(&mut self.latest);
+        self.queue.push_back(change);
+        self.write_next_batch(context);
         Box::pin(async { answered.await.unwrap_or(Err(StoreFault::Stopping)).map_err(StoreError::from) })
     }
 
@@ -143,7 +167,7 @@ impl StoreActor {
             return;
         }
         self.writing = staged::next_batch(&mut self.queue);
-        let changes: Vec<Change> = self.writing.iter().map(Staged::to_change).collect();
+        let changes: Vec<Change> = self.writing.iter().flat_map(Staged::to_changes).collect();
         let next_id = self.next_id;
         let files = Arc::clone(&self.files);
         let started = Instant::now();
@@ -167,12 +191,63 @@ impl StoreActor {
         match outcome {
             Ok(CompactionDue(is_due)) => {
                 batch.iter().for_each(|change| change.apply(&mut self.visible));
+                self.count_sessions(batch.iter().flat_map(|change| &change.effects));
                 staged::answer(batch, &Ok(()));
                 if is_due && self.upkeep == Upkeep::Idle {
                     self.upkeep = Upkeep::RotationDue;
                 }
             }
             Err(error) => self.undo(batch, error),
+        }
+    }
+
+    /// Counts what has happened to sessions, and remembers those that have ended.
+    fn count_sessions<'a>(&mut self, effects: impl Iterator<Item = &'a Effect>) {
+        let metrics = &self.metrics.sessions;
+        for effect in effects {
+            match effect {
+                Effect::User { .. } => {}
+                Effect::Session { before: None, .. } => drop(metrics.opened.inc()),
+                Effect::Session { before: Some(_), .. } => drop(metrics.refreshed.inc()),
+                Effect::SessionEnded { ended, reason, .. } => {
+                    metrics.ended(*reason).inc();
+                    self.ended.push(*ended);
+                }
+            }
+        }
+        self.forget_ended_sessions();
+    }
+
+    /// Forgets sessions that ended so long ago that no access token of them is valid.
+    fn forget_ended_sessions(&mut self) {
+        let kept_since = SystemTime::now().checked_sub(self.session_limits.ended_kept);
+        if let Some(kept_since) = kept_since {
+            self.ended.forget_until(kept_since.into());
+        }
+        self.metrics.sessions.count(self.visible.sessions.live().len(), self.ended.kept().len());
+    }
+
+    /// Removes the sessions of a user, or of all, that have ended by time. Nothing is written: whoever reads the record
+    /// finds out as well.
+    pub(super) fn remove_expired_sessions(&mut self, user: Option<UserId>) {
+        let (limits, now) = (self.session_limits, now());
+        let is_over = |session: &Session| session.is_expired(&limits, now);
+        self.latest.sessions.remove_where(user, is_over);
+        self.visible.sessions.remove_where(user, is_over);
+    }
+
+    /// Everything as it is now, to be written to new files.
+    ///
+    /// The copies of the maps are a pointer for each record: tens of milliseconds with a million users, once in about a
+    /// million changes.
+    fn snapshot(&mut self) -> Snapshot {
+        self.remove_expired_sessions(None);
+        self.forget_ended_sessions();
+        Snapshot {
+            users: self.visible.users.users().clone(),
+            sessions: self.visible.sessions.live().clone(),
+            ended: self.ended.kept().iter().copied().collect(),
+            next_id: self.next_id,
         }
     }
 
@@ -193,15 +268,12 @@ impl StoreActor {
         }));
     }
 
-    /// Writes `users.json` as the users are now, while changes go into the new log.
-    ///
-    /// The copy of the map is a pointer for each user: tens of milliseconds with a million of them, once in about a
-    /// million changes.
+    /// Writes everything to new files as it is now, while changes go into the new log.
     fn compact(&mut self, context: &mut Context<Self>) {
         self.upkeep = Upkeep::Compacting;
-        let (files, users, next_id) = (Arc::clone(&self.files), self.visible.users().clone(), self.next_id);
+        let (files, snapshot) = (Arc::clone(&self.files), self.snapshot());
         let started = Instant::now();
-        let compacted = spawn_blocking(move || files.compact(&users, next_id));
+        let compacted = spawn_blocking(move || files.compact(snapshot.contents()));
         context.spawn(compacted.into_actor(self).map(move |outcome, actor, context| {
             match joined(outcome) {
                 Ok(()) => {
@@ -214,7 +286,7 @@ impl StoreActor {
         }));
     }
 
-    /// The log has everything that `users.json` lacks, so that nothing is lost. It is tried again later.
+    /// The log has everything that the files lack, so that nothing is lost. It is tried again later.
     fn upkeep_failed(&mut self, error: WriteError) {
         self.upkeep = Upkeep::Idle;
         self.metrics.failed_compactions.inc();
@@ -268,15 +340,15 @@ impl StoreActor {
         closed
     }
 
-    /// Moves the log into `users.json` after the last batch, so that an orderly end leaves one file with all users.
+    /// Moves the log into new files after the last batch, so that an orderly end leaves all users in one file.
     fn close_if_done(&mut self, context: &mut Context<Self>) {
         let is_idle = self.writing.is_empty() && matches!(self.upkeep, Upkeep::Idle | Upkeep::RotationDue);
         if !matches!(self.state, State::Closing(_)) || !is_idle {
             return;
         }
         self.upkeep = Upkeep::Finishing;
-        let (files, users, next_id) = (Arc::clone(&self.files), self.visible.users().clone(), self.next_id);
-        let finished = spawn_blocking(move || files.finish(&users, next_id));
+        let (files, snapshot) = (Arc::clone(&self.files), self.snapshot());
+        let finished = spawn_blocking(move || files.finish(snapshot.contents()));
         context.spawn(finished.into_actor(self).map(|outcome, actor, _| actor.finished(joined(outcome))));
     }
 

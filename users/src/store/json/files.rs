@@ -1,10 +1,10 @@
-//! What the store has on the disk: `users.json`, all users as of some moment, `users.log`, the changes since, and
-//! `users.meta.json`, the next id.
+//! What the store has on the disk: `users.json` and `sessions.json`, all users and all sessions as of some moment,
+//! `users.log`, the changes since, and `users.meta.json`, the next id.
 //!
 //! A batch of changes is one line at the end of the log and one fsync, so that a write costs the same with any number of
-//! users. When the log is as large as `users.json`, it is compacted: the log becomes `users.log.old`, a new one begins,
-//! and all users are written to a new `users.json` while changes go on; then the old log is removed. Every start and every
-//! orderly end do the same, and at the end no log is left.
+//! users. When the log is as large as the two files, it is compacted: the log becomes `users.log.old`, a new one begins,
+//! and everything is written to new files while changes go on; then the old log is removed. Every start and every orderly
+//! end do the same, and at the end no log is left.
 //!
 //! The tricky part is that a crash may come between any two of these steps. It does no harm because the log has whole
 //! records: to apply a change again that `users.json` has already leads to the same user, as long as no later log is lost
@@ -19,21 +19,28 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use chassis::{config::StartError, identity::UserId, store::StoreFault};
+use chassis::{config::StartError, identity::UserId, store::StoreFault, timestamp::Timestamp};
 
 use super::{
     folder::{self, Folder, WriteError},
     log_file::{LOG_FILE, LogFile, OLD_LOG_FILE},
     log_line::{self, Change, Damage, Decoded},
     record::{self, Meta},
+    session_record::{self, StoredSessions},
+    sessions::{LiveSessions, Sessions},
+    staged::Tables,
     table::{Table, Users},
 };
-use crate::{domain::User, store::metrics::StoreMetrics};
+use crate::{
+    domain::{EndedSession, SessionId, User},
+    store::metrics::StoreMetrics,
+};
 
 pub(super) const USERS_FILE: &str = "users.json";
+pub(super) const SESSIONS_FILE: &str = "sessions.json";
 pub(super) const META_FILE: &str = "users.meta.json";
 
-/// Size from which a log is compacted, if `users.json` is smaller than that: about 3,000 changes.
+/// Size from which a log is compacted, if the files are smaller than that: about 3,000 changes.
 const LOG_BYTES_MIN: u64 = 1024 * 1024;
 
 /// The files of the store.
@@ -57,21 +64,32 @@ pub(super) struct CompactionDue(pub(super) bool);
 
 /// What was read from the files.
 pub(crate) struct Loaded {
-    pub(super) table: Table,
+    pub(super) tables: Tables,
+    /// The sessions that have ended, the oldest first.
+    pub(super) ended: Vec<EndedSession>,
+    pub(super) next_id: i64,
+}
+
+/// What is written to new files.
+#[derive(Clone, Copy)]
+pub(super) struct Contents<'a> {
+    pub(super) users: &'a Users,
+    pub(super) sessions: &'a LiveSessions,
+    pub(super) ended: &'a [EndedSession],
     pub(super) next_id: i64,
 }
 
 impl Loaded {
     pub(crate) fn is_empty(&self) -> bool {
-        self.table.users().is_empty()
+        self.tables.users.users().is_empty()
     }
 
     pub(super) fn count(&self) -> usize {
-        self.table.users().len()
+        self.tables.users.users().len()
     }
 
     pub(crate) const fn has_admin(&self) -> bool {
-        self.table.admins() > 0
+        self.tables.users.admins() > 0
     }
 
     /// The next id, never used before.
@@ -81,7 +99,16 @@ impl Loaded {
 
     /// The highest cost of all password hashes.
     pub(crate) fn hash_cost_max(&self) -> Option<u32> {
-        self.table.hash_cost_max()
+        self.tables.users.hash_cost_max()
+    }
+
+    fn contents(&self) -> Contents<'_> {
+        Contents {
+            users: self.tables.users.users(),
+            sessions: self.tables.sessions.live(),
+            ended: &self.ended,
+            next_id: self.next_id,
+        }
     }
 }
 
@@ -97,7 +124,7 @@ struct Logs {
 
 /// What the files have, as [`check`] found them.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Contents {
+pub(crate) struct Summary {
     pub(crate) users: usize,
     /// The next id, never used before.
     pub(crate) next_id: UserId,
@@ -136,9 +163,9 @@ impl Files {
     pub(crate) fn install(&self, loaded: &mut Loaded, users: Vec<User>) -> Result<(), StartError> {
         for user in users {
             loaded.next_id = loaded.next_id.max(user.id.0 + 1);
-            loaded.table.put(Arc::new(user));
+            loaded.tables.users.put(Arc::new(user));
         }
-        self.compact(loaded.table.users(), loaded.next_id).map_err(|error| {
+        self.compact(loaded.contents()).map_err(|error| {
             StartError::failed(format!("cannot write the first users: {}", StoreFault::from(error).chain()))
         })
     }
@@ -170,31 +197,31 @@ impl Files {
         rotated
     }
 
-    /// Writes `users.json`, and removes the old log. `users` must have every change of the old log.
+    /// Writes everything to new files, and removes the old log. `contents` must have every change of the old log.
     ///
     /// # Errors
     /// Says whether the previous state is still there or the outcome is unknown.
-    pub(super) fn compact(&self, users: &Users, next_id: i64) -> Result<(), WriteError> {
+    pub(super) fn compact(&self, contents: Contents<'_>) -> Result<(), WriteError> {
         let written = self.folder.check_in_place().map_err(WriteError::Failed);
-        let written = written.and_then(|()| write_all(&self.folder, users, next_id));
+        let written = written.and_then(|()| write_all(&self.folder, contents));
         let mut log = self.log();
-        let compacted = written.and_then(|users_bytes| {
+        let compacted = written.and_then(|bytes| {
             log.file.remove_old(&self.folder)?;
-            Ok(users_bytes)
+            Ok(bytes)
         });
-        // After a failure, not before the log has grown again: to write all users is expensive.
+        // After a failure, not before the log has grown again: to write everything is expensive.
         let retry_from = log.file.bytes().saturating_add(LOG_BYTES_MIN);
         log.compacted_from_bytes = compacted.as_ref().map_or(retry_from, |bytes| LOG_BYTES_MIN.max(*bytes));
         compacted.map(drop)
     }
 
-    /// Moves everything into `users.json` and removes the log. Nothing may be appended any more.
+    /// Moves everything into new files and removes the log. Nothing may be appended any more.
     ///
     /// # Errors
-    /// Nothing is lost: the log has what `users.json` lacks.
-    pub(super) fn finish(&self, users: &Users, next_id: i64) -> Result<(), WriteError> {
+    /// Nothing is lost: the log has what the files lack.
+    pub(super) fn finish(&self, contents: Contents<'_>) -> Result<(), WriteError> {
         if self.log().file.has_changes() {
-            self.compact(users, next_id)?;
+            self.compact(contents)?;
         }
         self.folder.check_in_place().map_err(WriteError::Failed)?;
         self.folder.remove(LOG_FILE)
@@ -223,9 +250,9 @@ impl Files {
 ///
 /// # Errors
 /// Lists everything that is wrong with them.
-pub(super) fn check(folder: &Path) -> Result<Contents, StartError> {
+pub(super) fn check(folder: &Path) -> Result<Summary, StartError> {
     let (loaded, logs) = load(folder)?;
-    Ok(Contents {
+    Ok(Summary {
         users: loaded.count(),
         next_id: loaded.next_id(),
         logged_changes: logs.changes,
@@ -243,20 +270,32 @@ fn load(folder: &Path) -> Result<(Loaded, Logs), StartError> {
         Meta::new(0)
     });
     let mut parsed = folder::read(folder, USERS_FILE)?.map(|bytes| record::parse(&bytes)).unwrap_or_default();
+    let stored = folder::read(folder, SESSIONS_FILE)?
+        .map_or(Ok(StoredSessions::default()), |bytes| StoredSessions::parse(&bytes));
+    let stored = stored.unwrap_or_else(|what| {
+        mistakes.push(mistake(SESSIONS_FILE, &what));
+        StoredSessions::default()
+    });
     let mut logs = read_logs(folder)?.unwrap_or_else(|(name, damage)| {
         mistakes.push(mistake(name, &explain(folder, name, &damage)));
         Logs::default()
     });
     let next_id = logs.old.as_ref().map_or(0, |old| old.next_id).max(logs.current.next_id).max(meta.next_id);
-    let users = replay(parsed.users, &mut logs);
-    let table = Table::from_users(users, &mut parsed.mistakes);
+    let replayed = replay(parsed.users, stored, &mut logs);
+    let users = Table::from_users(replayed.users, &mut parsed.mistakes);
     mistakes.extend(parsed.mistakes.iter().map(|what| mistake(USERS_FILE, what)));
     if !mistakes.is_empty() {
         let listed = mistakes.join("\n  ");
         return Err(StartError::failed(format!("nothing was changed, but the data cannot be used:\n  {listed}")));
     }
-    let after_max = table.id_max().map_or(1, |id| id.0 + 1);
-    Ok((Loaded { table, next_id: next_id.max(after_max) }, logs))
+    let after_max = users.id_max().map_or(1, |id| id.0 + 1);
+    let mut live = replayed.sessions;
+    // Those of users who are gone are in no file of ours, but in files that were put together by hand.
+    live.retain(|_, session| users.get(session.user_id).is_ok());
+    let mut ended: Vec<_> = replayed.ended.into_iter().map(|(id, at)| EndedSession { id, at }).collect();
+    ended.sort_by_key(|ended| ended.at);
+    let tables = Tables { users, sessions: Sessions::new(live) };
+    Ok((Loaded { tables, ended, next_id: next_id.max(after_max) }, logs))
 }
 
 /// Reads the old log, if there is one, and the current one.
@@ -285,14 +324,29 @@ fn explain(folder: &Path, name: &str, Damage { offset, what }: &Damage) -> Strin
     )
 }
 
-/// The users after all changes.
-fn replay(users: Vec<User>, logs: &mut Logs) -> Vec<User> {
+/// What there is after all changes.
+struct Replayed {
+    users: Vec<User>,
+    sessions: LiveSessions,
+    ended: HashMap<SessionId, Timestamp>,
+}
+
+fn replay(users: Vec<User>, stored: StoredSessions, logs: &mut Logs) -> Replayed {
+    let (mut sessions, mut ended) = stored.into_maps();
+    let mut last: HashMap<UserId, Option<Arc<User>>> = HashMap::new();
     let old = logs.old.as_mut().map(|old| std::mem::take(&mut old.changes)).unwrap_or_default();
-    let changes = old.into_iter().chain(std::mem::take(&mut logs.current.changes));
-    let last: HashMap<UserId, Option<Arc<User>>> = changes.map(|change| (change.id, change.after)).collect();
+    for change in old.into_iter().chain(std::mem::take(&mut logs.current.changes)) {
+        match change {
+            Change::User { id, after } => drop(last.insert(id, after)),
+            Change::Session(session) => drop(sessions.insert(session.id, session)),
+            Change::SessionEnded(EndedSession { id, at }) => drop(ended.insert(id, at)),
+        }
+    }
+    // A log may begin before the files were written: what it says of a session that has ended since revives nothing.
+    sessions.retain(|id, _| !ended.contains_key(id));
     let unchanged = users.into_iter().filter(|user| !last.contains_key(&user.id)).collect::<Vec<_>>();
     let changed = last.into_values().flatten().map(Arc::unwrap_or_clone);
-    unchanged.into_iter().chain(changed).collect()
+    Replayed { users: unchanged.into_iter().chain(changed).collect(), sessions, ended }
 }
 
 /// Writes what was read to new files and begins an empty log, once everything has been accepted.
@@ -302,7 +356,7 @@ fn replay(users: Vec<User>, logs: &mut Logs) -> Vec<User> {
 /// that, the old files must do: a full disk is no reason to serve nobody.
 fn recover(folder: &Folder, loaded: &Loaded, logs: &Logs) -> Result<Log, StartError> {
     let failed = |error| StartError::failed(format!("cannot recover {}: {error}", folder.path("").display()));
-    folder.clean(&[META_FILE, USERS_FILE, LOG_FILE, OLD_LOG_FILE]).map_err(failed)?;
+    folder.clean(&[META_FILE, SESSIONS_FILE, USERS_FILE, LOG_FILE, OLD_LOG_FILE]).map_err(failed)?;
     let cut = logs.cut_bytes();
     if cut > 0 {
         let file = folder.path(LOG_FILE);
@@ -319,30 +373,32 @@ fn recover(folder: &Folder, loaded: &Loaded, logs: &Logs) -> Result<Log, StartEr
 }
 
 fn rewrite(folder: &Folder, loaded: &Loaded, logs: &Logs) -> Result<Log, WriteError> {
-    let users_bytes = if logs.is_empty() {
+    let bytes = if logs.is_empty() {
         write_meta(folder, loaded.next_id)?;
-        folder.rewrite(USERS_FILE)?
+        folder.rewrite(SESSIONS_FILE)? + folder.rewrite(USERS_FILE)?
     } else {
-        write_all(folder, loaded.table.users(), loaded.next_id)?
+        write_all(folder, loaded.contents())?
     };
     if logs.old.is_some() {
         folder.remove(OLD_LOG_FILE)?;
     }
-    Ok(Log { file: LogFile::create(folder)?, seq: 0, compacted_from_bytes: LOG_BYTES_MIN.max(users_bytes) })
+    Ok(Log { file: LogFile::create(folder)?, seq: 0, compacted_from_bytes: LOG_BYTES_MIN.max(bytes) })
 }
 
 fn reuse(folder: &Folder, logs: &Logs) -> std::io::Result<Log> {
-    folder.sync_all(&[META_FILE, USERS_FILE, OLD_LOG_FILE])?;
+    folder.sync_all(&[META_FILE, SESSIONS_FILE, USERS_FILE, OLD_LOG_FILE])?;
     let bytes = u64::try_from(logs.current.whole_bytes).unwrap_or(u64::MAX);
     let file = LogFile::reuse(folder, bytes, logs.old.is_some())?;
     folder.sync_folder()?;
     Ok(Log { file, seq: logs.current.seq.unwrap_or(0), compacted_from_bytes: bytes.saturating_add(LOG_BYTES_MIN) })
 }
 
-/// Writes the next id and then all users; returns the size of `users.json`.
-fn write_all(folder: &Folder, users: &Users, next_id: i64) -> Result<u64, WriteError> {
+/// Writes the next id, then all sessions, then all users; returns the size of the last two.
+fn write_all(folder: &Folder, contents: Contents<'_>) -> Result<u64, WriteError> {
+    let Contents { users, sessions, ended, next_id } = contents;
     write_meta(folder, next_id)?;
-    folder.replace(USERS_FILE, |out| record::write(users, out))
+    let sessions_bytes = folder.replace(SESSIONS_FILE, |out| session_record::write(sessions, ended, out))?;
+    Ok(sessions_bytes + folder.replace(USERS_FILE, |out| record::write(users, out))?)
 }
 
 fn write_meta(folder: &Folder, next_id: i64) -> Result<u64, WriteError> {
@@ -363,39 +419,64 @@ mod tests {
     struct Store {
         files: Files,
         users: Users,
+        sessions: LiveSessions,
+        ended: Vec<EndedSession>,
         next_id: i64,
     }
 
     impl Store {
         fn open(folder: &Path) -> Self {
             let (files, loaded) = Files::open(folder, &StoreMetrics::register(&mut Registry::default())).unwrap();
-            Self { files, users: loaded.table.users().clone(), next_id: loaded.next_id }
+            let Loaded { tables, ended, next_id } = loaded;
+            Self {
+                files,
+                users: tables.users.users().clone(),
+                sessions: tables.sessions.live().clone(),
+                ended,
+                next_id,
+            }
         }
 
         fn append(&mut self, changes: &[Change]) {
             for change in changes {
-                self.next_id = self.next_id.max(change.id.0 + 1);
-                match &change.after {
-                    Some(user) => self.users.insert(change.id, Arc::clone(user)),
-                    None => self.users.remove(&change.id),
-                };
+                match change {
+                    Change::User { id, after: Some(user) } => {
+                        self.next_id = self.next_id.max(id.0 + 1);
+                        self.users.insert(*id, Arc::clone(user));
+                    }
+                    Change::User { id, after: None } => drop(self.users.remove(id)),
+                    Change::Session(session) => drop(self.sessions.insert(session.id, Arc::clone(session))),
+                    Change::SessionEnded(ended) => {
+                        self.sessions.remove(&ended.id);
+                        self.ended.push(*ended);
+                    }
+                }
             }
             self.files.append(changes, self.next_id).unwrap();
         }
 
-        fn compact(&self, users: &Users) {
-            self.files.compact(users, self.next_id).unwrap();
+        fn contents(&self) -> Contents<'_> {
+            let Self { users, sessions, ended, next_id, .. } = self;
+            Contents { users, sessions, ended, next_id: *next_id }
         }
 
+        fn compact(&self) {
+            self.files.compact(self.contents()).unwrap();
+        }
+
+        /// The users, and the sessions in a given order.
         fn names(&self) -> Vec<String> {
-            self.users.values().map(|user| format!("{}: {}", user.id, user.username)).collect()
+            let users = self.users.values().map(|user| format!("{}: {}", user.id, user.username));
+            let live: BTreeMap<_, _> = self.sessions.iter().collect();
+            let live = live.into_values().map(|session| format!("{session:?}"));
+            users.chain(live).chain(self.ended.iter().map(|ended| format!("{ended:?}"))).collect()
         }
     }
 
     /// What another process would find after a crash.
     fn copy(folder: &Path) -> TempDir {
         let copy = TempDir::new().unwrap();
-        for name in [META_FILE, USERS_FILE, OLD_LOG_FILE, LOG_FILE] {
+        for name in [META_FILE, SESSIONS_FILE, USERS_FILE, OLD_LOG_FILE, LOG_FILE] {
             if let Ok(bytes) = fs::read(folder.join(name)) {
                 fs::write(copy.path().join(name), bytes).unwrap();
             }
@@ -405,16 +486,16 @@ mod tests {
 
     /// The steps of a store with a compaction, each followed by a crash in one run: the users must be the same after it.
     const STEPS: [fn(&mut Store); 9] = [
-        |store| store.append(&[Change::saved(1, "ann"), Change::saved(2, "bob")]),
-        |store| store.append(&[Change::saved(1, "eve"), Change::saved(2, "ann")]),
+        |store| store.append(&[Change::saved(1, "ann"), Change::saved(2, "bob"), Change::opened(1), Change::opened(2)]),
+        |store| store.append(&[Change::saved(1, "eve"), Change::saved(2, "ann"), Change::ended(1)]),
         |store| store.files.rotate().unwrap(),
-        |store| store.append(&[Change::saved(2, "cid"), Change::saved(3, "bob")]),
-        |store| store.append(&[Change::deleted(1)]),
-        // The copy of the users is as old as the rotation, or newer.
-        |store| store.compact(&BTreeMap::clone(&store.users)),
-        |store| store.append(&[Change::saved(4, "eve")]),
-        |store| store.append(&[Change::deleted(4)]),
-        |store| store.files.finish(&store.users, store.next_id).unwrap(),
+        |store| store.append(&[Change::saved(2, "cid"), Change::saved(3, "bob"), Change::opened(3)]),
+        |store| store.append(&[Change::deleted(1), Change::ended(2)]),
+        // What is written is as old as the rotation, or newer.
+        |store| store.compact(),
+        |store| store.append(&[Change::saved(4, "eve"), Change::opened(4)]),
+        |store| store.append(&[Change::deleted(4), Change::ended(3), Change::ended(4)]),
+        |store| store.files.finish(store.contents()).unwrap(),
     ];
 
     #[test]
@@ -440,7 +521,7 @@ mod tests {
         let mut store = Store::open(folder.path());
         STEPS[..5].iter().for_each(|step| step(&mut store));
         let old = fs::read(folder.path().join(OLD_LOG_FILE)).unwrap();
-        store.compact(&store.users.clone());
+        store.compact();
         fs::write(folder.path().join(OLD_LOG_FILE), old).unwrap();
         let expected = store.names();
         drop(store);
@@ -478,12 +559,12 @@ mod tests {
         // A folder in the place of the temporary file cannot be written to.
         let temp = folder.path().join("users.json.tmp");
         fs::create_dir(&temp).unwrap();
-        assert!(matches!(store.files.compact(&store.users, store.next_id), Err(WriteError::Failed(_))));
+        assert!(matches!(store.files.compact(store.contents()), Err(WriteError::Failed(_))));
         store.files.rotate().unwrap();
         store.append(&[Change::saved(5, "dan")]);
         assert_eq!(Store::open(copy(folder.path()).path()).names(), store.names(), "a crash in between loses nothing");
         fs::remove_dir(&temp).unwrap();
-        store.compact(&store.users.clone());
+        store.compact();
         assert!(!folder.path().join(OLD_LOG_FILE).exists());
         let expected = store.names();
         drop(store);

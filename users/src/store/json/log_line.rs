@@ -1,8 +1,9 @@
 //! The format of `users.log`: one line for each batch of changes. Opens no file.
 //!
 //! A line is the CRC-32 of the rest in 8 hexadecimal digits, a space, a JSON object, and a line feed. The object has the
-//! number of the batch (`seq`, consecutive), the next id, and whole records: a change says what a user is after it, not
-//! what is different, so that changes that are in `users.json` already may be applied again.
+//! number of the batch (`seq`, consecutive), the next id, and whole records of users and sessions: a change says what a
+//! user is after it, not what is different, so that changes that are in `users.json` already may be applied again. A whole
+//! batch is one line, so that a new password and the ends of the sessions that it ends are there or not together.
 //!
 //! The tricky part is telling a write that was cut short from damage. A batch is one line, written once and acknowledged
 //! after its fsync, so that only the last line can be incomplete: it has no line feed, or a block of it was never written
@@ -14,17 +15,26 @@ use std::sync::Arc;
 use chassis::identity::UserId;
 use serde::{Deserialize, Serialize};
 
-use super::record::{Parsed, Record};
-use crate::domain::User;
+use super::{
+    record::{Parsed, Record},
+    session_record::{EndRecord, SessionRecord, StoredEnd, StoredSession},
+};
+use crate::domain::{EndedSession, Session, User};
 
 /// The digits of the checksum and the space behind them.
 const PREFIX_BYTES: usize = 9;
 
-/// What a user is after a change: a whole record, or nothing once it is deleted.
+/// What a record is after a change.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Change {
-    pub(super) id: UserId,
-    pub(super) after: Option<Arc<User>>,
+pub(super) enum Change {
+    /// A whole record, or nothing once the user is deleted.
+    User {
+        id: UserId,
+        after: Option<Arc<User>>,
+    },
+    /// A session as it is after it was opened or refreshed.
+    Session(Arc<Session>),
+    SessionEnded(EndedSession),
 }
 
 /// What a log has, and how much of it is whole.
@@ -54,6 +64,10 @@ struct BatchOut<'a> {
     next_id: i64,
     saved: Vec<Record<'a>>,
     deleted: Vec<UserId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sessions: Vec<SessionRecord>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ended: Vec<EndRecord>,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +76,10 @@ struct BatchIn {
     next_id: i64,
     saved: Parsed,
     deleted: Vec<UserId>,
+    #[serde(default)]
+    sessions: Vec<StoredSession>,
+    #[serde(default)]
+    ended: Vec<StoredEnd>,
 }
 
 /// The line of a batch.
@@ -69,11 +87,20 @@ struct BatchIn {
 /// # Errors
 /// A record cannot be written as JSON.
 pub(super) fn encode(seq: u64, next_id: i64, changes: &[Change]) -> serde_json::Result<Vec<u8>> {
-    let saved = changes.iter().filter_map(|change| change.after.as_deref()).map(Record::new).collect();
-    // A deletion is the last change of its user, since ids are never reused: the order between the two lists is free.
-    let deleted = changes.iter().filter(|change| change.after.is_none()).map(|change| change.id).collect();
+    // A deletion is the last change of its user, and an end that of its session, since ids are never reused: the order
+    // between the lists is free.
+    let mut batch =
+        BatchOut { seq, next_id, saved: Vec::new(), deleted: Vec::new(), sessions: Vec::new(), ended: Vec::new() };
+    for change in changes {
+        match change {
+            Change::User { after: Some(user), .. } => batch.saved.push(Record::new(user)),
+            Change::User { id, after: None } => batch.deleted.push(*id),
+            Change::Session(session) => batch.sessions.push(SessionRecord::new(session)),
+            Change::SessionEnded(ended) => batch.ended.push(EndRecord::new(ended)),
+        }
+    }
     let mut line = vec![b' '; PREFIX_BYTES];
-    serde_json::to_writer(&mut line, &BatchOut { seq, next_id, saved, deleted })?;
+    serde_json::to_writer(&mut line, &batch)?;
     let checksum = checksum(&line[PREFIX_BYTES..]);
     line[..PREFIX_BYTES - 1].copy_from_slice(checksum.as_bytes());
     line.push(b'\n');
@@ -99,9 +126,11 @@ pub(super) fn decode(bytes: &[u8], seq: Option<u64>, is_last: bool) -> Result<De
         let batch = read(line, decoded.seq).map_err(|what| Damage { offset, what })?;
         decoded.seq = Some(batch.seq);
         decoded.next_id = decoded.next_id.max(batch.next_id);
-        let saved = batch.saved.users.into_iter().map(|user| Change { id: user.id, after: Some(Arc::new(user)) });
+        let saved = batch.saved.users.into_iter().map(|user| Change::User { id: user.id, after: Some(Arc::new(user)) });
         decoded.changes.extend(saved);
-        decoded.changes.extend(batch.deleted.into_iter().map(|id| Change { id, after: None }));
+        decoded.changes.extend(batch.deleted.into_iter().map(|id| Change::User { id, after: None }));
+        decoded.changes.extend(batch.sessions.into_iter().map(|StoredSession(read)| Change::Session(Arc::new(read))));
+        decoded.changes.extend(batch.ended.into_iter().map(|StoredEnd(ended)| Change::SessionEnded(ended)));
         decoded.whole_bytes += line.len();
     }
     Ok(decoded)
@@ -142,12 +171,24 @@ impl Change {
             created_by: None,
         };
         let created = chassis::timestamp::Timestamp::from_unix_micros(0).unwrap();
-        Self { id: UserId(id), after: Some(Arc::new(new.into_user(UserId(id), created))) }
+        Self::User { id: UserId(id), after: Some(Arc::new(new.into_user(UserId(id), created))) }
+    }
+
+    /// A session of user 2.
+    pub(super) fn opened(n: u8) -> Self {
+        Self::Session(super::sessions::tests::session(n, 2))
+    }
+
+    /// That this session is gone.
+    pub(super) fn ended(n: u8) -> Self {
+        let id = super::sessions::tests::session(n, 2).id;
+        let at = chassis::timestamp::Timestamp::from_unix_micros(i64::from(n)).unwrap();
+        Self::SessionEnded(EndedSession { id, at })
     }
 
     /// That a user is gone.
     pub(super) const fn deleted(id: i64) -> Self {
-        Self { id: UserId(id), after: None }
+        Self::User { id: UserId(id), after: None }
     }
 }
 
@@ -158,8 +199,8 @@ mod tests {
     fn batches() -> [Vec<Change>; 3] {
         [
             vec![Change::saved(1, "ann"), Change::saved(2, "zo\u{eb}")],
-            vec![Change::deleted(2)],
-            vec![Change::saved(3, "cid"), Change::deleted(1)],
+            vec![Change::deleted(2), Change::opened(1)],
+            vec![Change::saved(3, "cid"), Change::deleted(1), Change::opened(2), Change::ended(1)],
         ]
     }
 

@@ -1,19 +1,23 @@
-//! The users in a folder: `users.json`, as the Python system wrote it, `users.log`, the changes since, and
-//! `users.meta.json`.
+//! The users in a folder: `users.json`, as the Python system wrote it, `sessions.json`, their sessions, `users.log`, the
+//! changes since, and `users.meta.json`.
 //!
-//! In the order to read: [`table`] (the users in memory), [`record`] and [`log_line`] (what the files look like),
-//! [`folder`] and [`log_file`] (how they are replaced and appended to), [`files`] (all together), [`staged`] and [`actor`] (how a change becomes durable), and the messages
-//! that the actor answers ([`reads`], [`writes`]). Beside them is [`rehearsal`], which reads a copy.
+//! In the order to read: [`table`] and [`sessions`] (what is in memory), [`record`], [`session_record`] and [`log_line`]
+//! (what the files look like), [`folder`] and [`log_file`] (how they are replaced and appended to), [`files`] (all
+//! together), [`staged`] and [`actor`] (how a change becomes durable), and the messages that the actor answers ([`reads`],
+//! [`writes`], [`session_writes`]). Beside them is [`rehearsal`], which reads a copy.
 
 pub(super) mod actor;
 pub(super) mod files;
 pub(super) mod reads;
 pub(super) mod record;
 pub(super) mod rehearsal;
+pub(super) mod session_writes;
 pub(super) mod writes;
 
 mod folder;
 mod log_file;
 mod log_line;
+mod session_record;
+mod sessions;
 mod staged;
 mod table;

@@ -26,7 +26,7 @@ impl Handler<Admitted<Get>> for StoreActor {
 
     fn handle(&mut self, Admitted { message, .. }: Admitted<Get>, _: &mut Context<Self>) -> Self::Result {
         self.check_open()?;
-        Ok(Arc::clone(self.visible.get(message.0)?))
+        Ok(Arc::clone(self.visible.users.get(message.0)?))
     }
 }
 
@@ -39,7 +39,7 @@ impl Handler<Admitted<FindByName>> for StoreActor {
 
     fn handle(&mut self, Admitted { message, .. }: Admitted<FindByName>, _: &mut Context<Self>) -> Self::Result {
         self.check_open()?;
-        Ok(self.visible.find_by_name(&message.0).cloned())
+        Ok(self.visible.users.find_by_name(&message.0).cloned())
     }
 }
 
@@ -57,7 +57,7 @@ impl Handler<Admitted<List>> for StoreActor {
 
     fn handle(&mut self, Admitted { message, .. }: Admitted<List>, _: &mut Context<Self>) -> Self::Result {
         self.check_open()?;
-        Ok(self.visible.list(&message.filter, message.after, message.limit))
+        Ok(self.visible.users.list(&message.filter, message.after, message.limit))
     }
 }
 
@@ -71,7 +71,7 @@ impl Handler<Admitted<Count>> for StoreActor {
 
     fn handle(&mut self, Admitted { message, .. }: Admitted<Count>, _: &mut Context<Self>) -> Self::Result {
         self.check_open()?;
-        Ok(self.visible.count(message.0))
+        Ok(self.visible.users.count(message.0))
     }
 }
 
@@ -89,7 +89,7 @@ impl Handler<Admitted<CheckAvailable>> for StoreActor {
 
     fn handle(&mut self, Admitted { message, .. }: Admitted<CheckAvailable>, _: &mut Context<Self>) -> Self::Result {
         self.check_open()?;
-        Ok(self.latest.check_unique(None, &message.username, message.email.as_ref())?)
+        Ok(self.latest.users.check_unique(None, &message.username, message.email.as_ref())?)
     }
 }
 

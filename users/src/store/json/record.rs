@@ -17,9 +17,9 @@ use serde_json::{Map, Value};
 use super::table::Users;
 use crate::domain::{Email, FullName, ID_MAX, UnknownFields, User, UserName};
 
-/// The format of `users.meta.json`: 1 was that of a folder without a log. A program that knows only that one refuses the
-/// folder instead of ignoring the log.
-const META_FORMAT: u32 = 2;
+/// The format of `users.meta.json`: 1 was that of a folder without a log, 2 without sessions. A program that knows only
+/// these refuses the folder instead of ignoring the log, or the end of a session.
+const META_FORMAT: u32 = 3;
 
 /// The highest next id: after it, every id has been used.
 const NEXT_ID_MAX: i64 = ID_MAX + 1;

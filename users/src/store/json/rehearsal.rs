@@ -16,7 +16,7 @@ use chassis::config::StartError;
 use prometheus_client::registry::Registry;
 
 use super::{
-    files::{self, Contents, Files, META_FILE, USERS_FILE},
+    files::{self, Files, META_FILE, SESSIONS_FILE, Summary, USERS_FILE},
     log_file::{LOG_FILE, OLD_LOG_FILE},
 };
 use crate::store::metrics::StoreMetrics;
@@ -27,16 +27,16 @@ const COPY: &str = "rehearsal";
 const READS_MAX: usize = 10;
 
 /// Identifies the files of a folder: each by its inode, and those that do not grow by their time, too.
-type Stamps = [Option<(u64, i64, i64)>; 4];
+type Stamps = [Option<(u64, i64, i64)>; 5];
 
 /// The files to read. The log is the only one that grows.
-const NAMES: [&str; 4] = [META_FILE, USERS_FILE, LOG_FILE, OLD_LOG_FILE];
+const NAMES: [&str; 5] = [META_FILE, SESSIONS_FILE, USERS_FILE, LOG_FILE, OLD_LOG_FILE];
 
 /// Reads the files in `data` as a start does, and changes none.
 ///
 /// # Errors
 /// Lists everything that is wrong with the files, or says why they cannot be read.
-pub(crate) fn check(data: &Path) -> Result<Contents, StartError> {
+pub(crate) fn check(data: &Path) -> Result<Summary, StartError> {
     let read = of_one_moment(data, |_| Ok(files::check(data)));
     read.unwrap_or_else(|error| Err(StartError::failed(format!("cannot read {}: {error}", data.display()))))
 }

@@ -10,7 +10,10 @@ use chassis::{
     store::{Admitted, StoreFault},
 };
 
-use super::actor::{StoreActor, now};
+use super::{
+    actor::{StoreActor, now},
+    staged::Effect,
+};
 use crate::{
     domain::{ID_MAX, NewUser, PasswordHash, Refusal, User, UserEdit},
     store::error::StoreError,
@@ -30,7 +33,8 @@ impl Handler<Admitted<Create>> for StoreActor {
     ) -> Self::Result {
         let checked = self.check_create(message.0);
         let Ok(user) = checked else { return answer(checked) };
-        let durable = self.stage(context, permit, None, Some(Arc::clone(&user)));
+        let effect = Effect::User { id: user.id, before: None, after: Some(Arc::clone(&user)) };
+        let durable = self.stage(context, permit, vec![effect]);
         Box::pin(async { durable.await.map(|()| user) })
     }
 }
@@ -55,7 +59,8 @@ impl Handler<Admitted<Update>> for StoreActor {
             Ok(change) => change,
             Err(error) => return answer(Err(error)),
         };
-        let durable = self.stage(context, permit, Some(before), Some(Arc::clone(&after)));
+        let effect = Effect::User { id: after.id, before: Some(before), after: Some(Arc::clone(&after)) };
+        let durable = self.stage(context, permit, vec![effect]);
         Box::pin(async { durable.await.map(|()| after) })
     }
 }
@@ -76,7 +81,10 @@ impl Handler<Admitted<Delete>> for StoreActor {
         context: &mut Context<Self>,
     ) -> Self::Result {
         match self.check_delete(&message) {
-            Ok(before) => self.stage(context, permit, Some(before), None),
+            Ok(before) => {
+                let effect = Effect::User { id: before.id, before: Some(before), after: None };
+                self.stage(context, permit, vec![effect])
+            }
             Err(error) => answer(Err(error)),
         }
     }
@@ -101,39 +109,12 @@ impl Handler<Admitted<SetPassword>> for StoreActor {
         context: &mut Context<Self>,
     ) -> Self::Result {
         match self.check_set_password(message) {
-            Ok((before, after)) => self.stage(context, permit, Some(before), Some(after)),
+            Ok((before, after)) => {
+                let effect = Effect::User { id: after.id, before: Some(before), after: Some(after) };
+                self.stage(context, permit, vec![effect])
+            }
             Err(error) => answer(Err(error)),
         }
-    }
-}
-
-/// Replaces the hash of a password by one of another cost.
-#[derive(Message)]
-#[rtype(result = "Result<(), StoreError>")]
-pub(crate) struct Rehash {
-    pub(crate) id: UserId,
-    /// The hash that the password was verified against. If the user has another one by now, that one stays.
-    pub(crate) verified: PasswordHash,
-    pub(crate) rehashed: PasswordHash,
-}
-
-impl Handler<Admitted<Rehash>> for StoreActor {
-    type Result = ResponseFuture<Result<(), StoreError>>;
-
-    fn handle(
-        &mut self,
-        Admitted { message, permit, .. }: Admitted<Rehash>,
-        context: &mut Context<Self>,
-    ) -> Self::Result {
-        let before = match self.check_rehash(message.id) {
-            Ok(before) => before,
-            Err(error) => return answer(Err(error)),
-        };
-        if before.hashed_password != message.verified {
-            return answer(Ok(()));
-        }
-        let after = Arc::new(before.with_hash(message.rehashed));
-        self.stage(context, permit, Some(before), Some(after))
     }
 }
 
@@ -145,7 +126,7 @@ impl StoreActor {
             return Err(StoreFault::failed("create a user", "every user id has been used").into());
         }
         let user = new.into_user(id, now());
-        self.latest.check_unique(None, &user.username, user.email.as_ref())?;
+        self.latest.users.check_unique(None, &user.username, user.email.as_ref())?;
         self.use_next_id();
         Ok(Arc::new(user))
     }
@@ -153,34 +134,29 @@ impl StoreActor {
     fn check_update(&self, Update { id, if_match, edit }: Update) -> Result<(Arc<User>, Arc<User>), StoreError> {
         let before = self.check_state(id, &if_match)?;
         let after = before.edited(edit, now());
-        self.protection.check(before, Some(after.user_type), self.latest.admins())?;
-        self.latest.check_unique(Some(id), &after.username, after.email.as_ref())?;
+        self.protection.check(before, Some(after.user_type), self.latest.users.admins())?;
+        self.latest.users.check_unique(Some(id), &after.username, after.email.as_ref())?;
         Ok((Arc::clone(before), Arc::new(after)))
     }
 
     fn check_delete(&self, Delete { id, if_match }: &Delete) -> Result<Arc<User>, StoreError> {
         let before = self.check_state(*id, if_match)?;
-        self.protection.check(before, None, self.latest.admins())?;
+        self.protection.check(before, None, self.latest.users.admins())?;
         Ok(Arc::clone(before))
     }
 
     fn check_set_password(&self, message: SetPassword) -> Result<(Arc<User>, Arc<User>), StoreError> {
         self.check_open()?;
-        let before = self.latest.get(message.id)?;
+        let before = self.latest.users.get(message.id)?;
         if message.verified.is_some_and(|verified| verified != before.hashed_password) {
             return Err(Refusal::PasswordChanged.into());
         }
         Ok((Arc::clone(before), Arc::new(before.with_password(message.hashed_password, now()))))
     }
 
-    fn check_rehash(&self, id: UserId) -> Result<Arc<User>, StoreError> {
-        self.check_open()?;
-        Ok(Arc::clone(self.latest.get(id)?))
-    }
-
     fn check_state(&self, id: UserId, if_match: &IfMatch) -> Result<&Arc<User>, StoreError> {
         self.check_open()?;
-        let user = self.latest.get(id)?;
+        let user = self.latest.users.get(id)?;
         if !if_match.allows(user.version) {
             return Err(Refusal::PreconditionFailed.into());
         }
