@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -10,6 +11,16 @@ use std::{
 use super::preload;
 
 const SOURCE: &str = include_str!("faulty_disk.c");
+
+/// Which calls fail by their number, and how: `write`, `fsync`, `rename`, `open` (any file), `create` (a file that does not
+/// exist), `truncate` or `unlink`.
+#[derive(Clone, Debug)]
+pub struct FailingCalls {
+    pub kind: &'static str,
+    pub numbers: RangeInclusive<u32>,
+    /// The error, as a number of the operating system. A `write` that fails may have written the first half.
+    pub errno: i32,
+}
 
 /// A data folder whose disk fails on demand. Its faults are `full` (no room), `broken` (no write succeeds), `fsync` (no
 /// fsync succeeds), `stall` (no fsync returns) and `slow` (each fsync takes 0.6 s).
@@ -29,12 +40,31 @@ impl FaultyDisk {
         Self { data: data.to_owned(), control: control.to_owned() }
     }
 
+    /// The same disk for another folder, without compiling the library again.
+    #[must_use]
+    pub fn at(&self, data: &Path) -> Self {
+        Self { data: data.to_owned(), control: self.control.clone() }
+    }
+
     /// Makes a program use this disk.
     pub fn attach_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("LD_PRELOAD", self.file("faulty_disk.so"))
             .env("FAULT_FOLDER", &self.data)
             .env("FAULT_CONTROL", &self.control)
+    }
+
+    /// Makes calls of a program that uses this disk fail by their number, counted from 1 in each process.
+    pub fn fail_calls<'a>(&self, command: &'a mut Command, failing: &[FailingCalls]) -> &'a mut Command {
+        let rules = failing.iter().map(|FailingCalls { kind, numbers, errno }| {
+            format!("{kind} {} {} {errno};", numbers.start(), numbers.end())
+        });
+        command.env("FAULT_CALLS", rules.collect::<String>())
+    }
+
+    /// Whether a call has failed by its number, since this was asked last.
+    pub fn has_failed_a_call(&self) -> bool {
+        fs::remove_file(self.file("reached")).is_ok()
     }
 
     /// Switches a fault on.

@@ -32,7 +32,7 @@ pub use self::{
     call::{Call, call, get, post},
     clock::Clock,
     connection::{Connection, exchange, exchange_raw},
-    faulty_disk::FaultyDisk,
+    faulty_disk::{FailingCalls, FaultyDisk},
     message::Received,
     process::Process,
     running::{Running, Serving},

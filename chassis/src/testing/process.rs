@@ -68,6 +68,15 @@ impl Process {
         line["addr"].as_str().and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("no address: {line}"))
     }
 
+    /// Waits until the service listens, and returns whether it does: it may end instead.
+    pub fn has_started(&self) -> bool {
+        until_some("it listens or ends", || {
+            let log = lock(&self.log);
+            let listens = log.lines.iter().any(|line| line.json["addr"].is_string());
+            (listens || log.open == 0).then_some(listens)
+        })
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -114,6 +123,12 @@ impl Process {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
         assert!(sent.expect("`kill` can be run").success(), "no process to signal: {}", self.log_text());
+    }
+
+    /// Asks a process to end that may have ended already.
+    pub fn try_terminate(&self) {
+        // A process that has ended keeps its id until it is waited for, so that no other one gets the signal.
+        let _ = Command::new("kill").args(["-TERM", &self.id().to_string()]).stderr(Stdio::null()).status();
     }
 
     /// Kills the process, as `kill -9` does, and returns all that it wrote.

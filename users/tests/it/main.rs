@@ -8,6 +8,7 @@ mod process;
 mod access;
 mod crashes;
 mod disk;
+mod failpoints;
 mod guesses;
 mod hashing;
 mod http;
