@@ -13,6 +13,7 @@ use chassis::{
 use clap::Parser;
 
 use crate::{
+    audit::{AuditSettings, MIB_MAX_DEFAULT},
     control::AccountSettings,
     domain::{COST_MAX, PasswordPolicy, SessionLimits},
     first_users,
@@ -33,6 +34,8 @@ const BCRYPT_COST_DEFAULT: u32 = 12;
 const BCRYPT_COST_MIN: u32 = 10;
 /// More threads than any machine has cores are a typing mistake.
 const WORKERS_MAX: usize = 1024;
+/// The log is kept in 16 files, each of at least 1 MiB; more than 1 TiB is a typing mistake.
+const AUDIT_MIB: RangeInclusive<u64> = 16..=1024 * 1024;
 const PROTECTED_IDS_DEMO: &str = "1,2";
 /// A week: who comes back every few days stays signed in.
 const SESSION_IDLE_DEFAULT: &str = "7d";
@@ -77,6 +80,12 @@ pub struct Args {
     /// How long gateways are told that a session has ended; not shorter than their access tokens are valid [default: 24h]
     #[arg(long, env = "USERS_ENDED_SESSIONS_KEPT")]
     pub ended_sessions_kept: Option<String>,
+    /// Maximum size of the audit log in MiB; the oldest file is removed then [default: 256]
+    #[arg(long, env = "USERS_AUDIT_MAX_MIB")]
+    pub audit_max_mib: Option<String>,
+    /// Print each line of the audit log on standard output, too [default: false]
+    #[arg(long, env = "USERS_AUDIT_STDOUT", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub audit_stdout: Option<String>,
     /// How long to accept requests after the signal to stop, for example 5s [default: 0s]
     #[arg(long, env = "DRAIN_DELAY")]
     pub drain_delay: Option<String>,
@@ -115,6 +124,8 @@ pub struct Settings {
     pub admin_password: Option<Secret>,
     /// How long sessions live, and how long it is remembered that they have ended.
     pub sessions: SessionLimits,
+    /// How the audit log is kept.
+    pub audit: AuditSettings,
     /// How long to accept requests after the signal to stop, while not ready.
     pub drain_delay: Duration,
     /// The format of log lines; `None` means text in a terminal, else JSON.
@@ -143,6 +154,7 @@ impl Settings {
         let bcrypt_cost = mistakes.take("USERS_BCRYPT_COST", number(&bcrypt_cost, &(BCRYPT_COST_MIN..=COST_MAX)));
         let protected_ids = protected_ids(&mut mistakes, args, is_demo);
         let sessions = session_limits(&mut mistakes, args);
+        let audit = audit_settings(&mut mistakes, args);
         let drain_delay = mistakes.take("DRAIN_DELAY", parse_duration(&or(&args.drain_delay, "0s")));
         let internal_key = internal_key(&mut mistakes, lookup);
         let admin_password = admin_password(&mut mistakes, lookup, password_min);
@@ -157,6 +169,7 @@ impl Settings {
                 protected_ids: protected_ids?,
                 admin_password,
                 sessions: sessions?,
+                audit: audit?,
                 drain_delay: drain_delay?,
                 log_format: log_format.flatten(),
                 workers: workers.unwrap_or_else(|| Some(cores()))?,
@@ -178,7 +191,8 @@ impl AccountSettings {
         let protected_ids = protected_ids(&mut mistakes, args, demo == Some(true));
         let data_dir = or(&args.data_dir, DATA_DIR_DEFAULT).into();
         let sessions = session_limits(&mut mistakes, args);
-        let settings = || Some(Self { data_dir, protected_ids: protected_ids?, sessions: sessions? });
+        let audit = audit_settings(&mut mistakes, args);
+        let settings = || Some(Self { data_dir, protected_ids: protected_ids?, sessions: sessions?, audit: audit? });
         let settings = settings();
         mistakes.finish(settings)
     }
@@ -207,6 +221,13 @@ fn session_limits(mistakes: &mut Mistakes, args: &Args) -> Option<SessionLimits>
     let max = time("USERS_SESSION_MAX", &args.session_max, SESSION_MAX_DEFAULT);
     let ended_kept = time("USERS_ENDED_SESSIONS_KEPT", &args.ended_sessions_kept, ENDED_SESSIONS_KEPT_DEFAULT);
     Some(SessionLimits { idle: idle?, max: max?, ended_kept: ended_kept? })
+}
+
+fn audit_settings(mistakes: &mut Mistakes, args: &Args) -> Option<AuditSettings> {
+    let mib_max = or(&args.audit_max_mib, &MIB_MAX_DEFAULT.to_string());
+    let mib_max = mistakes.take("USERS_AUDIT_MAX_MIB", number(&mib_max, &AUDIT_MIB));
+    let on_stdout = mistakes.take("USERS_AUDIT_STDOUT", parse_bool(&or(&args.audit_stdout, "false")));
+    Some(AuditSettings { mib_max: mib_max?, on_stdout: on_stdout? })
 }
 
 /// Number of threads that can run at the same time.
@@ -316,6 +337,8 @@ mod tests {
             "--session-idle=30s",
             "--session-max=367d",
             "--ended-sessions-kept=long",
+            "--audit-max-mib=15",
+            "--audit-stdout=maybe",
             "--drain-delay=soon",
             "--log-format=xml",
             "--workers=0",
@@ -331,6 +354,8 @@ mod tests {
             "USERS_SESSION_IDLE",
             "USERS_SESSION_MAX",
             "USERS_ENDED_SESSIONS_KEPT",
+            "USERS_AUDIT_MAX_MIB",
+            "USERS_AUDIT_STDOUT",
             "DRAIN_DELAY",
             "LOG_FORMAT",
             "USERS_WORKERS",
@@ -340,7 +365,7 @@ mod tests {
             let named = lines.iter().filter(|line| line.starts_with(&format!("{name}: "))).count();
             assert_eq!(named, 1, "{name}: {lines:#?}");
         }
-        assert_eq!(lines.len(), 13, "{lines:#?}");
+        assert_eq!(lines.len(), 15, "{lines:#?}");
         assert!(!lines.iter().any(|line| line.contains("passwordpassword")), "no secret is repeated: {lines:#?}");
     }
 }

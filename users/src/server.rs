@@ -58,7 +58,8 @@ impl Server {
         let policy = PasswordPolicy { chars_min: password_min };
         let first_users = FirstUsers { demo, policy, bcrypt_cost, admin_password: settings.admin_password };
         let rules = Rules { protection: Protection(settings.protected_ids), sessions: settings.sessions };
-        let store = UsersStore::open(&data_dir, rules, |next_id| first_users.create(next_id), &mut registry)?;
+        let first_users = |next_id| first_users.create(next_id);
+        let store = UsersStore::open(&data_dir, rules, first_users, settings.audit, &mut registry)?;
         if demo {
             log::warn!("demo mode: not for production");
         }

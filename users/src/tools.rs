@@ -2,6 +2,7 @@
 //!
 //! In the order to read: the grammar, which is here, and a file for each command.
 
+mod audit;
 mod check;
 mod list;
 mod output;
@@ -24,6 +25,9 @@ pub enum Command {
     Check(check::Args),
     /// Read a copy of the files, as the next start would, also while the service runs. Checks all settings too
     Rehearse(rehearse::Args),
+    /// Read the audit log, also while the service runs
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 impl Command {
@@ -43,6 +47,7 @@ impl Command {
             Self::Show(args) => with_accounts(settings, async |accounts| show::run(args, accounts).await),
             Self::Check(args) => check::run(args, settings),
             Self::Rehearse(args) => rehearse::run(args, settings),
+            Self::Audit(command) => command.run(&settings.data_dir),
         }
     }
 }

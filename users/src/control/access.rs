@@ -16,6 +16,7 @@ use super::{
     operations::Operations,
 };
 use crate::{
+    audit::{AuditSettings, Event},
     domain::{Protection, SessionLimits},
     store::{Rules, UsersStore},
 };
@@ -29,6 +30,8 @@ pub struct AccountSettings {
     pub protected_ids: BTreeSet<UserId>,
     /// How long sessions live: those that are over are not written again.
     pub sessions: SessionLimits,
+    /// How the audit log is kept.
+    pub audit: AuditSettings,
 }
 
 impl AccountSettings {
@@ -61,7 +64,8 @@ impl Access {
         check_owner(&settings.data_dir)?;
         let rules = Rules { protection: Protection(settings.protected_ids.clone()), sessions: settings.sessions };
         let registry = &mut Registry::default();
-        let store = UsersStore::open(&settings.data_dir, rules, |_| Ok(Vec::new()), registry)?;
+        let nobody = |_| Ok((Vec::new(), Event::first_users_created(false, &[])));
+        let store = UsersStore::open(&settings.data_dir, rules, nobody, settings.audit, registry)?;
         Ok(Self(Operations { store }))
     }
 

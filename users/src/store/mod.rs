@@ -41,6 +41,7 @@ use self::{
     },
     metrics::StoreMetrics,
 };
+use crate::audit::{Audit, AuditSettings, Event};
 use crate::domain::{
     Email, Folded, NONCE_BYTES, NewUser, Nonce, Origin, PasswordHash, RefreshToken, TOKEN_BYTES, User, UserEdit,
     UserFilter, UserName, UserType,
@@ -62,22 +63,33 @@ pub(crate) struct UsersStore {
 }
 
 impl UsersStore {
-    /// Locks and reads the data folder and starts the actor, on a thread of its own. Where there are no users yet,
-    /// `first_users` makes them, with ids from the first one that was never used. Needs an actix `System`.
+    /// Locks and reads the data folder, opens the audit log in it and starts the actor, on a thread of its own. Where there
+    /// are no users yet, `first_users` makes them, with ids from the first one that was never used, and the event to record.
+    /// Needs an actix `System`.
     ///
     /// # Errors
     /// Names the folder and everything that is wrong with it, which is left as it is; or the error of `first_users`.
     pub(crate) fn open(
         path: &Path,
         rules: Rules,
-        first_users: impl FnOnce(UserId) -> Result<Vec<User>, StartError>,
+        first_users: impl FnOnce(UserId) -> Result<(Vec<User>, Event), StartError>,
+        audit: AuditSettings,
         registry: &mut Registry,
     ) -> Result<Self, StartError> {
-        let registry = store_registry("users", registry);
-        let metrics = StoreMetrics::register(registry);
+        let store_registry = store_registry("users", registry);
+        let metrics = StoreMetrics::register(store_registry);
+        let reads = Queue::register("reads", READS_MAX, store_registry);
+        let writes = Queue::register("writes", WRITES_MAX, store_registry);
         let (files, mut loaded) = Files::open(path, &metrics)?;
+        let audit = Audit::open(path, audit, registry)?;
         if loaded.is_empty() {
-            let users = first_users(loaded.next_id())?;
+            let (users, event) = first_users(loaded.next_id())?;
+            if !users.is_empty() {
+                // Before the users are: see `audit`.
+                let recorded = audit.record_blocking(vec![event]);
+                recorded
+                    .map_err(|fault| StartError::failed(format!("cannot write the audit log: {}", fault.chain())))?;
+            }
             files.install(&mut loaded, users)?;
         }
         if !loaded.has_admin() {
@@ -88,10 +100,8 @@ impl UsersStore {
         let actor = StoreActor::start_in_arbiter(&arbiter, move |context| {
             // Permits bound what is sent: the mailbox has room for all of it, and for the shutdown.
             context.set_mailbox_capacity(WRITES_MAX + READS_MAX + 1);
-            StoreActor::new(files, loaded, rules, metrics)
+            StoreActor::new(files, loaded, rules, audit, metrics)
         });
-        let reads = Queue::register("reads", READS_MAX, registry);
-        let writes = Queue::register("writes", WRITES_MAX, registry);
         Ok(Self { actor, arbiter, reads, writes, hash_cost_max })
     }
 
@@ -274,7 +284,9 @@ mod tests {
             let day = Duration::from_secs(86_400);
             let sessions = SessionLimits { idle: day, max: day, ended_kept: day };
             let rules = Rules { protection: Protection::default(), sessions };
-            let store = UsersStore::open(folder.path(), rules, |_| Ok(Vec::new()), registry).unwrap();
+            let nobody = |_| Ok((Vec::new(), Event::first_users_created(false, &[])));
+            let settings = AuditSettings::default();
+            let store = UsersStore::open(folder.path(), rules, nobody, settings, registry).unwrap();
             assert!(store.ping().await.is_ok());
             let _ = store.actor.send(Panic).await;
         });

@@ -180,7 +180,7 @@ fn a_large_log_is_compacted_while_changes_go_on_and_nothing_is_lost() {
         assert!(kept >= renamed && renamed > 0, "user {id} went back from {renamed} to {kept}");
     }
     process.terminate();
-    assert_eq!(folder.names(), ["lock", "sessions.json", "users.json", "users.meta.json"]);
+    assert_eq!(folder.names(), ["audit", "lock", "sessions.json", "users.json", "users.meta.json"]);
 }
 
 #[test]

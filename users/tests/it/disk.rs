@@ -35,6 +35,9 @@ impl Disk {
     }
 }
 
+/// The call that makes lines of the audit log durable.
+const AUDITED: &str = "fsync 00000000000000000001.jsonl";
+
 fn refusal(answer: &Answer) -> (u16, String) {
     (answer.status, answer.problem())
 }
@@ -57,8 +60,9 @@ fn an_orderly_end_makes_all_users_durable_in_one_file_before_it_removes_the_log(
     let durable = disk.faults.traced(|| process.terminate());
     let replaced = |name: &str| [format!("fsync {name}.tmp"), format!("rename {name}"), "fsync users".to_owned()];
     let replaced = ["users.meta.json", "sessions.json", "users.json"].map(replaced).concat();
-    assert_eq!(durable, [&replaced[..], &["fsync users".to_owned()]].concat());
-    assert_eq!(disk.folder.names(), ["lock", "sessions.json", "users.json", "users.meta.json"]);
+    assert_eq!(durable[0], AUDITED, "the end of the service");
+    assert_eq!(durable[1..], [&replaced[..], &["fsync users".to_owned()]].concat());
+    assert_eq!(disk.folder.names(), ["audit", "lock", "sessions.json", "users.json", "users.meta.json"]);
     assert!(disk.folder.read("users.json").contains("\"Tess\""));
 }
 
@@ -93,7 +97,7 @@ fn a_full_disk_refuses_changes_loses_nothing_and_is_over_when_there_is_room() {
     assert_eq!(files(), kept);
     assert_eq!(
         disk.folder.names(),
-        ["lock", "sessions.json", "users.json", "users.log", "users.meta.json"],
+        ["audit", "lock", "sessions.json", "users.json", "users.log", "users.meta.json"],
         "no room is taken by leftovers"
     );
 

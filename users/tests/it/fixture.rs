@@ -14,7 +14,7 @@ use chassis::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use users::{Server, SessionLimits, Settings};
+use users::{AuditSettings, Server, SessionLimits, Settings};
 
 pub(crate) const KEY: &str = "the internal key of these tests, 32 bytes and more";
 
@@ -45,6 +45,7 @@ pub(crate) fn demo(data_dir: &Path) -> Settings {
         protected_ids: BTreeSet::from([UserId(1), UserId(2)]),
         admin_password: None,
         sessions: SessionLimits { idle: 7 * DAY, max: 30 * DAY, ended_kept: DAY },
+        audit: AuditSettings::default(),
         drain_delay: Duration::ZERO,
         log_format: None,
         workers: 1,

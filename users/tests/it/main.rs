@@ -6,6 +6,7 @@ mod fixture;
 mod process;
 
 mod access;
+mod audit;
 mod crashes;
 mod disk;
 mod failpoints;

@@ -33,6 +33,7 @@ use super::{
     table::Users,
 };
 use crate::{
+    audit::Audit,
     domain::{EndedSession, Protection, Session, SessionLimits},
     store::{error::StoreError, metrics::StoreMetrics},
 };
@@ -100,6 +101,7 @@ pub(crate) struct StoreActor {
     upkeep: Upkeep,
     state: State,
     pub(super) files: Arc<Files>,
+    audit: Audit,
     metrics: StoreMetrics,
     _abort_on_panic: AbortOnPanic,
 }
@@ -109,7 +111,7 @@ impl Actor for StoreActor {
 }
 
 impl StoreActor {
-    pub(crate) fn new(files: Files, loaded: Loaded, rules: Rules, metrics: StoreMetrics) -> Self {
+    pub(crate) fn new(files: Files, loaded: Loaded, rules: Rules, audit: Audit, metrics: StoreMetrics) -> Self {
         Self {
             latest: loaded.tables.clone(),
             visible: loaded.tables,
@@ -122,6 +124,7 @@ impl StoreActor {
             upkeep: Upkeep::Idle,
             state: State::Open,
             files: Arc::new(files),
+            audit,
             metrics,
             _abort_on_panic: AbortOnPanic("users store"),
         }
@@ -348,7 +351,13 @@ impl StoreActor {
         }
         self.upkeep = Upkeep::Finishing;
         let (files, snapshot) = (Arc::clone(&self.files), self.snapshot());
-        let finished = spawn_blocking(move || files.finish(snapshot.contents()));
+        let audit = self.audit.clone();
+        let finished = spawn_blocking(move || {
+            if let Err(fault) = audit.stop_blocking() {
+                log::warn!("the end of the service is not in the audit log: {}", fault.chain());
+            }
+            files.finish(snapshot.contents())
+        });
         context.spawn(finished.into_actor(self).map(|outcome, actor, _| actor.finished(joined(outcome))));
     }
 
