@@ -96,7 +96,10 @@ def folderOf = { String path, String about, String operators, Map<String, List<L
   }
 }
 
-folderOf('images', 'The images of the system.', BUILDERS, [accounts: [['registry', 'pushes images and charts', 'REGISTRY']]])
+folderOf('images', 'The images of the system.', BUILDERS, [
+  accounts: [['registry', 'pushes images and charts', 'REGISTRY']],
+  files: [['signing-key', 'signs images and charts', 'SIGNING_KEY']],
+])
 pipelineJob('images/build') {
   description('Checks each change of the main branch, builds its images and pushes them.')
   parameters ofTheJenkinsfile
@@ -119,7 +122,10 @@ pipelineJob('images/build') {
       ['registry', 'pulls charts', "REGISTRY_${suffix}"],
       ['smoke', "an account of ${environment} that may place orders", "SMOKE_${suffix}"],
     ],
-    files: [['kubeconfig', "may change the namespace of ${environment}", "KUBECONFIG_${suffix}"]],
+    files: [
+      ['kubeconfig', "may change the namespace of ${environment}", "KUBECONFIG_${suffix}"],
+      ['verification-key', 'verifies the signature of a chart', "VERIFICATION_KEY_${suffix}"],
+    ],
   ])
   pipelineJob("${environment}/deploy") {
     description("Deploys to ${environment} what images/build has pushed (TAG), or rolls back (ACTION).")
