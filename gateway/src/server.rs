@@ -139,6 +139,9 @@ impl Server {
         let failures = &process.handshake_failures;
         let tls = config.tls.as_ref().map(|tls| ServerTls::load(tls, failures.clone(), SystemTime::now()));
         let tls = tls.transpose().map_err(|error| StartError::failed(format!("tls: {error}")))?;
+        if let Some(tls) = &tls {
+            registry.register_collector(Box::new(tls.clone()));
+        }
         let snapshot = Arc::new(Snapshot::new(config, process, None)?);
         let current = Arc::new(CurrentSnapshot::new(snapshot));
         let collected = Arc::clone(&current);

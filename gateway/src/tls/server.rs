@@ -1,11 +1,18 @@
 //! TLS as a server: certificates by server name, protocol versions, client certificates. Knows no sockets.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+    registry::Unit,
+};
 use rustls::{
     RootCertStore, ServerConfig,
     client::verify_server_name,
@@ -15,7 +22,7 @@ use rustls::{
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
-use x509_cert::der::Decode;
+use x509_cert::{der::Decode, time::Time};
 
 use super::{
     file_backed::{FileBacked, FileContents, FileSettings},
@@ -24,7 +31,7 @@ use super::{
 };
 
 /// Remaining validity below which a certificate is reported: 14 days. Let's Encrypt certificates are renewed 30 days
-/// before they expire, so that one with less has missed its renewal.
+/// before they expire, so that one with less has missed its renewal. The alert `CertificateExpiresSoon` uses the same.
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// The TLS settings of the public listener.
@@ -69,7 +76,7 @@ impl ServerTls {
 
     /// Returns the configuration for the next connection.
     pub(super) fn current(&self) -> Arc<ServerConfig> {
-        self.config.current()
+        Arc::clone(&self.config.current().config)
     }
 
     /// Polls the files for as long as a handle exists. Needs the runtime of actix.
@@ -78,8 +85,30 @@ impl ServerTls {
     }
 }
 
+/// Reports until when the certificates that are in use are valid.
+impl Collector for ServerTls {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "When a certificate that clients get expires, in Unix time, by file";
+        let name = "gateway_tls_certificate_not_after";
+        let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        for (file, until) in &self.config.current().expiries {
+            let seconds = until.to_unix_duration().as_secs_f64();
+            ConstGauge::new(seconds).encode(family.encode_family(&[("file", file.as_str())])?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is built from the files.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    config: Arc<ServerConfig>,
+    /// Each file with a certificate, and until when that is valid.
+    expiries: Vec<(String, Time)>,
+}
+
 impl FileSettings for TlsSettings {
-    type Value = ServerConfig;
+    type Value = Loaded;
 
     const WHAT: &'static str = "TLS certificates";
 
@@ -88,10 +117,15 @@ impl FileSettings for TlsSettings {
         pairs.chain(self.client_ca.as_deref()).collect()
     }
 
-    fn build(&self, contents: &FileContents, now: SystemTime) -> Result<ServerConfig, String> {
+    fn build(&self, contents: &FileContents, now: SystemTime) -> Result<Loaded, String> {
         let provider = Arc::new(ring::default_provider());
-        let certified = self.certificates.iter().map(|files| certified(files, contents, &provider, now));
-        let resolver = Arc::new(CertificateByName(certified.collect::<Result<_, _>>()?));
+        let (mut expiries, mut all) = (Vec::new(), Vec::new());
+        for files in &self.certificates {
+            let (until, certified) = certified(files, contents, &provider, now)?;
+            expiries.push((files.cert.display().to_string(), until));
+            all.push(certified);
+        }
+        let resolver = Arc::new(CertificateByName(all));
         let versions: &[&rustls::SupportedProtocolVersion] = match self.min_version {
             MinVersion::Tls12 => &[&TLS13, &TLS12],
             MinVersion::Tls13 => &[&TLS13],
@@ -108,29 +142,30 @@ impl FileSettings for TlsSettings {
         };
         let mut config = builder.with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(config)
+        Ok(Loaded { config: Arc::new(config), expiries })
     }
 }
 
+/// Returns a certificate with its key, and until when it is valid.
 fn certified(
     files: &CertificateFiles,
     contents: &FileContents,
     provider: &CryptoProvider,
     now: SystemTime,
-) -> Result<Arc<CertifiedKey>, String> {
+) -> Result<(Time, Arc<CertifiedKey>), String> {
     let chain = pem::certificates(&files.cert, contents.of(&files.cert))?;
-    if let Some(own) = chain.first() {
-        check_validity(&files.cert, own, now)?;
-    }
+    // The first one is its own; those after it are of authorities (RFC 8446, section 4.4.2).
+    let own = chain.first().ok_or_else(|| format!("{} holds no certificate", files.cert.display()))?;
+    let until = valid_until(&files.cert, own, now)?;
     let key = pem::private_key(&files.key, contents.of(&files.key))?;
     let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
         format!("the key in {} does not fit the certificate in {}: {error}", files.key.display(), files.cert.display())
     });
-    certified.map(Arc::new)
+    Ok((until, Arc::new(certified?)))
 }
 
-/// Refuses an expired certificate, and warns of one that expires soon.
-fn check_validity(path: &Path, certificate: &CertificateDer<'_>, now: SystemTime) -> Result<(), String> {
+/// Returns until when a certificate is valid. Refuses an expired one, and warns of one that expires soon.
+fn valid_until(path: &Path, certificate: &CertificateDer<'_>, now: SystemTime) -> Result<Time, String> {
     let parsed = x509_cert::Certificate::from_der(certificate)
         .map_err(|error| format!("{} holds no X.509 certificate: {error}", path.display()))?;
     let until = parsed.tbs_certificate.validity.not_after;
@@ -142,7 +177,7 @@ fn check_validity(path: &Path, certificate: &CertificateDer<'_>, now: SystemTime
         }
         Ok(_) => {}
     }
-    Ok(())
+    Ok(until)
 }
 
 /// Selects the certificate by the server name in the handshake (SNI, RFC 6066, section 3).

@@ -23,8 +23,13 @@ use crate::fixture::{
 
 const ANY: &str = "routes:\n  - {route: \"* /{path...}\", to: u, auth: public, body_limit: 8MiB}\n";
 
+/// The beginnings of these years in Unix time.
+const JANUARY_2040: f64 = 2_208_988_800.0;
+const JANUARY_2041: f64 = 2_240_611_200.0;
+
 /// A gateway with a certificate for `gateway.test`, and everything around it.
 struct Tls {
+    authority: Authority,
     folder: TempDir,
     ca: PathBuf,
     upstream: Upstream,
@@ -41,7 +46,7 @@ impl Tls {
         let more = more(folder.path(), &authority);
         let upstream = Upstream::echo();
         let gateway = Gateway::with_tokens(&sections(folder.path(), &more, &upstream), &[]);
-        Self { folder, ca, upstream, gateway }
+        Self { authority, folder, ca, upstream, gateway }
     }
 
     fn curl(&self, args: &[&str], path: &str) -> Output {
@@ -258,6 +263,37 @@ fn certificates_are_renewed_while_serving() {
     other.issue(&["gateway.test"]).write(folder, "server");
     until("the new certificate is served", || with_other().status.success());
     assert!(!tls.curl(&[], "/x").status.success());
+}
+
+#[test]
+fn metrics_tell_when_each_certificate_expires_and_follow_its_renewal() {
+    let tls = Tls::with(|folder, authority| {
+        authority.issue_until(&["second.test"], 2040).write(folder, "second");
+        String::new()
+    });
+    let folder = tls.folder.path();
+    let (first, second) = (folder.join("server.pem"), folder.join("second.pem"));
+    let dir = folder.display();
+    let gateway = Gateway::with_tokens(
+        &format!(
+            "tls:\n  certificates:\n    - {{cert: \"{dir}/server.pem\", key: \"{dir}/server.key\"}}\n    \
+             - {{cert: \"{dir}/second.pem\", key: \"{dir}/second.key\"}}\n\
+             upstreams: {{u: {{targets: [\"http://{}\"]}}}}\n{ANY}",
+            tls.upstream.addr
+        ),
+        &[],
+    );
+    let not_after = |gateway: &Gateway, file: &Path| {
+        gateway.metric(&format!("gateway_tls_certificate_not_after_seconds{{file=\"{}\"}}", file.display()))
+    };
+    assert_eq!(not_after(&gateway, &second), Some(JANUARY_2040));
+    assert!(not_after(&gateway, &first).is_some_and(|until| until > JANUARY_2040), "the default of the fixture");
+    assert_eq!(not_after(&tls.gateway, &second), None, "a certificate that is not configured");
+    tls.authority.issue_until(&["second.test"], 2041).write(folder, "second");
+    until("the metric follows the file", || not_after(&gateway, &second) == Some(JANUARY_2041));
+    let plain =
+        Gateway::with_tokens(&format!("upstreams: {{u: {{targets: [\"http://{}\"]}}}}\n{ANY}", tls.upstream.addr), &[]);
+    assert_eq!(not_after(&plain, &second), None, "a gateway without TLS");
 }
 
 #[test]
