@@ -11,7 +11,7 @@ use std::{
 
 use env_logger::fmt::Formatter;
 use log::{
-    Level, Log, Metadata, Record,
+    Level, LevelFilter, Log, Metadata, Record,
     kv::{self, Key, Value, VisitSource},
 };
 use serde_json::{Map, json};
@@ -20,6 +20,9 @@ use crate::timestamp::Timestamp;
 
 /// The server library logs a line for every worker and listener; the services log one line with the same content.
 const DEFAULT_FILTER: &str = "info,actix_server=warn";
+
+/// The client of NATS logs at INFO and ERROR what the service that uses it reports itself. `RUST_LOG=async_nats=debug` shows it.
+const QUIET_MODULE: &str = "async_nats";
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +46,10 @@ impl FromStr for LogFormat {
 /// Sends the log of this process to standard error. `RUST_LOG` filters it; without it, the level is `info`.
 pub fn init(format: Option<LogFormat>) {
     let in_terminal = if io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    let mut builder = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_FILTER));
+    let mut builder = env_logger::Builder::new();
+    // Before the environment, which can say otherwise.
+    builder.filter_module(QUIET_MODULE, LevelFilter::Off);
+    builder.parse_env(env_logger::Env::default().default_filter_or(DEFAULT_FILTER));
     match format.unwrap_or(in_terminal) {
         LogFormat::Text => builder.format_target(false),
         LogFormat::Json => builder.format(write_json),

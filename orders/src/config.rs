@@ -1,15 +1,15 @@
 //! The settings of the orders service: as typed on the command line or in the environment, and as needed.
 
-use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread, time::Duration};
 
 use chassis::{
-    config::{Lookup, Mistakes, Secret, StartError, parse_duration},
+    config::{self, Lookup, Mistakes, Secret, StartError, parse_duration},
     identity::ASSERTION_KEY_BYTES_MIN,
     logging::LogFormat,
 };
 use clap::Parser;
 
-use crate::{store::DatabaseLocation, tools::Command};
+use crate::{relay::EventsServer, store::DatabaseLocation, tools::Command};
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:8003";
 const DATABASE_URL_DEFAULT: &str = "sqlite://data/orders/orders.db";
@@ -23,7 +23,8 @@ const THREADS_MAX: usize = 256;
 ///
 /// The key comes from the environment or a file only, because other users of a machine can read command lines:
 /// `ORDERS_INTERNAL_KEY` or `INTERNAL_KEY`, or either with `_FILE` for the path of a file. So does the password of a PostgreSQL
-/// server: `ORDERS_DATABASE_PASSWORD`, or with `_FILE`, unless it is in the URL.
+/// server: `ORDERS_DATABASE_PASSWORD`, or with `_FILE`, unless it is in the URL; and where events are published: `EVENTS_URL`, or
+/// with `_FILE`, and `EVENTS_CREDENTIALS_FILE` and `EVENTS_CA_FILE`.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "orders", version, about = "The orders service.")]
 pub struct Args {
@@ -71,6 +72,8 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// Number of threads that read the database.
     pub readers: NonZeroUsize,
+    /// Where the events are published; `None`: nowhere.
+    pub events: Option<EventsServer>,
 }
 
 impl Args {
@@ -108,6 +111,7 @@ impl Settings {
         let log_format = non_empty(&args.log_format).map(|raw| mistakes.parse("LOG_FORMAT", raw));
         let workers = threads(&mut mistakes, "ORDERS_WORKERS", non_empty(&args.workers), THREADS_MAX);
         let readers = threads(&mut mistakes, "ORDERS_READERS", non_empty(&args.readers), READERS_DEFAULT_MAX);
+        let events = events(&mut mistakes, lookup);
         let settings = (|| {
             Some(Self {
                 listen: listen?,
@@ -117,6 +121,7 @@ impl Settings {
                 log_format: log_format.flatten(),
                 workers: workers?,
                 readers: readers?,
+                events: events?,
             })
         })();
         mistakes.finish(settings)
@@ -134,6 +139,25 @@ fn internal_key(mistakes: &mut Mistakes, lookup: Lookup<'_>) -> Option<Secret> {
     let key = mistakes.required_secret(name, lookup)?;
     let long_enough = key.key(ASSERTION_KEY_BYTES_MIN).map(|_| ());
     mistakes.take(name, long_enough).map(|()| key)
+}
+
+/// Where the events are published: `Some(None)` where the settings say nowhere.
+#[expect(clippy::option_option, reason = "a mistake is not the same as no setting")]
+fn events(mistakes: &mut Mistakes, lookup: Lookup<'_>) -> Option<Option<EventsServer>> {
+    let url = mistakes.take("EVENTS_URL", config::secret("EVENTS_URL", lookup))?;
+    let file = |name| lookup(name).map(PathBuf::from);
+    let (credentials, authorities) = (file("EVENTS_CREDENTIALS_FILE"), file("EVENTS_CA_FILE"));
+    let Some(url) = url else {
+        for (name, is_set) in
+            [("EVENTS_CREDENTIALS_FILE", credentials.is_some()), ("EVENTS_CA_FILE", authorities.is_some())]
+        {
+            if is_set {
+                mistakes.note(name, "is of no use without EVENTS_URL");
+            }
+        }
+        return Some(None);
+    };
+    mistakes.take("EVENTS_URL", EventsServer::new(&url, credentials, authorities)).map(Some)
 }
 
 fn threads(mistakes: &mut Mistakes, name: &str, raw: Option<&str>, default_max: usize) -> Option<NonZeroUsize> {

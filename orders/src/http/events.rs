@@ -31,9 +31,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::contract::EventOut;
 use crate::{
     domain::{Event, EventId},
+    representation::EventOut,
     store::OrdersRepo,
 };
 

@@ -13,7 +13,7 @@ use chassis::{
 };
 
 use super::{
-    contract::{self, CreateIn, OrderOut, StatusIn},
+    contract::{self, CreateIn, StatusIn},
     parameters::{
         AdminProblems, BodyProblems, CallerProblems, ChangeProblems, IdIn, InvalidOrderProblems, InvalidStatusProblems,
         KeyIn, ListQuery, MalformedProblems, PageIn, PageProblems, UnknownProblems, WriteProblems, idempotency_key,
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     domain::{Order, OrderId, Position, Status, StatusChange, Written},
+    representation::OrderOut,
     store::OrdersRepo,
 };
 

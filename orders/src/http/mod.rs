@@ -12,7 +12,7 @@
 //!
 //! `HEAD` is answered like `GET`, `OPTIONS` with 204 and `Allow`. Every error is a problem (RFC 9457).
 //!
-//! In the order to read: [`contract`] (bodies), [`parameters`] (queries and headers), [`handlers`], [`events`], [`error`].
+//! In the order to read: [`contract`] (bodies of requests), [`parameters`] (queries and headers), [`handlers`], [`events`], [`error`].
 
 mod contract;
 mod error;

@@ -1,5 +1,5 @@
 //! The OpenAPI document of this service, which the gateway merges with those of the others. Endpoints are described
-//! beside their handlers, bodies in `contract`, parameters and problems in `parameters`.
+//! beside their handlers, bodies in `contract` and `representation`, parameters and problems in `parameters`.
 
 use std::{
     future::{Ready, ready},
@@ -10,13 +10,14 @@ use actix_web::{HttpResponse, web::Bytes};
 use chassis::{openapi::Bearer, problem::ProblemBody};
 use utoipa::OpenApi;
 
-use super::{contract, handlers};
+use super::handlers;
+use crate::representation::OrderOut;
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "orders", description = "Orders: signed-in users create them and see their own."),
     paths(handlers::create, handlers::list, handlers::read, handlers::patch, handlers::cancel),
-    components(schemas(ProblemBody, contract::OrderOut)),
+    components(schemas(ProblemBody, OrderOut)),
     tags((name = "orders", description = "Orders")),
     modifiers(&Bearer),
 )]

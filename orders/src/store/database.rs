@@ -55,6 +55,9 @@ pub(super) trait Reads: Send {
     /// The events after this one, in the order in which they happened.
     fn events(&mut self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError>;
 
+    /// The newest event; [`EventId::BEGINNING`] where there is none.
+    fn newest_event(&mut self) -> Result<EventId, StoreError>;
+
     /// Checks that the database is in place and can be read.
     ///
     /// # Errors

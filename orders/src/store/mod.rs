@@ -40,7 +40,7 @@ use self::{
     database::Database,
     metrics::StoreMetrics,
     probe::Probe,
-    readers::{Events, Get, List, Reader},
+    readers::{Events, Get, List, NewestEvent, Reader},
     writer::{Write, Writer},
 };
 pub(crate) use self::{sqlite::maintenance, transfer::transfer};
@@ -144,6 +144,11 @@ impl OrdersRepo {
     /// The events after this one, in the order in which they happened.
     pub(crate) async fn events(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError> {
         self.reads.send(&self.readers, Events { after, limit }).await
+    }
+
+    /// The newest event; [`EventId::BEGINNING`] where there is none.
+    pub(crate) async fn newest_event(&self) -> Result<EventId, StoreError> {
+        self.reads.send(&self.readers, NewestEvent).await
     }
 
     /// Changes whenever this process has committed something, and is closed when it does so no more.

@@ -94,3 +94,16 @@ impl Handler<Admitted<Events>> for Reader {
         self.read(admitted.queued_at, |connection| connection.events(after, limit))
     }
 }
+
+/// Reads which event is the newest.
+#[derive(Message)]
+#[rtype(result = "Result<EventId, StoreError>")]
+pub(super) struct NewestEvent;
+
+impl Handler<Admitted<NewestEvent>> for Reader {
+    type Result = Result<EventId, StoreError>;
+
+    fn handle(&mut self, admitted: Admitted<NewestEvent>, _: &mut Self::Context) -> Self::Result {
+        self.read(admitted.queued_at, |connection| connection.newest_event())
+    }
+}

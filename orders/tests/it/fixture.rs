@@ -114,6 +114,7 @@ pub(crate) fn settings(database: DatabaseLocation) -> Settings {
         log_format: None,
         workers: 2.try_into().unwrap(),
         readers: 2.try_into().unwrap(),
+        events: None,
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod access;
 mod change;
+mod clients;
 mod crashes;
 mod create;
 mod disk;

@@ -10,7 +10,7 @@ use chassis::testing::{Process, get, post, until};
 use serde_json::json;
 
 use crate::{
-    crashes,
+    clients,
     fixture::{ANN, Folder, in_folder, new_order},
     place::new_database,
     process::command,
@@ -31,10 +31,10 @@ fn no_crash_of_the_server_loses_an_order_or_makes_one_twice() {
     let crashes = std::env::var("ORDERS_TEST_KILLS").map_or(CRASHES, |text| text.parse().expect("a number of kills"));
     let (folder, server) = (Folder::new(), Server::start(&[]));
     let url = server.url(&new_database(&server));
-    let mut clients = crashes::clients();
+    let mut clients = clients::clients();
     for crash in 0..crashes {
         let program = serve(&folder, &url);
-        crashes::work(&mut clients, program.addr(), |made| {
+        clients::work(&mut clients, program.addr(), |made| {
             let more = |count| wait_for_more(made, count);
             more(5 + crash % 40);
             server.crash();
@@ -44,7 +44,7 @@ fn no_crash_of_the_server_loses_an_order_or_makes_one_twice() {
         });
     }
     let program = serve(&folder, &url);
-    crashes::assert_exactly_once(&clients, program.addr());
+    clients::assert_exactly_once(&clients, program.addr());
     program.terminate();
 }
 

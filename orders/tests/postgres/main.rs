@@ -1,7 +1,7 @@
 //! The orders service on PostgreSQL: the tests that it passes on SQLite, and what only a server can do to it.
 //!
-//! `cargo test -p orders --test postgres`. They start real servers, and need the programs of PostgreSQL (Debian: `postgresql`) and
-//! `pgrep` and `setpriv`.
+//! `cargo test -p orders --test postgres`. They start real servers, and need the programs of PostgreSQL (Debian: `postgresql`),
+//! `nats-server`, `pgrep` and `setpriv`.
 
 #![expect(
     clippy::expect_used,
@@ -13,6 +13,8 @@
 mod access;
 #[path = "../it/change.rs"]
 mod change;
+#[path = "../it/clients.rs"]
+mod clients;
 #[path = "../it/crashes.rs"]
 mod crashes;
 #[path = "../it/create.rs"]
@@ -25,12 +27,16 @@ mod fixture;
 mod idempotency;
 #[path = "../it/list.rs"]
 mod list;
+#[path = "../nats/server.rs"]
+mod nats;
 #[path = "../it/operations.rs"]
 mod operations;
 #[path = "../it/process.rs"]
 mod process;
 #[path = "../it/read.rs"]
 mod read;
+#[path = "../nats/relay.rs"]
+mod relay;
 
 mod failures;
 mod place;

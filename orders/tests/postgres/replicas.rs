@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use crate::{
     fixture::{ADMIN, ANN, Folder, StopOnDrop, new_order, next_page},
+    nats::Nats,
     process::{self, command},
+    relay,
     server::Server,
 };
 
@@ -82,6 +84,33 @@ fn who_follows_the_events_of_two_services_misses_none() {
     assert_eq!(followed.iter().collect::<HashSet<_>>().len(), followed.len(), "none came twice");
     assert_eq!(followed, all);
     services.into_iter().for_each(Process::terminate);
+}
+
+#[test]
+fn of_two_services_that_publish_one_does_and_the_other_takes_over() {
+    let (folder, nats) = (Folder::new(), Nats::start());
+    let start = || Process::serve(command(&folder).env("EVENTS_URL", nats.url()));
+    let (killed, kept) = (start(), start());
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stop = StopOnDrop(&is_over);
+        for client in 0..4 {
+            let (is_over, addr) = (&is_over, if client % 2 == 0 { killed.addr() } else { kept.addr() });
+            scope.spawn(move || {
+                for n in 0.. {
+                    if is_over.load(Ordering::Relaxed) || ANN.tries_to_order(addr, &format!("{client}/{n}")).is_none() {
+                        return;
+                    }
+                }
+            });
+        }
+        nats.messages_when(200);
+        drop(killed.kill());
+        let count = nats.messages().len();
+        nats.messages_when(count + 200);
+    });
+    relay::assert_all_published(kept.addr(), &nats);
+    kept.terminate();
 }
 
 #[test]

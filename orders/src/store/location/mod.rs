@@ -7,7 +7,6 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use chassis::config::Secret;
 
 pub use self::server::ServerLocation;
-pub(crate) use self::server::TrustedRoots;
 
 /// The location of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]

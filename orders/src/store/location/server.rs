@@ -8,6 +8,8 @@ use tokio_postgres::{
     config::{Host, SslMode, TargetSessionAttrs},
 };
 
+use crate::tls::TrustedRoots;
+
 /// How long connecting to one server may take, where the URL does not say `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long sent data may remain unacknowledged before the connection counts as lost.
@@ -22,16 +24,8 @@ const APPLICATION_NAME: &str = "orders";
 pub struct ServerLocation {
     /// `Debug` of this type does not show the password.
     config: Config,
+    /// Whose certificate the server must have; `None` without TLS.
     tls: Option<TrustedRoots>,
-}
-
-/// Which certificate authorities are trusted for the certificate of the server. It is always verified, and the name in it, too.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TrustedRoots {
-    /// Those that browsers trust.
-    Public,
-    /// Those in this file.
-    File(PathBuf),
 }
 
 impl ServerLocation {

@@ -11,11 +11,8 @@ use rustls::ClientConfig;
 use tokio_postgres::{NoTls, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{
-    executor::{Executor, within},
-    tls,
-};
-use crate::store::location::ServerLocation;
+use super::executor::{Executor, within};
+use crate::{store::location::ServerLocation, tls};
 
 /// How long opening a connection may take: connecting to several servers in turn, TLS, and signing in.
 const OPEN_MAX: Duration = Duration::from_secs(15);

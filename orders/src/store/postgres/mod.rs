@@ -1,6 +1,6 @@
 //! The orders in a PostgreSQL database, which several processes may write to at the same time.
 //!
-//! In the order to read: [`connection`] (how the server is reached, with [`tls`]), [`migrations`], [`batch`] (one transaction for
+//! In the order to read: [`connection`] (how the server is reached), [`migrations`], [`batch`] (one transaction for
 //! many changes: [`draft`] works out in memory what they lead to, [`statements`] reads and writes) and [`reads`]. [`executor`] is
 //! how the blocking actors of the store wait for asynchronous connections. [`fault`] classifies the errors.
 
@@ -12,7 +12,6 @@ mod fault;
 mod migrations;
 mod reads;
 mod statements;
-mod tls;
 
 use std::{
     error::Error,

@@ -98,6 +98,13 @@ impl Reads for ReadConnection {
         rows.into_iter().map(|(event, order)| Ok(event.parse(order)?)).collect()
     }
 
+    fn newest_event(&mut self) -> Result<EventId, StoreError> {
+        let newest_first = events::table.select(events::sequence).order(events::sequence.desc());
+        let newest: Option<i64> =
+            self.read("read the newest event", &async |connection| newest_first.first(connection).await.optional())?;
+        Ok(newest.map_or(EventId::BEGINNING, EventId))
+    }
+
     fn check(&mut self) -> Result<(), StoreFault> {
         let first = orders::table.select(orders::id);
         self.read("read the database", &async |connection| first.first::<i64>(connection).await.optional()).map(drop)

@@ -36,3 +36,10 @@ pub(super) fn read(connection: &mut SqliteConnection, after: EventId, limit: usi
         .map_err(|error| fault::of_statement("read events", error))?;
     rows.into_iter().map(|(event, order)| Ok(event.parse(order)?)).collect()
 }
+
+/// The newest event.
+pub(super) fn newest(connection: &mut SqliteConnection) -> Result<EventId, StoreError> {
+    let newest = events::table.select(events::sequence).order(events::sequence.desc()).first(connection).optional();
+    let newest: Option<i64> = newest.map_err(|error| fault::of_statement("read the newest event", error))?;
+    Ok(newest.map_or(EventId::BEGINNING, EventId))
+}

@@ -49,6 +49,10 @@ impl Reads for ReadConnection {
         events::read(&mut self.connection, after, limit)
     }
 
+    fn newest_event(&mut self) -> Result<EventId, StoreError> {
+        events::newest(&mut self.connection)
+    }
+
     fn check(&mut self) -> Result<(), StoreFault> {
         self.target.check_in_place()?;
         let found = orders::table.select(orders::id).first::<i64>(&mut self.connection).optional();

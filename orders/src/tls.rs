@@ -1,6 +1,10 @@
-//! TLS to the server. Its certificate is always verified, and the name in it.
+//! TLS to servers of others, PostgreSQL and NATS. Their certificates are always verified, and the names in them.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -8,13 +12,20 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::store::location::TrustedRoots;
+/// Which certificate authorities are trusted for the certificate of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TrustedRoots {
+    /// Those that browsers trust.
+    Public,
+    /// Those in this file.
+    File(PathBuf),
+}
 
 /// The settings of TLS that trust these authorities.
 ///
 /// # Errors
 /// Names the file and the reason.
-pub(super) fn config(trusted: &TrustedRoots) -> Result<ClientConfig, String> {
+pub(crate) fn config(trusted: &TrustedRoots) -> Result<ClientConfig, String> {
     let roots = match trusted {
         TrustedRoots::Public => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
         TrustedRoots::File(path) => authorities(path)?,
