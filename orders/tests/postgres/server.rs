@@ -85,6 +85,8 @@ impl Server {
         });
         *self.process.lock().unwrap() = child.recv().unwrap();
         until("PostgreSQL serves", || {
+            let log = || fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();
+            assert!(self.is_running(), "PostgreSQL has ended: {}", log());
             self.client("pg_isready").arg("-q").status().is_ok_and(|status| status.success())
         });
     }
@@ -97,13 +99,16 @@ impl Server {
 
     /// Kills all processes of the server at once.
     pub(crate) fn stop(&self) {
+        // Stopped first, so that it starts no process after its others have been listed.
+        run(Command::new("kill").arg("-STOP").arg(self.process.lock().unwrap().to_string()));
         self.signal("KILL");
         until("the server is gone", || {
             let asked = self.client("pg_isready").arg("-q").status();
             asked.is_ok_and(|status| !status.success()) && !self.is_running()
         });
-        // Left behind by a server that could not remove it; another process may have its number by now.
+        // Left behind by a server that could not remove them; another process may have its number by now.
         let _ = fs::remove_file(self.folder.join("postmaster.pid"));
+        let _ = fs::remove_file(self.socket().with_extension(format!("{}.lock", self.port())));
     }
 
     fn is_running(&self) -> bool {
