@@ -256,6 +256,39 @@ impl FromRequest for ClientAddress {
     }
 }
 
+/// The session of the caller's access token, as its issuer names it; `None` where there is none.
+#[derive(Clone, Debug)]
+pub struct CallerSession(pub Option<String>);
+
+impl FromRequest for CallerSession {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(request.extensions().get::<Assertion>().and_then(|assertion| assertion.sid.clone()))))
+    }
+}
+
+/// The gateway, which asks for itself and not for a client: its assertion names neither a caller nor the address of a
+/// client, while that of every request that it forwards has the address at least.
+#[derive(Clone, Copy, Debug)]
+pub struct GatewayItself;
+
+impl FromRequest for GatewayItself {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let extensions = request.extensions();
+        let is_forwarded = |assertion: &Assertion| assertion.sub.is_some() || assertion.client_ip.is_some();
+        ready(match extensions.get::<Assertion>() {
+            Some(assertion) if !is_forwarded(assertion) => Ok(Self),
+            Some(_) => Err(Problem::new(Code::InsufficientScope, "only the gateway itself may do this")),
+            None => Err(invalid("the request has no gateway-assertion")),
+        })
+    }
+}
+
 /// A caller who is an admin: the second level of authorization, inside the service.
 #[derive(Clone, Debug)]
 pub struct Admin(pub Caller);

@@ -20,6 +20,7 @@ pub enum Code {
     AssertionInvalid,
     BadRequest,
     CurrentPasswordRequired,
+    CursorGone,
     EmailTaken,
     HeadTooLarge,
     IdempotencyKeyReused,
@@ -64,6 +65,7 @@ impl Code {
             Self::AssertionInvalid => ("assertion_invalid", 401, "The request did not come through the gateway"),
             Self::BadRequest => ("bad_request", 400, "Bad request"),
             Self::CurrentPasswordRequired => ("current_password_required", 403, "The current password is required"),
+            Self::CursorGone => ("cursor_gone", 410, "The cursor is of another time"),
             Self::EmailTaken => ("email_taken", 409, "E-mail address already in use"),
             Self::HeadTooLarge => ("head_too_large", 431, "The head of the request is too large"),
             Self::IdempotencyKeyReused => {

@@ -25,6 +25,8 @@ pub(crate) enum Refusal {
     PasswordChanged,
     #[error("the refresh token is not valid")]
     InvalidRefreshToken,
+    #[error("the cursor is of another life of the store")]
+    CursorGone,
 }
 
 /// Users that are never deleted or demoted.

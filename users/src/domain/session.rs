@@ -208,6 +208,16 @@ pub(crate) struct EndedSession {
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EndReason {
+    /// Its user signed out.
+    SignedOut,
+    /// Its user ended it from another session.
+    EndedByUser,
+    EndedByAdmin,
+    /// Its user has another password.
+    PasswordChanged,
+    /// Its user has other rights.
+    RightsChanged,
+    UserDeleted,
     /// A refresh token was used again.
     Replayed,
     /// Its user has opened too many others since.
@@ -218,6 +228,12 @@ impl EndReason {
     /// The name of the reason in metrics and logs.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
+            Self::SignedOut => "signed_out",
+            Self::EndedByUser => "ended_by_user",
+            Self::EndedByAdmin => "ended_by_admin",
+            Self::PasswordChanged => "password_changed",
+            Self::RightsChanged => "rights_changed",
+            Self::UserDeleted => "user_deleted",
             Self::Replayed => "replayed",
             Self::TooMany => "too_many",
         }

@@ -1,6 +1,6 @@
 //! The bodies of requests and answers: read field by field into domain types, and users as clients see them.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use chassis::{
     extract::JsonBody,
@@ -13,8 +13,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    Email, FullName, NewPassword, NewUser, PasswordHash, PasswordPolicy, Plaintext, RefreshToken, User, UserEdit,
-    UserName, UserType,
+    Email, FullName, Method, NewPassword, NewUser, PasswordHash, PasswordPolicy, Plaintext, RefreshToken, Session,
+    User, UserAgent, UserEdit, UserName, UserType,
 };
 
 /// Where an admin sets a user's password.
@@ -241,6 +241,56 @@ pub(super) struct TokenOut {
     /// Seconds until the session ends, unless it is refreshed before.
     #[schema(example = 604_800)]
     refresh_expires_in: u64,
+}
+
+/// A session: a place where a user is signed in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
+pub(super) struct SessionOut<'a> {
+    /// The claim `sid` of its access tokens.
+    #[schema(example = "xT4kq0pJw3bqVvQm2fYh1A")]
+    id: String,
+    /// Whether it is the session of this request.
+    current: bool,
+    /// How the user proved to be this user (RFC 8176).
+    #[schema(value_type = [String], example = json!(["pwd"]))]
+    methods: Vec<&'static str>,
+    /// When the user signed in.
+    #[schema(value_type = String, format = DateTime)]
+    authenticated_at: Timestamp,
+    /// When it was last refreshed, or opened.
+    #[schema(value_type = String, format = DateTime)]
+    last_used_at: Timestamp,
+    /// When it ends, unless it is refreshed before.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    /// What the client said that it is when the user signed in.
+    #[schema(required, example = "curl/8.5.0")]
+    user_agent: Option<&'a str>,
+    /// The address of the client when the user signed in.
+    #[schema(required, value_type = Option<String>, example = "192.0.2.7")]
+    address: Option<IpAddr>,
+}
+
+impl<'a> SessionOut<'a> {
+    /// Describes sessions, of which one may be the `current` one.
+    pub(super) fn list(sessions: &'a [Arc<Session>], current: Option<&str>) -> Vec<Self> {
+        sessions.iter().map(|session| Self::new(session, current)).collect()
+    }
+
+    fn new(session: &'a Session, current: Option<&str>) -> Self {
+        let id = session.id.to_string();
+        Self {
+            current: current == Some(&*id),
+            id,
+            methods: session.methods.iter().copied().map(Method::as_str).collect(),
+            authenticated_at: session.authenticated_at,
+            last_used_at: session.refreshed_at,
+            expires_at: session.expires_at,
+            user_agent: session.origin.user_agent.as_ref().map(UserAgent::as_str),
+            address: session.origin.address,
+        }
+    }
 }
 
 /// A refresh token to be exchanged.

@@ -38,6 +38,9 @@ fn of_refusal(refusal: Refusal) -> Problem {
             Code::InvalidRefreshToken,
             "the refresh token is unknown, has been used, or its session has ended; sign in again",
         ),
+        Refusal::CursorGone => {
+            Problem::new(Code::CursorGone, "the service has restarted since; begin again without `since`")
+        }
         Refusal::EmailTaken => Problem::new(Code::EmailTaken, "another user has this e-mail address"),
     }
 }

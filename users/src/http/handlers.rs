@@ -152,7 +152,7 @@ pub(super) async fn read(
     show(&request, &*store.get(UserId(id.0)).await?)
 }
 
-/// Change the given fields of a user; absent and null fields stay as they are.
+/// Change the given fields of a user; absent and null fields stay as they are. With another `user_type`, its sessions end.
 #[utoipa::path(
     put, path = "/api/users/{user_id}", tag = "users", operation_id = "put_user", params(IdIn, IfMatchIn),
     request_body = EditIn,
@@ -172,7 +172,7 @@ pub(super) async fn put(
     update(id, &request, contract::read_put(body)?, &store).await
 }
 
-/// Change a user by a JSON merge patch (RFC 7396): null clears.
+/// Change a user by a JSON merge patch (RFC 7396): null clears. With another `user_type`, its sessions end.
 #[utoipa::path(
     patch, path = "/api/users/{user_id}", tag = "users", operation_id = "patch_user", params(IdIn, IfMatchIn),
     request_body(content((PatchIn = "application/merge-patch+json"), (PatchIn = "application/json"))),
@@ -205,8 +205,7 @@ async fn update(
 
 /// Set the password of a user.
 ///
-/// Admins change their own by `POST /api/me/password`, which asks for the current one. Access tokens issued before stay
-/// valid until they expire.
+/// Admins change their own by `POST /api/me/password`, which asks for the current one. All sessions of the user end.
 #[utoipa::path(
     post, path = "/api/users/{user_id}/password", tag = "users", operation_id = "reset_password", params(IdIn),
     request_body = PasswordResetIn,
@@ -235,7 +234,7 @@ pub(super) async fn reset_password(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Delete a user. Its id is never given to another one.
+/// Delete a user. Its sessions end, and its id is never given to another one.
 #[utoipa::path(
     delete, path = "/api/users/{user_id}", tag = "users", operation_id = "delete_user", params(IdIn, IfMatchIn),
     responses(

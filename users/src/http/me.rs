@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chassis::{
     conditional::IfMatch,
     extract::JsonBody,
-    identity::{Caller, ClientAddress},
+    identity::{Caller, CallerSession, ClientAddress},
     openapi::{IfMatchIn, IfNoneMatchIn},
     page::refuse_unknown_parameters,
     problem::Problem,
@@ -71,8 +71,8 @@ pub(super) async fn patch(
 
 /// Change your own password.
 ///
-/// A wrong current password counts like a failed login, so that a stolen token does not help to find it by trying.
-/// Access tokens issued before stay valid until they expire.
+/// A wrong current password counts like a failed login, so that a stolen token does not help to find it by trying. All
+/// your other sessions end.
 #[utoipa::path(
     post, path = "/api/me/password", tag = "users", operation_id = "change_password", request_body = PasswordChangeIn,
     responses(
@@ -82,7 +82,7 @@ pub(super) async fn patch(
     security(("bearer" = [])),
 )]
 pub(super) async fn change_password(
-    (caller, ClientAddress(client)): (Caller, ClientAddress),
+    (caller, ClientAddress(client), CallerSession(session)): (Caller, ClientAddress, CallerSession),
     body: JsonBody,
     store: Data<UsersStore>,
     passwords: Data<Passwords>,
@@ -95,6 +95,7 @@ pub(super) async fn change_password(
         return Err(contract::wrong_current_password());
     }
     let hash = passwords.hash(new, client).await?;
-    store.change_password(user.id, user.hashed_password.clone(), hash).await.map_err(of_own_account)?;
+    let keep = session.and_then(|id| id.parse().ok());
+    store.change_password(user.id, user.hashed_password.clone(), hash, keep).await.map_err(of_own_account)?;
     Ok(HttpResponse::NoContent().finish())
 }

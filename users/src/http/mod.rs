@@ -4,6 +4,9 @@
 //! |---|---|---|
 //! | `POST /api/login` | anyone | 200 with the user and a new session, from which the gateway makes the token |
 //! | `POST /api/token/refresh` | anyone | 200 like a login; the refresh token is spent |
+//! | `POST /api/logout` | signed in | 204; ends the session of the access token |
+//! | `GET /api/sessions` | signed in | 200 with the caller's sessions |
+//! | `DELETE /api/sessions/{id}` | signed in | 204; ends one of them |
 //! | `GET`, `PATCH /api/me` | signed in | 200 with `ETag`; 304; honours `If-Match` |
 //! | `POST /api/me/password` | signed in | 204; asks for the current password |
 //! | `GET /api/users?limit&cursor&q&user_type` | admin | 200, `Link` to the next page, `X-Total-Count` |
@@ -12,14 +15,17 @@
 //! | `PUT`, `PATCH /api/users/{id}` | admin | 200 with `ETag`; honours `If-Match` |
 //! | `DELETE /api/users/{id}` | admin | 204; honours `If-Match` |
 //! | `POST /api/users/{id}/password` | admin | 204 |
+//! | `GET`, `DELETE /api/users/{id}/sessions` | admin | 200 with the sessions of a user; 204, they have ended |
+//! | `GET /internal/sessions/ended?since&wait` | the gateway itself, which has no route to it | 200 with sessions that have ended; waits for the next one |
 //! | `GET /openapi.json` | anyone | 200 with the description of this API |
 //!
 //! `HEAD` is answered like `GET`, `OPTIONS` with 204 and `Allow`. Every error is a problem (RFC 9457).
 //!
 //! In the order to read: [`contract`] (bodies), [`parameters`] (queries and headers), [`handlers`],
-//! [`me`] (the handlers of the caller's own account), [`sessions`], [`error`].
+//! [`me`] (the handlers of the caller's own account), [`sessions`], [`ended_sessions`] (the feed for gateways), [`error`].
 
 mod contract;
+mod ended_sessions;
 mod error;
 mod handlers;
 mod me;
@@ -60,6 +66,22 @@ impl Endpoints {
                     .default_service(other_methods("POST, OPTIONS")),
             )
             .service(
+                web::resource("/api/logout")
+                    .route(web::post().to(sessions::logout))
+                    .default_service(other_methods("POST, OPTIONS")),
+            )
+            .service(
+                web::resource("/api/sessions")
+                    .route(web::get().to(sessions::list))
+                    .route(web::head().to(sessions::list))
+                    .default_service(other_methods("GET, HEAD, OPTIONS")),
+            )
+            .service(
+                web::resource("/api/sessions/{id}")
+                    .route(web::delete().to(sessions::end))
+                    .default_service(other_methods("DELETE, OPTIONS")),
+            )
+            .service(
                 web::resource("/api/me")
                     .route(web::get().to(me::read))
                     .route(web::head().to(me::read))
@@ -91,6 +113,18 @@ impl Endpoints {
                 web::resource("/api/users/{id}/password")
                     .route(web::post().to(handlers::reset_password))
                     .default_service(other_methods("POST, OPTIONS")),
+            )
+            .service(
+                web::resource("/api/users/{id}/sessions")
+                    .route(web::get().to(sessions::list_of_user))
+                    .route(web::head().to(sessions::list_of_user))
+                    .route(web::delete().to(sessions::end_of_user))
+                    .default_service(other_methods("GET, HEAD, DELETE, OPTIONS")),
+            )
+            .service(
+                web::resource("/internal/sessions/ended")
+                    .route(web::get().to(ended_sessions::serve))
+                    .default_service(other_methods("GET, OPTIONS")),
             )
             .service(
                 web::resource("/openapi.json")

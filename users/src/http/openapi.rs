@@ -18,6 +18,7 @@ use super::{contract, handlers, me, sessions};
     paths(
         handlers::login, handlers::list, handlers::create, handlers::read, handlers::put, handlers::patch,
         handlers::delete, handlers::reset_password, me::read, me::patch, me::change_password, sessions::refresh,
+        sessions::logout, sessions::list, sessions::end, sessions::list_of_user, sessions::end_of_user,
     ),
     components(schemas(ProblemBody, contract::UserOut, contract::UserTypeOut)),
     tags((name = "users", description = "Accounts"), (name = "sessions", description = "Staying signed in")),

@@ -63,6 +63,15 @@ pub(super) struct IdIn {
 }
 
 #[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes a parameter in the OpenAPI document")]
+pub(super) struct SessionIdIn {
+    /// The `id` of a session, which is the claim `sid` of its access tokens.
+    #[param(pattern = "^[A-Za-z0-9_-]{22}$")]
+    session_id: String,
+}
+
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes parameters in the OpenAPI document")]
 pub(super) struct PageIn {

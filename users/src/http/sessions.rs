@@ -3,16 +3,29 @@
 
 use std::time::SystemTime;
 
-use actix_web::{HttpResponse, http::header, web::Data};
-use chassis::{extract::JsonBody, problem::Problem};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{Data, Path},
+};
+use chassis::{
+    extract::{JsonBody, PathId},
+    identity::{Admin, Caller, CallerSession, UserId},
+    page::refuse_unknown_parameters,
+    problem::Problem,
+};
 use serde::Serialize;
 
 use super::{
-    contract::{self, RefreshIn, TokenOut, UserOut},
-    parameters::{RefreshProblems, WriteProblems},
+    contract::{self, RefreshIn, SessionOut, TokenOut, UserOut},
+    error::of_own_account,
+    parameters::{
+        AdminProblems, IdIn, MalformedProblems, OwnAccountProblems, RefreshProblems, SessionIdIn, UnknownProblems,
+        WriteProblems,
+    },
 };
 use crate::{
-    domain::{Method, Refusal},
+    domain::{EndReason, Method, Refusal, SessionId},
     store::{Grant, StoreError, UsersStore},
 };
 
@@ -65,4 +78,107 @@ pub(super) fn answer(grant: &Grant) -> HttpResponse {
 pub(super) async fn refresh(body: JsonBody, store: Data<UsersStore>) -> Result<HttpResponse, Problem> {
     let token = contract::read_refresh(body)?.ok_or(StoreError::Refused(Refusal::InvalidRefreshToken))?;
     Ok(answer(&store.refresh(token).await?))
+}
+
+/// Sign out: end the session of the access token.
+///
+/// Within about two seconds its access tokens are refused. A token of another issuer has no session here, and stays valid.
+#[utoipa::path(
+    post, path = "/api/logout", tag = "sessions", operation_id = "logout",
+    responses((status = 204, description = "The session has ended"), MalformedProblems, OwnAccountProblems, WriteProblems),
+    security(("bearer" = [])),
+)]
+pub(super) async fn logout(
+    (caller, CallerSession(session)): (Caller, CallerSession),
+    request: HttpRequest,
+    store: Data<UsersStore>,
+) -> Result<HttpResponse, Problem> {
+    refuse_unknown_parameters(request.query_string(), &[])?;
+    if let Some(id) = session.and_then(|id| id.parse().ok()) {
+        match store.end_session(caller.user_id, id, EndReason::SignedOut).await {
+            // It has ended before.
+            Ok(()) | Err(StoreError::Refused(_)) => {}
+            Err(StoreError::Fault(fault)) => return Err(fault.into()),
+        }
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// List your sessions: where you are signed in. Those used last come first.
+#[utoipa::path(
+    get, path = "/api/sessions", tag = "sessions", operation_id = "list_sessions",
+    responses((status = 200, description = "All of them", body = [SessionOut]), MalformedProblems, OwnAccountProblems),
+    security(("bearer" = [])),
+)]
+pub(super) async fn list(
+    (caller, CallerSession(current)): (Caller, CallerSession),
+    request: HttpRequest,
+    store: Data<UsersStore>,
+) -> Result<HttpResponse, Problem> {
+    refuse_unknown_parameters(request.query_string(), &[])?;
+    let sessions = store.sessions_of(caller.user_id).await.map_err(of_own_account)?;
+    Ok(show(&SessionOut::list(&sessions, current.as_deref())))
+}
+
+/// End one of your sessions.
+#[utoipa::path(
+    delete, path = "/api/sessions/{session_id}", tag = "sessions", operation_id = "end_session", params(SessionIdIn),
+    responses(
+        (status = 204, description = "The session has ended"),
+        UnknownProblems, MalformedProblems, OwnAccountProblems, WriteProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn end(
+    caller: Caller,
+    id: Path<String>,
+    request: HttpRequest,
+    store: Data<UsersStore>,
+) -> Result<HttpResponse, Problem> {
+    refuse_unknown_parameters(request.query_string(), &[])?;
+    let id: SessionId = id.parse().map_err(|_| Problem::not_found())?;
+    store.end_session(caller.user_id, id, EndReason::EndedByUser).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// List the sessions of a user. Those used last come first.
+#[utoipa::path(
+    get, path = "/api/users/{user_id}/sessions", tag = "sessions", operation_id = "list_sessions_of_user", params(IdIn),
+    responses(
+        (status = 200, description = "All of them", body = [SessionOut]),
+        UnknownProblems, MalformedProblems, AdminProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn list_of_user(
+    (_admin, CallerSession(current), id): (Admin, CallerSession, PathId),
+    request: HttpRequest,
+    store: Data<UsersStore>,
+) -> Result<HttpResponse, Problem> {
+    refuse_unknown_parameters(request.query_string(), &[])?;
+    let sessions = store.sessions_of(UserId(id.0)).await?;
+    Ok(show(&SessionOut::list(&sessions, current.as_deref())))
+}
+
+/// End all sessions of a user, who may sign in again.
+#[utoipa::path(
+    delete, path = "/api/users/{user_id}/sessions", tag = "sessions", operation_id = "end_sessions_of_user", params(IdIn),
+    responses(
+        (status = 204, description = "They have ended"),
+        UnknownProblems, MalformedProblems, AdminProblems, WriteProblems,
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn end_of_user(
+    (_admin, id): (Admin, PathId),
+    request: HttpRequest,
+    store: Data<UsersStore>,
+) -> Result<HttpResponse, Problem> {
+    refuse_unknown_parameters(request.query_string(), &[])?;
+    store.end_sessions(UserId(id.0), EndReason::EndedByAdmin).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn show(sessions: &[SessionOut<'_>]) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(sessions)
 }

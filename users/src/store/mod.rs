@@ -4,6 +4,7 @@
 //! Reads and writes are messages to the one actor that owns them ([`json`]). Each has a queue of its own, bounded by
 //! permits, so that writes waiting for the disk leave room for reads. A write is answered once it is durable.
 
+mod ended_feed;
 mod error;
 mod json;
 mod metrics;
@@ -19,9 +20,22 @@ use chassis::{
     store::{Ping, Queue, StoreFault, lifecycle, metrics::store_registry},
 };
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use self::{
+    ended_feed::{EndedFeed, PAGE_MAX},
+    json::{
+        actor::{Reports, StoreActor},
+        files::Files,
+        reads::{CheckAvailable, Count, EndedSince, FindByName, Get, List, SessionsOf},
+        session_writes::{EndSession, EndSessions, OpenSession, Refresh},
+        writes::{Create, Delete, SetPassword, Update},
+    },
+    metrics::StoreMetrics,
+};
 pub(crate) use self::{
+    ended_feed::{FeedCursor, FeedPage, Waiting},
     error::StoreError,
     json::{
         actor::Rules,
@@ -31,20 +45,10 @@ pub(crate) use self::{
         session_writes::Grant,
     },
 };
-use self::{
-    json::{
-        actor::StoreActor,
-        files::Files,
-        reads::{CheckAvailable, Count, FindByName, Get, List},
-        session_writes::{OpenSession, Refresh},
-        writes::{Create, Delete, SetPassword, Update},
-    },
-    metrics::StoreMetrics,
-};
 use crate::audit::{Audit, AuditSettings, Event};
 use crate::domain::{
-    Email, Folded, NONCE_BYTES, NewUser, Nonce, Origin, PasswordHash, RefreshToken, TOKEN_BYTES, User, UserEdit,
-    UserFilter, UserName, UserType,
+    Email, EndReason, Folded, NONCE_BYTES, NewUser, Nonce, Origin, PasswordHash, RefreshToken, Session, SessionId,
+    TOKEN_BYTES, User, UserEdit, UserFilter, UserName, UserType,
 };
 
 /// Maximum number of queued writes: two full batches of 512, the one being written and the next. Each takes about 2 KiB.
@@ -60,6 +64,7 @@ pub(crate) struct UsersStore {
     reads: Queue,
     writes: Queue,
     hash_cost_max: Option<u32>,
+    ended: EndedFeed,
 }
 
 impl UsersStore {
@@ -80,6 +85,9 @@ impl UsersStore {
         let metrics = StoreMetrics::register(store_registry);
         let reads = Queue::register("reads", READS_MAX, store_registry);
         let writes = Queue::register("writes", WRITES_MAX, store_registry);
+        let (ended_count, count) = watch::channel(0);
+        let life = *random().map_err(|fault| StartError::failed(fault.chain()))?;
+        let ended = EndedFeed::new(life, count, rules.sessions.ended_kept, store_registry);
         let (files, mut loaded) = Files::open(path, &metrics)?;
         let audit = Audit::open(path, audit, registry)?;
         if loaded.is_empty() {
@@ -100,9 +108,9 @@ impl UsersStore {
         let actor = StoreActor::start_in_arbiter(&arbiter, move |context| {
             // Permits bound what is sent: the mailbox has room for all of it, and for the shutdown.
             context.set_mailbox_capacity(WRITES_MAX + READS_MAX + 1);
-            StoreActor::new(files, loaded, rules, audit, metrics)
+            StoreActor::new(files, loaded, rules, Reports { audit, metrics, ended_count })
         });
-        Ok(Self { actor, arbiter, reads, writes, hash_cost_max })
+        Ok(Self { actor, arbiter, reads, writes, hash_cost_max, ended })
     }
 
     /// The highest bcrypt cost among the password hashes, as of the start.
@@ -117,17 +125,18 @@ impl UsersStore {
         self.writes.send(&self.actor, Create(new)).await
     }
 
-    /// Changes a user whose version satisfies `if_match`. Resolves once the change is durable on disk.
+    /// Changes a user whose version satisfies `if_match`. With other rights, its sessions end. Resolves once the change is durable on disk.
     pub(crate) async fn update(&self, id: UserId, if_match: IfMatch, edit: UserEdit) -> Result<Arc<User>, StoreError> {
         self.writes.send(&self.actor, Update { id, if_match, edit }).await
     }
 
-    /// Deletes a user whose version satisfies `if_match`. Resolves once the deletion is durable on disk.
+    /// Deletes a user whose version satisfies `if_match`, and ends its sessions. Resolves once the deletion is durable on disk.
     pub(crate) async fn delete(&self, id: UserId, if_match: IfMatch) -> Result<(), StoreError> {
         self.writes.send(&self.actor, Delete { id, if_match }).await
     }
 
-    /// Sets another password, unless the one that was `verified` has changed since. Resolves once it is durable on disk.
+    /// Sets another password, unless the one that was `verified` has changed since, and ends all sessions of the user but
+    /// the one to `keep`. Resolves once it is durable on disk.
     ///
     /// # Errors
     /// [`Refusal::PasswordChanged`](crate::domain::Refusal::PasswordChanged) where it has.
@@ -136,13 +145,15 @@ impl UsersStore {
         id: UserId,
         verified: PasswordHash,
         hashed_password: PasswordHash,
+        keep: Option<SessionId>,
     ) -> Result<(), StoreError> {
-        self.writes.send(&self.actor, SetPassword { id, verified: Some(verified), hashed_password }).await
+        self.writes.send(&self.actor, SetPassword { id, verified: Some(verified), hashed_password, keep }).await
     }
 
-    /// Sets another password, whatever the user has. Resolves once it is durable on disk.
+    /// Sets another password, whatever the user has, and ends all sessions of the user. Resolves once it is durable on
+    /// disk.
     pub(crate) async fn reset_password(&self, id: UserId, hashed_password: PasswordHash) -> Result<(), StoreError> {
-        self.writes.send(&self.actor, SetPassword { id, verified: None, hashed_password }).await
+        self.writes.send(&self.actor, SetPassword { id, verified: None, hashed_password, keep: None }).await
     }
 
     /// Opens a session for a user whose password was `verified`, unless the user was deleted or the password has changed
@@ -168,6 +179,54 @@ impl UsersStore {
     pub(crate) async fn refresh(&self, token: RefreshToken) -> Result<Grant, StoreError> {
         let nonce = Nonce(*random::<NONCE_BYTES>()?);
         self.writes.send(&self.actor, Refresh { token, nonce }).await
+    }
+
+    /// Ends a session of a user. Resolves once that is durable on disk.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`](crate::domain::Refusal::NotFound) where the user has no such session.
+    pub(crate) async fn end_session(
+        &self,
+        user_id: UserId,
+        id: SessionId,
+        reason: EndReason,
+    ) -> Result<(), StoreError> {
+        self.writes.send(&self.actor, EndSession { user_id, id, reason }).await
+    }
+
+    /// Ends all sessions of a user. Resolves once that is durable on disk.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`](crate::domain::Refusal::NotFound) where there is no such user.
+    pub(crate) async fn end_sessions(&self, user_id: UserId, reason: EndReason) -> Result<(), StoreError> {
+        self.writes.send(&self.actor, EndSessions { user_id, reason }).await
+    }
+
+    /// The open sessions of a user, those used last first.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`](crate::domain::Refusal::NotFound) where there is no such user.
+    pub(crate) async fn sessions_of(&self, user_id: UserId) -> Result<Vec<Arc<Session>>, StoreError> {
+        self.reads.send(&self.actor, SessionsOf(user_id)).await
+    }
+
+    /// Sessions that have ended, from a cursor on, or all that still matter.
+    ///
+    /// # Errors
+    /// [`Refusal::CursorGone`](crate::domain::Refusal::CursorGone) for a cursor from before the last start.
+    pub(crate) async fn ended_since(&self, cursor: Option<FeedCursor>) -> Result<FeedPage, StoreError> {
+        let number = self.ended.number(cursor)?;
+        let page = self.reads.send(&self.actor, EndedSince { number, limit: PAGE_MAX }).await?;
+        let next = self.ended.cursor(page.next);
+        Ok(FeedPage { ended: page.ended, next, has_more: page.has_more, kept_for: self.ended.kept_for })
+    }
+
+    /// Begins to wait for sessions that end from now on.
+    ///
+    /// # Errors
+    /// [`StoreFault::Busy`] where too many wait already.
+    pub(crate) fn wait_for_ends(&self) -> Result<Waiting, StoreFault> {
+        self.ended.wait()
     }
 
     /// The user with this id.

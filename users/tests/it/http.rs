@@ -11,6 +11,11 @@ fn another_method_is_answered_with_those_that_exist() {
     for (path, allow, other) in [
         ("/api/login", "POST, OPTIONS", "GET"),
         ("/api/token/refresh", "POST, OPTIONS", "GET"),
+        ("/api/logout", "POST, OPTIONS", "GET"),
+        ("/api/sessions", "GET, HEAD, OPTIONS", "POST"),
+        ("/api/sessions/AAAAAAAAAAAAAAAAAAAAAA", "DELETE, OPTIONS", "GET"),
+        ("/api/users/3/sessions", "GET, HEAD, DELETE, OPTIONS", "POST"),
+        ("/internal/sessions/ended", "GET, OPTIONS", "POST"),
         ("/api/me", "GET, HEAD, PATCH, OPTIONS", "DELETE"),
         ("/api/me/password", "POST, OPTIONS", "PUT"),
         ("/api/users", "GET, HEAD, POST, OPTIONS", "DELETE"),

@@ -20,6 +20,7 @@ mod openapi;
 mod passwords;
 mod rehearsal;
 mod rules;
+mod session_ends;
 mod sessions;
 mod start;
 mod tools;

@@ -21,13 +21,18 @@ fn every_call_is_described_with_its_answers() {
         }
     }
     let expected = [
+        ("delete /api/sessions/{session_id}", "204 400 401 404 503 507"),
+        ("delete /api/users/{user_id}/sessions", "204 400 401 403 404 503 507"),
         ("delete /api/users/{user_id}", "204 400 401 403 404 412 503 507"),
         ("get /api/me", "200 304 400 401 503"),
+        ("get /api/sessions", "200 400 401 503"),
+        ("get /api/users/{user_id}/sessions", "200 400 401 403 404 503"),
         ("get /api/users", "200 400 401 403 503"),
         ("get /api/users/{user_id}", "200 304 400 401 403 404 503"),
         ("patch /api/me", "200 400 401 409 412 413 415 422 503 507"),
         ("patch /api/users/{user_id}", "200 400 401 403 404 409 412 413 415 422 503 507"),
         ("post /api/login", "201 400 401 413 415 422 429 503 507"),
+        ("post /api/logout", "204 400 401 503 507"),
         ("post /api/me/password", "204 400 401 413 415 422 429 503 507"),
         ("post /api/token/refresh", "201 400 401 413 415 422 503 507"),
         ("post /api/users", "201 400 401 403 409 413 415 422 503 507"),

@@ -20,7 +20,7 @@ use chassis::{
     timestamp::Timestamp,
 };
 use tokio::{
-    sync::oneshot,
+    sync::{oneshot, watch},
     task::{JoinError, spawn_blocking},
 };
 
@@ -71,6 +71,14 @@ pub(crate) struct Rules {
     pub(crate) sessions: SessionLimits,
 }
 
+/// Where the store reports what it has done.
+pub(crate) struct Reports {
+    pub(crate) audit: Audit,
+    pub(crate) metrics: StoreMetrics,
+    /// The number of sessions that have ended, for those who wait for the next one.
+    pub(crate) ended_count: watch::Sender<u64>,
+}
+
 /// Everything as of one moment.
 struct Snapshot {
     users: Users,
@@ -90,7 +98,9 @@ pub(crate) struct StoreActor {
     pub(super) latest: Tables,
     pub(super) visible: Tables,
     /// The sessions that have ended, durably.
-    ended: EndedSessions,
+    pub(super) ended: EndedSessions,
+    /// How many sessions have ended, for those who wait for the next one.
+    ended_count: watch::Sender<u64>,
     pub(super) protection: Protection,
     pub(super) session_limits: SessionLimits,
     next_id: i64,
@@ -111,11 +121,13 @@ impl Actor for StoreActor {
 }
 
 impl StoreActor {
-    pub(crate) fn new(files: Files, loaded: Loaded, rules: Rules, audit: Audit, metrics: StoreMetrics) -> Self {
+    pub(crate) fn new(files: Files, loaded: Loaded, rules: Rules, reports: Reports) -> Self {
+        let Reports { audit, metrics, ended_count } = reports;
         Self {
             latest: loaded.tables.clone(),
             visible: loaded.tables,
             ended: EndedSessions::new(loaded.ended),
+            ended_count,
             protection: rules.protection,
             session_limits: rules.sessions,
             next_id: loaded.next_id,
@@ -219,10 +231,12 @@ impl StoreActor {
             }
         }
         self.forget_ended_sessions();
+        let count = self.ended.count();
+        self.ended_count.send_if_modified(|known| mem::replace(known, count) != count);
     }
 
     /// Forgets sessions that ended so long ago that no access token of them is valid.
-    fn forget_ended_sessions(&mut self) {
+    pub(super) fn forget_ended_sessions(&mut self) {
         let kept_since = SystemTime::now().checked_sub(self.session_limits.ended_kept);
         if let Some(kept_since) = kept_since {
             self.ended.forget_until(kept_since.into());

@@ -1,7 +1,7 @@
-//! The messages that read users, each beside its handler, and those of the store's lifecycle. They see durable users
+//! The messages that read users and sessions, each beside its handler, and those of the store's lifecycle. They see durable users
 //! only, and are answered at once.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use actix::{Context, Handler, Message, ResponseFuture};
 use chassis::{
@@ -11,9 +11,13 @@ use chassis::{
 
 use tokio::task::spawn_blocking;
 
-use super::{actor::StoreActor, table::Scan};
+use super::{
+    actor::{StoreActor, now},
+    sessions::EndedPage,
+    table::Scan,
+};
 use crate::{
-    domain::{Email, Folded, User, UserFilter, UserName, UserType},
+    domain::{Email, Folded, Session, User, UserFilter, UserName, UserType},
     store::error::StoreError,
 };
 
@@ -58,6 +62,44 @@ impl Handler<Admitted<List>> for StoreActor {
     fn handle(&mut self, Admitted { message, .. }: Admitted<List>, _: &mut Context<Self>) -> Self::Result {
         self.check_open()?;
         Ok(self.visible.users.list(&message.filter, message.after, message.limit))
+    }
+}
+
+/// The sessions of a user that have not ended, those used last first.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Arc<Session>>, StoreError>")]
+pub(crate) struct SessionsOf(pub(crate) UserId);
+
+impl Handler<Admitted<SessionsOf>> for StoreActor {
+    type Result = Result<Vec<Arc<Session>>, StoreError>;
+
+    fn handle(&mut self, Admitted { message, .. }: Admitted<SessionsOf>, _: &mut Context<Self>) -> Self::Result {
+        self.check_open()?;
+        self.visible.users.get(message.0)?;
+        let now = now();
+        let open = self.visible.sessions.of(message.0).filter(|session| !session.is_expired(&self.session_limits, now));
+        let mut open: Vec<Arc<Session>> = open.cloned().collect();
+        open.sort_unstable_by_key(|session| (Reverse(session.refreshed_at), session.id));
+        Ok(open)
+    }
+}
+
+/// Sessions that have ended, in the order in which their ends became durable.
+#[derive(Message)]
+#[rtype(result = "Result<EndedPage, StoreError>")]
+pub(crate) struct EndedSince {
+    /// The number of the first one that is asked for.
+    pub(crate) number: u64,
+    pub(crate) limit: usize,
+}
+
+impl Handler<Admitted<EndedSince>> for StoreActor {
+    type Result = Result<EndedPage, StoreError>;
+
+    fn handle(&mut self, Admitted { message, .. }: Admitted<EndedSince>, _: &mut Context<Self>) -> Self::Result {
+        self.check_open()?;
+        self.forget_ended_sessions();
+        Ok(self.ended.since(message.number, message.limit))
     }
 }
 

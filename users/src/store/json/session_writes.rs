@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::{
         EndReason, EndedSession, Nonce, Origin, PasswordHash, Presented, RefreshToken, Refusal, SESSIONS_PER_USER_MAX,
-        Session, User,
+        Session, SessionId, User,
     },
     store::error::StoreError,
 };
@@ -90,6 +90,57 @@ impl Handler<Admitted<Refresh>> for StoreActor {
     }
 }
 
+/// Ends one session of a user.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub(crate) struct EndSession {
+    pub(crate) user_id: UserId,
+    pub(crate) id: SessionId,
+    pub(crate) reason: EndReason,
+}
+
+impl Handler<Admitted<EndSession>> for StoreActor {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(
+        &mut self,
+        Admitted { message, permit, .. }: Admitted<EndSession>,
+        context: &mut Context<Self>,
+    ) -> Self::Result {
+        match self.check_end_session(&message) {
+            Ok(effects) => self.stage(context, permit, effects),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+}
+
+/// Ends all sessions of a user.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub(crate) struct EndSessions {
+    pub(crate) user_id: UserId,
+    pub(crate) reason: EndReason,
+}
+
+impl Handler<Admitted<EndSessions>> for StoreActor {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(
+        &mut self,
+        Admitted { message, permit, .. }: Admitted<EndSessions>,
+        context: &mut Context<Self>,
+    ) -> Self::Result {
+        let EndSessions { user_id, reason } = message;
+        match self.check_open().map_err(StoreError::from).and_then(|()| Ok(self.latest.users.get(user_id).map(drop)?)) {
+            Ok(()) => {
+                let effects = self.ends_of(user_id, None, reason);
+                self.stage(context, permit, effects)
+            }
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+}
+
 /// What a refresh leads to.
 enum Checked {
     Granted(Box<Grant>, Effect),
@@ -115,6 +166,23 @@ impl StoreActor {
         let session = Arc::new(Session::open(before.id, &token, origin, &self.session_limits, now));
         effects.push(Effect::Session { before: None, after: Arc::clone(&session) });
         Ok((Grant { user: rehashed.unwrap_or(before), session, token }, effects))
+    }
+
+    fn check_end_session(&self, EndSession { user_id, id, reason }: &EndSession) -> Result<Vec<Effect>, StoreError> {
+        self.check_open()?;
+        let of_user = |session: &&Arc<Session>| session.user_id == *user_id;
+        if let Some(session) = self.latest.sessions.get(*id).filter(of_user) {
+            return Ok(vec![end(session, *reason)]);
+        }
+        // Somebody else is ending it, which is not durable yet: with no effect, this waits for it.
+        let is_ending = self.visible.sessions.get(*id).is_some_and(|session| of_user(&session));
+        if is_ending { Ok(Vec::new()) } else { Err(Refusal::NotFound.into()) }
+    }
+
+    /// Ends all sessions of a user but the one to `keep`.
+    pub(super) fn ends_of(&self, user: UserId, keep: Option<SessionId>, reason: EndReason) -> Vec<Effect> {
+        let others = self.latest.sessions.of(user).filter(|session| Some(session.id) != keep);
+        others.map(|session| end(session, reason)).collect()
     }
 
     /// Ends those sessions of a user that are too many if there is one more.

@@ -70,6 +70,16 @@ impl Sessions {
     }
 }
 
+/// Some of the sessions that have ended.
+#[derive(Debug, PartialEq)]
+pub(crate) struct EndedPage {
+    pub(crate) ended: Vec<EndedSession>,
+    /// The number of the one that follows the last of these.
+    pub(crate) next: u64,
+    /// Whether that one has ended already.
+    pub(crate) has_more: bool,
+}
+
 /// The sessions that were ended, in the order in which their ends became durable, numbered from zero.
 #[derive(Debug, Default)]
 pub(super) struct EndedSessions {
@@ -93,6 +103,22 @@ impl EndedSessions {
             self.kept.pop_front();
             self.forgotten += 1;
         }
+    }
+
+    /// How many there have been.
+    pub(super) fn count(&self) -> u64 {
+        self.forgotten + u64::try_from(self.kept.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Up to `limit` of them from a number on. Those that have been forgotten are left out: no access token of them is
+    /// valid.
+    pub(super) fn since(&self, number: u64, limit: usize) -> EndedPage {
+        let skipped = number.saturating_sub(self.forgotten);
+        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX).min(self.kept.len());
+        let ended: Vec<_> = self.kept.range(skipped..).take(limit).copied().collect();
+        let end = skipped + ended.len();
+        let next = self.forgotten + u64::try_from(end).unwrap_or(u64::MAX);
+        EndedPage { ended, next, has_more: end < self.kept.len() }
     }
 
     pub(super) const fn kept(&self) -> &VecDeque<EndedSession> {
@@ -154,12 +180,24 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn ended_sessions_are_forgotten_from_the_oldest_on() {
+    fn ended_sessions_are_found_by_number_also_when_older_ones_are_forgotten() {
         let at = |micros| Timestamp::from_unix_micros(micros).unwrap();
         let ended = |n: u8| EndedSession { id: session(n, 7).id, at: at(i64::from(n)) };
-        let mut sessions = EndedSessions::new(vec![ended(1), ended(2)]);
+        let mut sessions = EndedSessions::new(vec![ended(0), ended(1), ended(2)]);
         sessions.push(ended(3));
-        sessions.forget_until(at(2));
-        assert_eq!((sessions.kept(), sessions.forgotten), (&VecDeque::from([ended(3)]), 2));
+        let page = |sessions: &EndedSessions, number, limit, from, next, has_more| {
+            let ended: Vec<_> = (from..u8::try_from(next).unwrap()).map(ended).collect();
+            assert_eq!(sessions.since(number, limit), EndedPage { ended, next, has_more }, "{number} {limit}");
+        };
+        page(&sessions, 0, 3, 0, 3, true);
+        page(&sessions, 3, 3, 3, 4, false);
+        page(&sessions, 4, 3, 4, 4, false);
+        sessions.forget_until(at(1));
+        page(&sessions, 0, 1, 2, 3, true);
+        page(&sessions, 1, 2, 2, 4, false);
+        page(&sessions, 3, 2, 3, 4, false);
+        sessions.forget_until(at(9));
+        page(&sessions, 2, 2, 4, 4, false);
+        assert_eq!(sessions.count(), 4);
     }
 }

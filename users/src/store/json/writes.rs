@@ -15,7 +15,7 @@ use super::{
     staged::Effect,
 };
 use crate::{
-    domain::{ID_MAX, NewUser, PasswordHash, Refusal, User, UserEdit},
+    domain::{EndReason, ID_MAX, NewUser, PasswordHash, Refusal, SessionId, User, UserEdit},
     store::error::StoreError,
 };
 
@@ -59,8 +59,12 @@ impl Handler<Admitted<Update>> for StoreActor {
             Ok(change) => change,
             Err(error) => return answer(Err(error)),
         };
-        let effect = Effect::User { id: after.id, before: Some(before), after: Some(Arc::clone(&after)) };
-        let durable = self.stage(context, permit, vec![effect]);
+        let mut effects = Vec::new();
+        if after.user_type != before.user_type {
+            effects = self.ends_of(after.id, None, EndReason::RightsChanged);
+        }
+        effects.push(Effect::User { id: after.id, before: Some(before), after: Some(Arc::clone(&after)) });
+        let durable = self.stage(context, permit, effects);
         Box::pin(async { durable.await.map(|()| after) })
     }
 }
@@ -82,8 +86,9 @@ impl Handler<Admitted<Delete>> for StoreActor {
     ) -> Self::Result {
         match self.check_delete(&message) {
             Ok(before) => {
-                let effect = Effect::User { id: before.id, before: Some(before), after: None };
-                self.stage(context, permit, vec![effect])
+                let mut effects = self.ends_of(before.id, None, EndReason::UserDeleted);
+                effects.push(Effect::User { id: before.id, before: Some(before), after: None });
+                self.stage(context, permit, effects)
             }
             Err(error) => answer(Err(error)),
         }
@@ -98,6 +103,8 @@ pub(crate) struct SetPassword {
     /// The hash of the password that the user has given as the current one; absent where an admin sets another.
     pub(crate) verified: Option<PasswordHash>,
     pub(crate) hashed_password: PasswordHash,
+    /// The session that goes on; all others of the user end.
+    pub(crate) keep: Option<SessionId>,
 }
 
 impl Handler<Admitted<SetPassword>> for StoreActor {
@@ -108,10 +115,12 @@ impl Handler<Admitted<SetPassword>> for StoreActor {
         Admitted { message, permit, .. }: Admitted<SetPassword>,
         context: &mut Context<Self>,
     ) -> Self::Result {
+        let keep = message.keep;
         match self.check_set_password(message) {
             Ok((before, after)) => {
-                let effect = Effect::User { id: after.id, before: Some(before), after: Some(after) };
-                self.stage(context, permit, vec![effect])
+                let mut effects = self.ends_of(after.id, keep, EndReason::PasswordChanged);
+                effects.push(Effect::User { id: after.id, before: Some(before), after: Some(after) });
+                self.stage(context, permit, effects)
             }
             Err(error) => answer(Err(error)),
         }
