@@ -31,7 +31,7 @@
 //! |---|---|---|
 //! | ground | `files`, `tls`, `body`, `rules` | files, sockets, streams and header fields |
 //! | parts | `routing`, `limit`, `auth`, `upstream`, `connection` | one concern each, nothing of each other |
-//! | products | `hooks`, `telemetry`, `route`, `config`, `runtime` | the parts put together: one route, one configuration, one snapshot |
+//! | products | `hooks`, `session_feed`, `telemetry`, `route`, `config`, `runtime` | the parts put together: one route, one configuration, one snapshot |
 //! | surfaces | `pages`, `admin`, `reload`, `drain`, `settings`, `builder` | what operators and clients see of the gateway itself |
 //! | request | `proxy` | the life of a request, in seven steps |
 //! | process | `server`, `commands` | listeners, threads, the command line |
@@ -52,6 +52,7 @@ mod routing;
 mod upstream;
 
 pub mod hooks;
+mod session_feed;
 mod telemetry;
 
 pub mod config;

@@ -12,7 +12,8 @@ use std::{
 
 use actix_codec::Framed;
 use actix_http::{HttpService, Request, h1};
-use actix_rt::net::TcpStream;
+use actix_rt::{net::TcpStream, task::JoinHandle};
+use actix_server::ServerHandle;
 use actix_service::{ServiceFactory, fn_factory, fn_service};
 use chassis::{
     config::StartError,
@@ -191,6 +192,7 @@ impl Server {
     /// # Errors
     /// The operating system refuses a listener.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
+        let (addr, admin_addr) = (self.addr()?, self.admin_addr()?);
         let health = self.current.get().process.health.clone();
         let context = ServiceContext {
             health,
@@ -205,12 +207,20 @@ impl Server {
         let admin_handle = admin.handle();
         let admin = actix_rt::spawn(admin);
         self.current.watch();
+        // Before the first request: a gateway that takes over must not accept what the previous one refused.
+        let sessions = self.current.get().process.sessions.clone();
+        let mut shutdown = Box::pin(shutdown);
+        tokio::select! {
+            () = sessions.first_read() => {}
+            () = &mut shutdown => return stop_admin(admin_handle, admin).await,
+        }
         self.tls.iter().for_each(ServerTls::watch);
         let history = actix_rt::spawn(Arc::clone(&self.current).record_history());
         let watcher = self.watcher.map(|watcher| actix_rt::spawn(watcher.run()));
         let drain =
             Drain { current: Arc::clone(&self.current), delay: self.drain_delay, shared: self.listeners.shared };
         let public = serve_public(self.listeners.public, self.tls, self.workers, self.current)?;
+        log::info!(listen = addr.to_string(), admin = admin_addr.to_string(); "gateway ready");
         let handle = public.handle();
         tokio::select! {
             ended = public => ended.map_err(StartError::failed)?,
@@ -221,9 +231,13 @@ impl Server {
         }
         history.abort();
         // Last, so that operators see the drain to its end.
-        admin_handle.stop(true).await;
-        admin.await.map_err(StartError::failed)?.map_err(StartError::failed)
+        stop_admin(admin_handle, admin).await
     }
+}
+
+async fn stop_admin(handle: ServerHandle, admin: JoinHandle<std::io::Result<()>>) -> Result<(), StartError> {
+    handle.stop(true).await;
+    admin.await.map_err(StartError::failed)?.map_err(StartError::failed)
 }
 
 /// Starts the public listener: in each worker thread, [`Connections`] with the HTTP/1.1 of actix-http and [`Http2`].

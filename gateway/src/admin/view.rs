@@ -7,10 +7,11 @@ use chassis::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    auth::settings::{JwksSource, KeySource},
+    auth::settings::{JwksSource, KeySource, SessionSettings, Unreachable},
     route::RouteSettings,
     routing::entry::Methods,
     runtime::current::CurrentSnapshot,
+    session_feed::follower::SessionFeed,
     telemetry::{access_log::AccessLog, history::INTERVAL, route::RouteMetrics},
 };
 
@@ -25,9 +26,19 @@ pub(crate) fn status(current: &CurrentSnapshot) -> Value {
         "tls_handshake_failures": snapshot.process.handshake_failures.total(),
         "draining": snapshot.process.health.is_draining(),
         "reload": reload(current),
+        "sessions": sessions(&snapshot.process.sessions),
         "routes": routes(current)["routes"],
         "upstreams": upstreams(current)["upstreams"],
         "errors": snapshot.process.errors.groups(),
+    })
+}
+
+/// What is known of ended sessions; null where the configuration names no feed.
+fn sessions(feed: &SessionFeed) -> Value {
+    let Some(status) = feed.status() else { return Value::Null };
+    json!({
+        "from": status.upstream, "known": status.is_known, "unreachable": if status.refuses { "refuse" } else { "accept" },
+        "age_seconds": status.age.map(|age| age.as_secs_f64()), "ended": status.ended, "failure": status.failure,
     })
 }
 
@@ -121,7 +132,15 @@ pub(crate) fn config(current: &CurrentSnapshot) -> Value {
             };
             json!({"issuer": issuer.issuer, "audience": issuer.audience, "jwks": jwks, "refresh": text(issuer.refresh)})
         }).collect();
-        json!({"own": own, "other_issuers": other_issuers})
+        let sessions = tokens.sessions.as_ref().map(|sessions| {
+            let SessionSettings { from, path, unreachable, after } = sessions;
+            let unreachable = match unreachable {
+                Unreachable::Accept => "accept",
+                Unreachable::Refuse => "refuse",
+            };
+            json!({"from": from, "path": path, "unreachable": unreachable, "after": text(*after)})
+        });
+        json!({"own": own, "sessions": sessions, "other_issuers": other_issuers})
     });
     let upstreams: serde_json::Map<String, Value> = config
         .upstreams

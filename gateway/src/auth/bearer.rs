@@ -59,6 +59,12 @@ pub fn expired() -> Problem {
     challenge(Problem::new(Code::TokenExpired, "the token has expired; sign in again"), &[("error", "invalid_token")])
 }
 
+/// Returns the problem for a token whose session has ended.
+pub(crate) fn session_ended() -> Problem {
+    let detail = "the session of the token has ended; sign in again";
+    challenge(Problem::new(Code::SessionEnded, detail), &[("error", "invalid_token")])
+}
+
 /// Returns the problem for a valid token whose `claim` does not allow the request.
 ///
 /// ```

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{assertions::AssertionCache, claims::Claims};
+use super::{assertions::AssertionCache, claims::Claims, ended_sessions::TokenSession};
 
 /// A verified caller.
 #[derive(Debug)]
@@ -12,17 +12,19 @@ pub(crate) struct Caller {
     pub(crate) assertions: RefCell<AssertionCache>,
     /// When its token expires, in seconds since the epoch of Unix, leeway included.
     pub(crate) expires_at: u64,
+    /// The session of its token, which may end; `None` where that is not checked.
+    pub(crate) session: Option<TokenSession>,
 }
 
 impl Caller {
     /// A caller that something other than a token identified. It is not cached and does not expire.
     pub(crate) fn from_claims(claims: Claims) -> Self {
-        Self::with_expiry(claims, u64::MAX)
+        Self::with_token(claims, u64::MAX, None)
     }
 
-    /// A caller whose token expires.
-    pub(crate) fn with_expiry(claims: Claims, expires_at: u64) -> Self {
-        Self { claims, assertions: RefCell::new(AssertionCache::for_caller()), expires_at }
+    /// A caller whose token expires, or may be refused before that because its session has ended.
+    pub(crate) fn with_token(claims: Claims, expires_at: u64, session: Option<TokenSession>) -> Self {
+        Self { claims, assertions: RefCell::new(AssertionCache::for_caller()), expires_at, session }
     }
 
     /// Returns a claim that is a string.

@@ -10,6 +10,29 @@ pub(crate) struct TokenSettings {
     /// The gateway itself.
     pub(crate) own: Option<OwnTokens>,
     pub(crate) other_issuers: Vec<ExternalIssuerSettings>,
+    /// Where to learn which sessions have ended; `None` where our own tokens are valid until they expire.
+    pub(crate) sessions: Option<SessionSettings>,
+}
+
+/// Where to learn which sessions have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionSettings {
+    /// The name of the upstream that keeps the sessions.
+    pub(crate) from: String,
+    /// The path of its feed.
+    pub(crate) path: String,
+    pub(crate) unreachable: Unreachable,
+    /// For how long the feed may not be read until `unreachable` applies.
+    pub(crate) after: Duration,
+}
+
+/// What becomes of tokens while it is not known which sessions have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreachable {
+    /// They are accepted, except those of sessions of which it is known that they have ended.
+    Accept,
+    /// They are refused: 503.
+    Refuse,
 }
 
 /// How the gateway issues tokens.

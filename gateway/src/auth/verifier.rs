@@ -25,6 +25,7 @@ use super::{
     bearer,
     caller::Caller,
     claims::Claims,
+    ended_sessions::{EndedSessions, SessionRefusal, TokenSession},
     issuers::{external::FETCH_INTERVAL_MIN, own::TYP, verifying_key::VerifyingKey},
     metrics::TokenCacheMetrics,
     settings::{LEEWAY, TypRule},
@@ -34,6 +35,8 @@ use super::{
 
 /// Maximum length of a token: 8 KiB. One of ours has about 400 bytes; those of external issuers may list groups.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// When a client is told to try again whose session could not be checked. The feed is read each second until then.
+const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// Why a token is not accepted.
 #[derive(Debug)]
@@ -71,6 +74,8 @@ pub(crate) struct Verifier {
     generation: u64,
     keys: Vec<IssuerKeys>,
     cache: TokenCache,
+    /// Which sessions have ended; `None` where nothing says so.
+    sessions: Option<EndedSessions>,
     metrics: TokenCacheMetrics,
 }
 
@@ -80,7 +85,14 @@ impl Verifier {
         // Read before the keys: a change in between is noticed at the next token.
         let generation = issuers.generation();
         let keys = issuers.keys();
-        Self { issuers, generation, keys, cache: TokenCache::new(), metrics: TokenCacheMetrics::default() }
+        let (cache, metrics) = (TokenCache::new(), TokenCacheMetrics::default());
+        Self { issuers, generation, keys, cache, sessions: None, metrics }
+    }
+
+    /// Refuses our own tokens of these sessions.
+    #[must_use]
+    pub(crate) fn with_sessions(self, sessions: Option<EndedSessions>) -> Self {
+        Self { sessions, ..self }
     }
 
     /// Counts the hits and misses of the cache in these metrics.
@@ -92,7 +104,7 @@ impl Verifier {
     /// Returns the caller of a token, at the time `now`.
     ///
     /// # Errors
-    /// 401 `token_invalid` or `token_expired`, or a key that is not known yet.
+    /// 401 `token_invalid`, `token_expired` or `session_ended`, 503 `sessions_unknown`, or a key that is not known yet.
     pub(crate) fn verify(&mut self, token: &str, now: SystemTime) -> Result<Rc<Caller>, VerifyError> {
         let generation = self.issuers.generation();
         if generation != self.generation {
@@ -100,17 +112,20 @@ impl Verifier {
         }
         if let Some(caller) = self.cache.get(token) {
             self.metrics.hits.inc();
-            if unix_seconds(now) <= caller.expires_at {
-                return Ok(Rc::clone(caller));
+            if unix_seconds(now) > caller.expires_at {
+                self.cache.remove(token);
+                return Err(bearer::expired().into());
             }
-            self.cache.remove(token);
-            return Err(bearer::expired().into());
+            // If the session has ended, the token stays in the cache: whoever goes on sending it costs no verification.
+            check_session(self.sessions.as_ref(), caller)?;
+            return Ok(Rc::clone(caller));
         }
         self.metrics.misses.inc();
         if token.len() > TOKEN_BYTES_MAX {
             return Err(bearer::invalid("the token is too long").into());
         }
         let (caller, key) = self.decode(token, now)?;
+        check_session(self.sessions.as_ref(), &caller)?;
         let caller = Rc::new(caller);
         self.cache.insert(token, Rc::clone(&caller), key);
         Ok(caller)
@@ -143,7 +158,10 @@ impl Verifier {
             .map_err(|error| bearer::invalid("the token is not valid").because(error))?;
         check_audience(key, &data.claims)?;
         let expires_at = check_times(&data.claims, unix_seconds(now))?;
-        let caller = Caller::with_expiry(data.claims, expires_at);
+        let is_own = issuer.external.is_none() && self.sessions.is_some();
+        let sid = data.claims.get("sid").and_then(Value::as_str).filter(|_| is_own);
+        let session = sid.map(TokenSession::new);
+        let caller = Caller::with_token(data.claims, expires_at, session);
         Ok((caller, TrustedKey { issuer: index, id: Arc::clone(&key.id) }))
     }
 
@@ -157,6 +175,21 @@ impl Verifier {
         let claimed = claimed_issuer(token)?;
         self.keys.iter().position(|known| known.issuer == claimed).ok_or_else(unknown_issuer)
     }
+}
+
+/// Checks that the session of a token has not ended.
+fn check_session(sessions: Option<&EndedSessions>, caller: &Caller) -> Result<(), Problem> {
+    let Some((sessions, session)) = sessions.zip(caller.session.as_ref()) else { return Ok(()) };
+    sessions.check(session).map_err(|refusal| match refusal {
+        SessionRefusal::Ended => bearer::session_ended(),
+        SessionRefusal::Unknown => sessions_unknown(),
+    })
+}
+
+/// As with keys that are not available, a 401 would make clients throw their session away.
+fn sessions_unknown() -> Problem {
+    let detail = "it is not known at the moment which sessions have ended; try again";
+    Problem::new(Code::SessionsUnknown, detail).with_header(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))
 }
 
 /// Returns the issuer that a token claims to be of. Nothing is verified.

@@ -94,7 +94,20 @@ fn hints(config: &Config) -> Vec<String> {
         let is_free = config.table.at(&sample).is_empty();
         is_free.then(|| format!("`{}` does not match `{above}`, and no other route does", route.name))
     };
-    config.routes.iter().filter_map(hint).chain(config.routes.iter().flat_map(nested_claims)).collect()
+    let hints = config.routes.iter().filter_map(hint).chain(config.routes.iter().flat_map(nested_claims));
+    hints.chain(anonymous_feed(config)).collect()
+}
+
+/// A service that keeps sessions cannot tell the gateway from anybody else who asks for its feed.
+fn anonymous_feed(config: &Config) -> Option<String> {
+    let sessions = config.tokens.as_ref()?.sessions.as_ref()?;
+    let upstream = config.upstreams.iter().find(|upstream| upstream.name == sessions.from)?;
+    upstream.assertion.is_none().then(|| {
+        let name = &upstream.name;
+        format!(
+            "`tokens.sessions`: `{name}` has no `assertion`, so that it cannot tell that the gateway reads its feed"
+        )
+    })
 }
 
 /// A name with dots is the name of one claim, although in other gateways it is a nested one.

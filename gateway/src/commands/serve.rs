@@ -22,7 +22,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     actix_rt::System::new().block_on(async move {
         let shutdown = chassis::server::shutdown_signal();
         let server = Server::inherit_or_bind(config, settings)?.watching(source, fingerprint);
-        log::info!(listen = server.addr()?.to_string(), admin = server.admin_addr()?.to_string(); "gateway ready");
         server.run_until(shutdown).await
     })?;
     Ok(ExitCode::SUCCESS)

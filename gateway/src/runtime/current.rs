@@ -14,6 +14,7 @@ use crate::{
     auth::token_issuers::TokenIssuers,
     config::Config,
     connection::settings::ServerLimits,
+    session_feed::follower::Plan,
     telemetry::history::INTERVAL,
     upstream::{handle::Upstream, health::HealthMonitor, wire::connect::UpstreamTls},
 };
@@ -45,7 +46,8 @@ impl CurrentSnapshot {
         Cache::new(Arc::clone(&self.snapshot))
     }
 
-    /// Starts the health checks and the watching of keys and certificates, in this thread, which must run an actix system.
+    /// Starts the health checks, the watching of keys and certificates, and the following of ended sessions, in this thread,
+    /// which must run an actix system.
     pub(crate) fn watch(&self) {
         watch(&self.get(), self.monitor.get_or_init(HealthMonitor::start));
     }
@@ -90,6 +92,15 @@ fn watch(snapshot: &Snapshot, monitor: &HealthMonitor) {
     snapshot.upstreams.iter().for_each(|upstream| monitor.watch(upstream));
     snapshot.upstreams.iter().filter_map(Upstream::tls).for_each(UpstreamTls::watch);
     snapshot.issuers.iter().for_each(TokenIssuers::watch);
+    snapshot.process.sessions.follow(sessions_plan(snapshot));
+}
+
+/// What of the ended sessions the configuration says; `None` where it names no feed.
+fn sessions_plan(snapshot: &Snapshot) -> Option<Plan> {
+    let tokens = snapshot.config.tokens.as_ref()?;
+    let (settings, own) = (tokens.sessions.clone()?, tokens.own.as_ref()?);
+    let upstream = snapshot.upstreams.iter().find(|upstream| upstream.name() == settings.from)?.clone();
+    Some(Plan { settings, upstream, ttl: own.ttl })
 }
 
 /// The sockets stay the ones that the process opened, and actix-server reads its limits once, when it starts.

@@ -12,6 +12,7 @@ use super::request_count::RequestCount;
 use crate::{
     auth::token_issuers::TokenIssuers,
     rules::via::Pseudonym,
+    session_feed::follower::SessionFeed,
     telemetry::{history::History, metrics::GatewayMetrics, recent_errors::RecentErrors, reload_status::ReloadStatus},
     tls::handshake_failures::HandshakeFailures,
 };
@@ -21,6 +22,8 @@ pub(crate) struct Process {
     pub(crate) health: Health,
     /// The issuers of the configuration in force, for `health`.
     pub(crate) issuers: IssuersInForce,
+    /// Which sessions have ended, as far as the configuration says where to learn that.
+    pub(crate) sessions: SessionFeed,
     /// The name of this instance in `Via`.
     pub(crate) via: Pseudonym,
     pub(crate) metrics: GatewayMetrics,
@@ -36,12 +39,15 @@ impl Process {
     /// Makes the parts and registers their metrics.
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let issuers = IssuersInForce::default();
-        let (reported, started) = (issuers.clone(), Instant::now());
+        let sessions = SessionFeed::default();
+        let (reported, feed, started) = (issuers.clone(), sessions.clone(), Instant::now());
         Self {
             health: HealthBuilder::default()
                 .report("issuers", move || reported.get().map_or(Ok(None), |known| known.readiness(started.elapsed())))
+                .report("sessions", move || feed.readiness(started.elapsed()))
                 .build(),
             issuers,
+            sessions,
             via: Pseudonym::new(),
             metrics: GatewayMetrics::register(registry),
             handshake_failures: HandshakeFailures::register(registry),

@@ -89,7 +89,12 @@ fn verifier(snapshot: &Snapshot, previous: Option<&Worker>) -> Option<Rc<RefCell
         let known = worker.snapshot.issuers.as_ref()?;
         worker.verifier.as_ref().filter(|_| known.is_same(issuers))
     });
-    let new = || Verifier::new(issuers.clone()).with_metrics(snapshot.process.metrics.token_cache.clone());
+    let new = || {
+        let ended = snapshot.process.sessions.ended();
+        let sessions = issuers.settings().sessions.is_some().then(|| ended.clone());
+        let metrics = snapshot.process.metrics.token_cache.clone();
+        Verifier::new(issuers.clone()).with_sessions(sessions).with_metrics(metrics)
+    };
     Some(kept.map_or_else(|| Rc::new(RefCell::new(new())), Rc::clone))
 }
 

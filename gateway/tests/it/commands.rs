@@ -31,6 +31,28 @@ fn check_lists_the_public_routes_of_a_good_file() {
 }
 
 #[test]
+fn check_hints_at_a_feed_of_ended_sessions_that_anybody_could_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let yaml = |assertion: &str| {
+        format!(
+            "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\nupstreams: {{u: {{targets: [\"http://u:1\"]{assertion}}}}}\n\
+             tokens: {{issuer: i, audience: a, sessions: {{from: u, path: /e, unreachable: accept}}}}\nroutes: []\n"
+        )
+    };
+    let run = |yaml: &str| {
+        fs::write(dir.path().join("g.yaml"), yaml).unwrap();
+        let key = "0123456789abcdef0123456789abcdef";
+        let checked =
+            gateway(dir.path(), &["check", "g.yaml"], &[("GATEWAY_JWT_SECRET", key), ("USERS_INTERNAL_KEY", key)]);
+        assert!(checked.status.success(), "{}", stderr(&checked));
+        String::from_utf8_lossy(&checked.stdout).into_owned()
+    };
+    let shown = run(&yaml(""));
+    assert!(shown.contains("hint: `tokens.sessions`: `u` has no `assertion`"), "{shown}");
+    assert!(!run(&yaml(", assertion: users")).contains("hint"));
+}
+
+#[test]
 fn check_hints_at_the_path_above_all_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let yaml = YAML.replace("GET /x", "'* /api/{p...}'");

@@ -30,6 +30,7 @@ mod reload;
 mod resilience;
 mod rotation;
 mod schema;
+mod sessions;
 mod streams;
 mod tls;
 mod trials;

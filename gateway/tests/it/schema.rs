@@ -104,24 +104,6 @@ fn schema_and_decoder_agree_about_sections() {
         ("trusted_proxies: 10.0.0.0/8", true),
         ("trusted_proxies: [10.0.0.0/8, '::1']", true),
         ("trusted_proxies: {a: b}", false),
-        ("tokens: {issuer: i, audience: 7, ttl: 60m}", true),
-        ("tokens: {issuer: i, audience: a, ttl: 60}", false),
-        ("tokens: {issuer: i, audience: a, ttl: 0s}", false),
-        ("tokens: {issuer: i, audience: a, ttl: 1 hour}", false),
-        ("tokens: {issuer: i}", false),
-        (
-            "tokens: {issuer: i, audience: a, publish_for: 1m, other_issuers: [{issuer: j, audience: a, jwks: /keys.json}]}",
-            true,
-        ),
-        ("tokens: {issuer: i, audience: a, jwks: 'https://i/jwks', typ: any, refresh: 1m, ca: /ca.pem}", true),
-        ("tokens: {discovery: 'https://i.test', audience: a}", true),
-        ("tokens: {discovery: 'https://i.test', audience: a, issuer: i}", false),
-        ("tokens: {discovery: /keys.json, audience: a}", false),
-        ("tokens: {issuer: i, audience: a, jwks: /keys.json, ttl: 1m}", false),
-        ("tokens: {issuer: i, audience: a, jwks: /keys.json, typ: id}", false),
-        ("tokens: {issuer: i, audience: a, refresh: 1m}", false),
-        ("tokens: {issuer: i, audience: a, other_issuers: [{issuer: j, audience: a}]}", false),
-        ("tokens: {issuer: i, audience: a, also: [{issuer: j, audience: a, jwks: /keys.json}]}", false),
         ("tls: {cert: /c.pem, key: /k.pem, min_version: 1.3}", true),
         ("tls: {cert: /c.pem, key: /k.pem, min_version: 1.1}", false),
         ("tls: {certificates: [{cert: /c.pem, key: /k.pem}], client_ca: /ca.pem, min_version: '1.2'}", true),
@@ -175,6 +157,39 @@ fn schema_and_decoder_agree_about_sections() {
         ("tests: [{request: GET /x, as: admin, expect: 404}]", false),
         ("tests: [{request: GET /x, headers: {a: ~}, expect: 404}]", false),
         ("tests: {request: GET /x, expect: 404}", false),
+    ] {
+        agree(&format!("{HEAD}{UPSTREAMS}{routes}{section}\n"), right);
+    }
+}
+
+#[test]
+fn schema_and_decoder_agree_about_tokens() {
+    let routes = "routes: []\n";
+    for (section, right) in [
+        ("tokens: {issuer: i, audience: 7, ttl: 60m}", true),
+        ("tokens: {issuer: i, audience: a, ttl: 60}", false),
+        ("tokens: {issuer: i, audience: a, ttl: 0s}", false),
+        ("tokens: {issuer: i, audience: a, ttl: 1 hour}", false),
+        ("tokens: {issuer: i}", false),
+        ("tokens: {issuer: i, audience: a, sessions: {from: u, path: /e, unreachable: accept, after: 5s}}", true),
+        ("tokens: {issuer: i, audience: a, sessions: {from: u, path: /e, unreachable: refuse}}", true),
+        ("tokens: {issuer: i, audience: a, sessions: {from: u, path: /e}}", false),
+        ("tokens: {issuer: i, audience: a, sessions: {from: u, path: /e, unreachable: open}}", false),
+        ("tokens: {issuer: i, audience: a, sessions: {from: u, path: e, unreachable: accept}}", false),
+        ("tokens: {issuer: i, audience: a, jwks: /k.json, sessions: {from: u, path: /e, unreachable: accept}}", false),
+        (
+            "tokens: {issuer: i, audience: a, publish_for: 1m, other_issuers: [{issuer: j, audience: a, jwks: /keys.json}]}",
+            true,
+        ),
+        ("tokens: {issuer: i, audience: a, jwks: 'https://i/jwks', typ: any, refresh: 1m, ca: /ca.pem}", true),
+        ("tokens: {discovery: 'https://i.test', audience: a}", true),
+        ("tokens: {discovery: 'https://i.test', audience: a, issuer: i}", false),
+        ("tokens: {discovery: /keys.json, audience: a}", false),
+        ("tokens: {issuer: i, audience: a, jwks: /keys.json, ttl: 1m}", false),
+        ("tokens: {issuer: i, audience: a, jwks: /keys.json, typ: id}", false),
+        ("tokens: {issuer: i, audience: a, refresh: 1m}", false),
+        ("tokens: {issuer: i, audience: a, other_issuers: [{issuer: j, audience: a}]}", false),
+        ("tokens: {issuer: i, audience: a, also: [{issuer: j, audience: a, jwks: /keys.json}]}", false),
     ] {
         agree(&format!("{HEAD}{UPSTREAMS}{routes}{section}\n"), right);
     }

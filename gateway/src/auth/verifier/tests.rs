@@ -30,7 +30,9 @@ impl Fixture {
             keys: source.clone(),
             publish_for: Duration::from_secs(600),
         };
-        let issuers = TokenIssuers::load(&TokenSettings { own: Some(own), other_issuers: Vec::new() }, now).unwrap();
+        let issuers =
+            TokenIssuers::load(&TokenSettings { own: Some(own), other_issuers: Vec::new(), sessions: None }, now)
+                .unwrap();
         let key = match source {
             KeySource::Secret(secret) => Key::hs256(&secret),
             KeySource::Folder(folder) => {
@@ -251,7 +253,9 @@ impl Rotation {
             keys: KeySource::Folder(folder.path().to_owned()),
             publish_for: Duration::from_secs(600),
         };
-        let issuers = TokenIssuers::load(&TokenSettings { own: Some(own), other_issuers: Vec::new() }, start).unwrap();
+        let issuers =
+            TokenIssuers::load(&TokenSettings { own: Some(own), other_issuers: Vec::new(), sessions: None }, start)
+                .unwrap();
         let metrics = TokenCacheMetrics::default();
         let verifier = Verifier::new(issuers.clone()).with_metrics(metrics.clone());
         Self { folder, issuers, verifier, metrics, start }

@@ -32,7 +32,8 @@ use crate::{
     },
 };
 
-/// Decodes the whole file. The order matters where a section refers to another: routes come last.
+/// Decodes the whole file. The order matters where a section refers to another: tokens come after the upstreams, and
+/// routes last.
 pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &Mistakes) -> Option<Config> {
     let top = root.table(&RootKeys::SECTION, mistakes);
     top.get(&RootKeys::VERSION);
@@ -43,7 +44,6 @@ pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     let identity_headers = top.node(&RootKeys::IDENTITY).map(|node| identity(node, mistakes)).unwrap_or_default();
     let tokens_node = top.node(&RootKeys::TOKENS);
     let has_tokens = tokens_node.is_some() || top.is_misspelled(&RootKeys::TOKENS);
-    let tokens = tokens_node.and_then(|node| tokens::decode(node, lookup, mistakes));
     let aliases = top.node(&RootKeys::ALIASES).map(|node| aliases(node, mistakes)).unwrap_or_default();
     let builtin = top.node(&RootKeys::BUILTIN).map(|node| builtin(node, mistakes)).unwrap_or_default();
     let own_headers = IdentityHeaders::new(identity_headers.iter().map(|(name, _)| name));
@@ -52,6 +52,7 @@ pub(crate) fn config(root: &Node, lookup: Lookup<'_>, hooks: &Hooks, mistakes: &
     let limits = resilience::server_limits(top.node(&RootKeys::LIMITS), mistakes);
     let upstreams = top.node(&RootKeys::UPSTREAMS).map(|node| upstreams::decode(node, &defaults, lookup, mistakes));
     let upstreams = upstreams.or_else(|| (!top.is_misspelled(&RootKeys::UPSTREAMS)).then(Vec::new));
+    let tokens = tokens_node.and_then(|node| tokens::decode(node, upstreams.as_deref(), lookup, mistakes));
     let scope = Scope {
         upstreams: upstreams.as_deref(),
         aliases: &aliases,

@@ -15,7 +15,10 @@ use crate::config::{
         },
         shape::{KeyInfo, Need, Section, Shape},
         tls::{CertificateKeys, CertificatesByNameKeys, OneCertificateKeys, UpstreamTlsKeys},
-        tokens::{DiscoveredIssuerKeys, DiscoveredTokensKeys, ExternalIssuerKeys, ExternalTokensKeys, OwnTokensKeys},
+        tokens::{
+            DiscoveredIssuerKeys, DiscoveredTokensKeys, ExternalIssuerKeys, ExternalTokensKeys, OwnTokensKeys,
+            SessionsKeys,
+        },
         upstreams::{BalanceKeys, BreakerKeys, HealthKeys, RetryKeys, TargetKeys, UpstreamKeys},
     },
 };
@@ -73,6 +76,7 @@ const SECTIONS: [(&str, &Section); 34] = [
     ("defaults: {timeout: {@}}", &DefaultTimeoutKeys::SECTION),
     ("defaults: {retry: {@}}", &RetryKeys::SECTION),
     ("tokens: {issuer: i, audience: a, @}", &OwnTokensKeys::SECTION),
+    ("tokens: {issuer: i, audience: a, sessions: {from: u, path: /e, unreachable: accept, @}}", &SessionsKeys::SECTION),
     ("tokens: {issuer: i, audience: a, jwks: f, @}", &ExternalTokensKeys::SECTION),
     (
         "tokens: {issuer: i, audience: a, other_issuers: [{issuer: j, audience: a, jwks: f, @}]}",

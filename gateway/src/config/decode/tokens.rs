@@ -4,16 +4,18 @@ use std::{path::PathBuf, time::Duration};
 
 use chassis::config::{Lookup, Secret, secret};
 
+use super::scope;
 use crate::{
     auth::{
         issuers::verifying_key::AUD,
-        settings::{ExternalIssuerSettings, JwksSource, KeySource, OwnTokens, TokenSettings, TypRule},
+        settings::{ExternalIssuerSettings, JwksSource, KeySource, OwnTokens, SessionSettings, TokenSettings, TypRule},
     },
     config::{
         keys::shape::Section,
         keys::tokens::{
             AUDIENCE, AUDIENCE_CLAIM, CA, DISCOVERY, DiscoveredIssuerKeys, DiscoveredTokensKeys, ExternalIssuerKeys,
-            ExternalTokensKeys, ISSUER, JWKS, OTHER_ISSUERS, OwnTokensKeys, REFRESH, TYP, TYP_RULES, WAIT_FOR_KEYS,
+            ExternalTokensKeys, ISSUER, JWKS, OTHER_ISSUERS, OwnTokensKeys, REFRESH, SessionsKeys, TYP, TYP_RULES,
+            WAIT_FOR_KEYS,
         },
         yaml::{
             mistake::{Mistakes, suggest},
@@ -21,6 +23,7 @@ use crate::{
             tree::Node,
         },
     },
+    upstream::settings::UpstreamSettings,
 };
 
 /// HS256 needs a key of at least the size of the hash (RFC 7518, section 3.2).
@@ -31,9 +34,18 @@ const PUBLISH_FOR_DEFAULT: Duration = Duration::from_secs(10 * 60);
 const REFRESH_DEFAULT: Duration = Duration::from_secs(5 * 60);
 /// Six attempts to fetch the keys, at most: an issuer that restarts is back by then.
 const WAIT_FOR_KEYS_DEFAULT: Duration = Duration::from_secs(30);
+/// More than the 20 s after which the feed of ended sessions answers, also where nothing has ended.
+const SESSIONS_AFTER_DEFAULT: Duration = Duration::from_secs(30);
+/// The feed is asked to wait for whole seconds, and for less than half of `after`.
+const SESSIONS_AFTER_MIN: Duration = Duration::from_secs(2);
 
 /// With `jwks` or `discovery`, the section describes an external issuer, and the gateway has no key of its own.
-pub(crate) fn decode(node: &Node, lookup: Lookup<'_>, mistakes: &Mistakes) -> Option<TokenSettings> {
+pub(crate) fn decode(
+    node: &Node,
+    upstreams: Option<&[UpstreamSettings]>,
+    lookup: Lookup<'_>,
+    mistakes: &Mistakes,
+) -> Option<TokenSettings> {
     let is_external = node.has(&JWKS) || node.has(&DISCOVERY);
     let section = if node.has(&DISCOVERY) {
         &DiscoveredTokensKeys::SECTION
@@ -47,11 +59,13 @@ pub(crate) fn decode(node: &Node, lookup: Lookup<'_>, mistakes: &Mistakes) -> Op
     let others = others.into_iter().map(|item| item.table(issuer_section(item), mistakes));
     let mut other_issuers: Vec<ExternalIssuerSettings> =
         others.filter_map(|table| external_issuer(table, mistakes)).collect();
-    let own = if is_external {
+    let (own, sessions) = if is_external {
         other_issuers.extend(external_issuer(table, mistakes));
-        None
+        (None, None)
     } else {
-        Some(own(node, table, lookup, mistakes)?)
+        let feed = table.node(&OwnTokensKeys::SESSIONS);
+        let feed = feed.and_then(|node| sessions(node, upstreams, mistakes));
+        (Some(own(node, table, lookup, mistakes)?), feed)
     };
     let mut names: Vec<&str> = own.iter().map(|own| own.issuer.as_str()).collect();
     names.extend(other_issuers.iter().map(|other_issuers| other_issuers.issuer.as_str()));
@@ -59,7 +73,21 @@ pub(crate) fn decode(node: &Node, lookup: Lookup<'_>, mistakes: &Mistakes) -> Op
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         node.report(mistakes, format_args!("the issuer `{}` is there twice", pair[0]));
     }
-    Some(TokenSettings { own, other_issuers })
+    Some(TokenSettings { own, other_issuers, sessions })
+}
+
+fn sessions(node: &Node, upstreams: Option<&[UpstreamSettings]>, mistakes: &Mistakes) -> Option<SessionSettings> {
+    let table = node.table(&SessionsKeys::SECTION, mistakes);
+    if let Some(from) = table.find(&SessionsKeys::FROM) {
+        scope::upstream(from, upstreams, mistakes);
+    }
+    let (from, path) = (table.get(&SessionsKeys::FROM), table.get(&SessionsKeys::PATH));
+    let (unreachable, after) = (table.get(&SessionsKeys::UNREACHABLE), table.get(&SessionsKeys::AFTER));
+    let after = after.unwrap_or(SESSIONS_AFTER_DEFAULT);
+    if let Some(node) = table.find(&SessionsKeys::AFTER).filter(|_| after < SESSIONS_AFTER_MIN) {
+        node.report(mistakes, format_args!("`after` must be at least {} s", SESSIONS_AFTER_MIN.as_secs()));
+    }
+    Some(SessionSettings { from: from?, path: path?, unreachable: unreachable?, after })
 }
 
 /// What one of `other_issuers` has.

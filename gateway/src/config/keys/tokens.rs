@@ -9,14 +9,15 @@ use super::{
         Shape::{Either, Form, List, Table, Text, Words},
         Subtree, optional, required, section, subtree,
     },
-    values::{DURATION, FILE_NAME, TEXT},
+    values::{DURATION, FILE_NAME, PATH, TEXT},
 };
-use crate::auth::settings::JwksSource;
+use crate::auth::settings::{JwksSource, Unreachable};
 
 /// The values of `typ`; the decoder gives each its meaning.
 pub(crate) const TYP_RULES: [&str; 3] = ["at+jwt", "JWT", "any"];
 
 const ISSUER_URL: Kind<Scalar<String>> = Kind { shape: Form("^https?://"), parse: issuer_url };
+const UNREACHABLE: Kind<Scalar<Unreachable>> = Kind { shape: Words(&["accept", "refuse"]), parse: unreachable };
 const JWKS_SOURCE: Kind<Scalar<JwksSource>> = Kind { shape: Text, parse: jwks_source };
 
 pub(crate) const ISSUER: Key<Scalar<String>> = required("issuer", TEXT, "Claim `iss` of the tokens");
@@ -73,7 +74,30 @@ section! { OwnTokensKeys ("tokens", "How the gateway issues and verifies tokens.
         optional("keys", "none", TEXT, "Folder of the signing keys. Instead, `GATEWAY_JWT_SECRET` can be set");
     PUBLISH_FOR: Scalar<Duration> =
         optional("publish_for", "`10m`", DURATION, "How long a new key is published before it signs");
+    SESSIONS: Subtree = optional(
+        "sessions",
+        "none: a token is accepted until it expires",
+        subtree(Table(&SessionsKeys::SECTION)),
+        "Where the gateway learns which sessions have ended, so that their tokens are refused",
+    );
     OTHER_ISSUERS;
+}}
+
+section! { SessionsKeys ("sessions", "Where the gateway learns which sessions have ended.") {
+    FROM: Scalar<String> = required("from", TEXT, "The upstream that keeps the sessions");
+    PATH: Scalar<String> =
+        required("path", PATH, "The path of its feed of ended sessions, which only the gateway reads");
+    UNREACHABLE: Scalar<Unreachable> = required(
+        "unreachable",
+        UNREACHABLE,
+        "What becomes of tokens while the feed cannot be read. `accept`: they are accepted, except those of sessions that are known to have ended. `refuse`: they are answered 503 `sessions_unknown`",
+    );
+    AFTER: Scalar<Duration> = optional(
+        "after",
+        "`30s`",
+        DURATION,
+        "How old the last answer of the feed may be until `unreachable` applies; at least `2s`",
+    );
 }}
 
 section! { ExternalTokensKeys ("external_tokens", "An external issuer of tokens, and possibly more of them.") {
@@ -129,6 +153,14 @@ fn is_url(text: &str) -> bool {
     uri.is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
     })
+}
+
+fn unreachable(text: &str) -> Result<Unreachable, String> {
+    match text {
+        "accept" => Ok(Unreachable::Accept),
+        "refuse" => Ok(Unreachable::Refuse),
+        _ => Err(format!("`{text}` is neither `accept` nor `refuse`")),
+    }
 }
 
 fn jwks_source(text: &str) -> Result<JwksSource, String> {

@@ -56,6 +56,30 @@ fn mistakes_about_tokens_are_reported() {
 }
 
 #[test]
+fn mistakes_about_ended_sessions_are_reported() {
+    let sessions = |sessions: &str| with_tokens(&format!("{{issuer: i, audience: a, sessions: {{{sessions}}}}}"));
+    let right = "from: users, path: /ended, unreachable: refuse, after: 2s";
+    assert_eq!(sessions(right), []);
+    for (wrong, message) in [
+        (right.replace("users", "usres"), "there is no upstream `usres`"),
+        (right.replace("from: users, ", ""), "`from` is missing"),
+        (right.replace("path: /ended, ", ""), "`path` is missing"),
+        (right.replace("unreachable: refuse, ", ""), "`unreachable` is missing"),
+        (right.replace("refuse", "closed"), "`closed` is neither `accept` nor `refuse`"),
+        (right.replace("/ended", "ended"), "must begin with `/`"),
+        (right.replace("/ended", "/ended?x=1"), "must be percent-encoded"),
+        (right.replace("2s", "1999ms"), "`after` must be at least 2 s"),
+    ] {
+        let found = sessions(&wrong);
+        assert_eq!(found.len(), 1, "{wrong}: {found:?}");
+        assert!(found[0].message.contains(message), "{wrong}: {found:?}");
+    }
+    let external = format!("{{issuer: i, audience: a, jwks: 'https://idp.example/jwks.json', sessions: {{{right}}}}}");
+    let found = with_tokens(&external);
+    assert!(found.iter().any(|mistake| mistake.message == "there is no key `sessions`"), "only of our own: {found:?}");
+}
+
+#[test]
 fn a_key_that_was_renamed_is_refused_and_the_new_name_is_given() {
     let found = with_tokens("{issuer: i, audience: a, also: [{issuer: x, audience: a, jwks: keys.json}]}");
     assert_eq!(found.len(), 1, "{found:?}");

@@ -84,9 +84,11 @@ fn a_new_key_is_published_at_once_and_signs_later_and_the_old_one_retires() {
 fn a_removed_key_verifies_until_its_tokens_have_expired_and_a_revoked_one_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let start = SystemTime::now();
-    let issuers =
-        TokenIssuers::load(&TokenSettings { own: Some(settings(folder.path())), other_issuers: Vec::new() }, start)
-            .unwrap();
+    let issuers = TokenIssuers::load(
+        &TokenSettings { own: Some(settings(folder.path())), other_issuers: Vec::new(), sessions: None },
+        start,
+    )
+    .unwrap();
     let (old_token, _) = issuers.issue(&Subject { id: 7, user_type: "admin", session: None }, start).unwrap();
     let ring = ring(folder.path(), start);
     let old = state(&ring).0;
@@ -103,9 +105,11 @@ fn a_removed_key_verifies_until_its_tokens_have_expired_and_a_revoked_one_not_at
     assert_eq!(state(&ring).1, sorted(&[&new]));
 
     fs::write(folder.path().join("signing-key.revoked"), content).unwrap();
-    let fresh =
-        TokenIssuers::load(&TokenSettings { own: Some(settings(folder.path())), other_issuers: Vec::new() }, start)
-            .unwrap();
+    let fresh = TokenIssuers::load(
+        &TokenSettings { own: Some(settings(folder.path())), other_issuers: Vec::new(), sessions: None },
+        start,
+    )
+    .unwrap();
     assert!(Verifier::new(fresh).verify(&old_token, start).is_err());
     let removed_again = self::ring(folder.path(), start);
     assert_eq!(state(&removed_again).1, sorted(&[&new]));
