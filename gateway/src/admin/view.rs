@@ -38,7 +38,8 @@ fn sessions(feed: &SessionFeed) -> Value {
     let Some(status) = feed.status() else { return Value::Null };
     json!({
         "from": status.upstream, "known": status.is_known, "unreachable": if status.refuses { "refuse" } else { "accept" },
-        "age_seconds": status.age.map(|age| age.as_secs_f64()), "ended": status.ended, "failure": status.failure,
+        "was_read": status.was_read, "age_seconds": status.age.as_secs_f64(), "ended": status.ended,
+        "failure": status.failure,
     })
 }
 

@@ -100,7 +100,7 @@ fn sessions_plan(snapshot: &Snapshot) -> Option<Plan> {
     let tokens = snapshot.config.tokens.as_ref()?;
     let (settings, own) = (tokens.sessions.clone()?, tokens.own.as_ref()?);
     let upstream = snapshot.upstreams.iter().find(|upstream| upstream.name() == settings.from)?.clone();
-    Some(Plan { settings, upstream, ttl: own.ttl })
+    Some(Plan { settings, upstream, ttl: own.ttl, since: Instant::now() })
 }
 
 /// The sockets stay the ones that the process opened, and actix-server reads its limits once, when it starts.

@@ -12,7 +12,7 @@ use super::request_count::RequestCount;
 use crate::{
     auth::token_issuers::TokenIssuers,
     rules::via::Pseudonym,
-    session_feed::follower::SessionFeed,
+    session_feed::{follower::SessionFeed, metrics::FeedCollector},
     telemetry::{history::History, metrics::GatewayMetrics, recent_errors::RecentErrors, reload_status::ReloadStatus},
     tls::handshake_failures::HandshakeFailures,
 };
@@ -41,6 +41,7 @@ impl Process {
         let issuers = IssuersInForce::default();
         let sessions = SessionFeed::default();
         let (reported, feed, started) = (issuers.clone(), sessions.clone(), Instant::now());
+        registry.register_collector(Box::new(FeedCollector(sessions.clone())));
         Self {
             health: HealthBuilder::default()
                 .report("issuers", move || reported.get().map_or(Ok(None), |known| known.readiness(started.elapsed())))

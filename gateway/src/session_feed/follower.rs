@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) upstream: Upstream,
     /// How long tokens are valid.
     pub(crate) ttl: Duration,
+    /// When this plan was made.
+    pub(crate) since: Instant,
 }
 
 impl Plan {
@@ -101,8 +103,10 @@ pub(crate) struct FeedStatus {
     pub(crate) is_known: bool,
     /// Whether tokens are refused while it is not.
     pub(crate) refuses: bool,
-    /// The age of the last answer; `None` if there was none.
-    pub(crate) age: Option<Duration>,
+    /// Whether everything that it has was read at least once.
+    pub(crate) was_read: bool,
+    /// The time since that was done last, or since the feed is followed.
+    pub(crate) age: Duration,
     /// Number of ended sessions whose tokens may not have expired.
     pub(crate) ended: usize,
     /// Why it cannot be read; `None` while it can.
@@ -166,7 +170,8 @@ impl SessionFeed {
             upstream: plan.upstream.name().to_owned(),
             is_known: plan.is_known(last_read),
             refuses: plan.refuses(),
-            age: last_read.map(|at| at.elapsed()),
+            was_read: last_read.is_some(),
+            age: last_read.unwrap_or(plan.since).elapsed(),
             ended: self.0.ended.len(),
             failure: self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         })
@@ -177,16 +182,15 @@ impl SessionFeed {
     /// # Errors
     /// It has not been read yet, and is still waited for.
     pub(crate) fn readiness(&self, uptime: Duration) -> Result<Option<Value>, String> {
-        let Some(FeedStatus { upstream, is_known, age, .. }) = self.status() else { return Ok(None) };
-        let shown = match age {
-            None if uptime < FIRST_READ_TIMEOUT => {
-                return Err(format!("the ended sessions have not been read from {upstream} yet"));
+        let Some(FeedStatus { upstream, is_known, was_read, age, .. }) = self.status() else { return Ok(None) };
+        match (was_read, is_known) {
+            (false, _) if uptime < FIRST_READ_TIMEOUT => {
+                Err(format!("the ended sessions have not been read from {upstream} yet"))
             }
-            None => "never read".to_owned(),
-            Some(_) if is_known => "ok".to_owned(),
-            Some(age) => format!("not read for {} s", age.as_secs()),
-        };
-        Ok(Some(Value::from(shown)))
+            (false, _) => Ok(Some(Value::from("never read"))),
+            (true, true) => Ok(Some(Value::from("ok"))),
+            (true, false) => Ok(Some(Value::from(format!("not read for {} s", age.as_secs())))),
+        }
     }
 }
 
@@ -234,10 +238,9 @@ async fn run(shared: Arc<Shared>) {
 /// Notices that the feed has not been read for too long, and that it was read again.
 async fn watch_age(plan: &Plan, shared: &Shared) -> Infallible {
     let mut reads = shared.last_read.subscribe();
-    let begun = Instant::now();
     loop {
         let last = *reads.borrow_and_update();
-        let too_old = last.unwrap_or(begun) + plan.settings.after;
+        let too_old = last.unwrap_or(plan.since) + plan.settings.after;
         if timeout_at(too_old, reads.changed()).await.is_err() {
             shared.judge();
             let effect =

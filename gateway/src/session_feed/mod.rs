@@ -11,5 +11,6 @@
 //! the table has a maximum length.
 
 pub(crate) mod follower;
+pub(crate) mod metrics;
 mod page;
 mod reader;
