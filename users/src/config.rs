@@ -86,6 +86,9 @@ pub struct Args {
     /// Print each line of the audit log on standard output, too [default: false]
     #[arg(long, env = "USERS_AUDIT_STDOUT", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub audit_stdout: Option<String>,
+    /// Refuse what cannot be written to the audit log [default: true]
+    #[arg(long, env = "USERS_AUDIT_REQUIRED", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub audit_required: Option<String>,
     /// How long to accept requests after the signal to stop, for example 5s [default: 0s]
     #[arg(long, env = "DRAIN_DELAY")]
     pub drain_delay: Option<String>,
@@ -227,7 +230,8 @@ fn audit_settings(mistakes: &mut Mistakes, args: &Args) -> Option<AuditSettings>
     let mib_max = or(&args.audit_max_mib, &MIB_MAX_DEFAULT.to_string());
     let mib_max = mistakes.take("USERS_AUDIT_MAX_MIB", number(&mib_max, &AUDIT_MIB));
     let on_stdout = mistakes.take("USERS_AUDIT_STDOUT", parse_bool(&or(&args.audit_stdout, "false")));
-    Some(AuditSettings { mib_max: mib_max?, on_stdout: on_stdout? })
+    let is_required = mistakes.take("USERS_AUDIT_REQUIRED", parse_bool(&or(&args.audit_required, "true")));
+    Some(AuditSettings { mib_max: mib_max?, on_stdout: on_stdout?, is_required: is_required? })
 }
 
 /// Number of threads that can run at the same time.
@@ -339,6 +343,7 @@ mod tests {
             "--ended-sessions-kept=long",
             "--audit-max-mib=15",
             "--audit-stdout=maybe",
+            "--audit-required=maybe",
             "--drain-delay=soon",
             "--log-format=xml",
             "--workers=0",
@@ -356,6 +361,7 @@ mod tests {
             "USERS_ENDED_SESSIONS_KEPT",
             "USERS_AUDIT_MAX_MIB",
             "USERS_AUDIT_STDOUT",
+            "USERS_AUDIT_REQUIRED",
             "DRAIN_DELAY",
             "LOG_FORMAT",
             "USERS_WORKERS",
@@ -365,7 +371,7 @@ mod tests {
             let named = lines.iter().filter(|line| line.starts_with(&format!("{name}: "))).count();
             assert_eq!(named, 1, "{name}: {lines:#?}");
         }
-        assert_eq!(lines.len(), 15, "{lines:#?}");
+        assert_eq!(lines.len(), 16, "{lines:#?}");
         assert!(!lines.iter().any(|line| line.contains("passwordpassword")), "no secret is repeated: {lines:#?}");
     }
 }

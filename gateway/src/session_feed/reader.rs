@@ -81,6 +81,7 @@ fn outgoing(upstream: &Upstream, question: Question<'_>, limit: Duration) -> Res
         method: Method::GET,
         path_and_query: path.parse().map_err(|_| format!("`{path}` is no path of a URL"))?,
         headers,
+        host: upstream.settings().host.fixed(),
         body: None,
         head_timeout: limit,
         deadline: None,

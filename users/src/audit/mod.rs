@@ -1,8 +1,8 @@
 //! The audit log: who did what to which account, when, from where, and with which outcome, in files that show whether they
 //! were changed afterwards. Knows no HTTP and no store. Never has a password or a token.
 //!
-//! In the order to read: what is recorded ([`event`], pure), the [`mod@line`] that it becomes (pure), the [`files`], and the
-//! thread that owns them ([`writer`]), behind the handle [`Audit`]. Then what people do with the files: [`mod@verify`] and
+//! In the order to read: what is recorded ([`event`], pure), the [`mod@line`] that it becomes (pure), which failures are written
+//! though an attacker causes as many as it likes ([`repeats`], pure), the [`files`], and the thread that owns them ([`writer`]), behind the handle [`Audit`]. Then what people do with the files: [`mod@verify`] and
 //! [`mod@show`].
 //!
 //! Each line contains the SHA-256 of the line before. A line that was changed, removed or inserted later breaks that chain,
@@ -15,6 +15,7 @@
 mod event;
 mod files;
 mod line;
+mod repeats;
 mod settings;
 mod show;
 mod verify;
@@ -22,7 +23,7 @@ mod writer;
 
 pub use self::settings::AuditSettings;
 pub(crate) use self::{
-    event::Event,
+    event::{Account, Event, Initiator, Rejection},
     settings::{FOLDER, MIB_MAX_DEFAULT},
     show::{Filter, show},
     verify::{Verdict, verify},

@@ -10,6 +10,8 @@ pub struct AuditSettings {
     pub mib_max: u64,
     /// Whether each line is printed on standard output, too, as soon as it is durable.
     pub on_stdout: bool,
+    /// Whether what cannot be recorded is refused. Otherwise it is done, and counted as lost.
+    pub is_required: bool,
 }
 
 /// A quarter of the volume that the chart asks for by default, 1 GiB, so that no flood of failed sign-ins takes the room of
@@ -18,6 +20,6 @@ pub(crate) const MIB_MAX_DEFAULT: u64 = 256;
 
 impl Default for AuditSettings {
     fn default() -> Self {
-        Self { mib_max: MIB_MAX_DEFAULT, on_stdout: false }
+        Self { mib_max: MIB_MAX_DEFAULT, on_stdout: false, is_required: true }
     }
 }

@@ -11,22 +11,26 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use chassis::{
-    config::{StartError, counted},
+    config::StartError,
     store::{AbortOnPanic, StoreFault},
     timestamp::Timestamp,
 };
+use hmac::{Hmac, Mac};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use sha2::Sha256;
+use tokio::sync::oneshot;
 
 use super::{
-    event::Event,
+    event::{Account, Event},
     files::{Files, Found, Timed},
+    repeats::{Repeats, WINDOW},
     settings::{AuditSettings, FOLDER},
 };
 
@@ -38,6 +42,10 @@ const BATCH_EVENTS: usize = 512;
 /// How long the answers have to leave the process before it aborts after a failed fsync.
 const ABORT_DELAY: Duration = Duration::from_millis(250);
 const MIB: u64 = 1024 * 1024;
+/// How many different failures are listed in a minute for each 4 MiB of the log. With two lines of about 350 bytes for each, 64
+/// of them in the default log are 64 MiB a day: four days of a flood, at least, before it has pushed out everything else.
+const MIB_PER_FAILURE: u64 = 4;
+const NAME_HASH_DIGITS: usize = 16;
 
 /// Gets the outcome of a batch.
 type Reply = Box<dyn FnOnce(Result<(), StoreFault>) + Send>;
@@ -52,12 +60,24 @@ enum Message {
 #[derive(Clone)]
 pub(crate) struct Audit {
     queue: SyncSender<Message>,
+    is_required: bool,
+    lost: Lost,
+    /// Random, and gone with the process, so that nobody can ever try passwords against the hashes in the log.
+    name_key: Hmac<Sha256>,
 }
 
+/// Counts the events that were lost since the last line.
 #[derive(Clone)]
-struct Metrics {
-    lines: Counter,
-    lost: Counter,
+struct Lost {
+    since_last_line: Arc<AtomicU64>,
+    total: Counter,
+}
+
+impl Lost {
+    fn add(&self, events: u64) {
+        self.since_last_line.fetch_add(events, Ordering::Relaxed);
+        self.total.inc_by(events);
+    }
 }
 
 impl Audit {
@@ -68,32 +88,65 @@ impl Audit {
     /// Names what cannot be used. A full disk is no error: the events are counted as lost.
     pub(crate) fn open(data: &Path, settings: AuditSettings, registry: &mut Registry) -> Result<Self, StartError> {
         let (files, found) = Files::open(&data.join(FOLDER), settings.mib_max * MIB)?;
-        let metrics = Metrics { lines: Counter::default(), lost: Counter::default() };
+        let (lines, lost) = (Counter::default(), Lost { since_last_line: Arc::default(), total: Counter::default() });
         let registry = registry.sub_registry_with_prefix("users_audit");
-        registry.register("lines", "Lines written to the audit log", metrics.lines.clone());
-        registry.register("lost_events", "Events that could not be written to the audit log", metrics.lost.clone());
-        let mut writer = Writer { files, on_stdout: settings.on_stdout, lost: Arc::default(), metrics };
+        registry.register("lines", "Lines written to the audit log", lines.clone());
+        registry.register("lost_events", "Events that could not be written to the audit log", lost.total.clone());
+        let AuditSettings { on_stdout, is_required, mib_max } = settings;
+        let repeats = Repeats::new(usize::try_from(mib_max / MIB_PER_FAILURE).unwrap_or(usize::MAX));
+        let mut writer = Writer { files, on_stdout, is_required, repeats, lost: lost.clone(), lines };
         let started = [report(found), Some(Event::service_started())].into_iter().flatten().map(timed);
-        match writer.write(started.collect()) {
+        match writer.write(started.collect(), 1) {
             Ok(()) => {}
             Err(StoreFault::StorageFull(_)) => log::warn!("the disk is full: nothing can be written to the audit log"),
             Err(fault) => return Err(StartError::failed(format!("cannot write the audit log: {}", fault.chain()))),
         }
+        let name_key = name_key().map_err(StartError::failed)?;
         let (queue, messages) = sync_channel(QUEUE_MAX);
         let run = move || {
             let _abort_on_panic = AbortOnPanic("audit log");
             writer.run(&messages);
         };
         thread::Builder::new().name("audit".to_owned()).spawn(run).map_err(StartError::failed)?;
-        Ok(Self { queue })
+        Ok(Self { queue, is_required, lost, name_key })
+    }
+
+    /// Records an event without waiting for it. Where it cannot be recorded, it is counted as lost.
+    pub(crate) fn note(&self, event: Event) {
+        if self.queue.try_send(Message::Record(vec![timed(event)], None)).is_err() {
+            self.lost.add(1);
+        }
+    }
+
+    /// Records an event. Resolves once it is durable.
+    ///
+    /// # Errors
+    /// It was not recorded, and must be, or the outcome is unknown.
+    pub(crate) async fn record(&self, event: Event) -> Result<(), StoreFault> {
+        let (sender, answered) = oneshot::channel();
+        // The caller may have stopped waiting.
+        let reply = Box::new(move |outcome| drop(sender.send(outcome)));
+        let sent = self.send(Message::Record(vec![timed(event)], Some(reply)));
+        let Ok(()) = sent else { return self.allowed(1, sent) };
+        answered.await.unwrap_or(Err(StoreFault::Stopping))
     }
 
     /// Records events, and returns once they are durable. Blocks this thread.
     ///
     /// # Errors
-    /// They were not recorded, or the outcome is unknown.
+    /// They were not recorded, and must be, or the outcome is unknown.
     pub(crate) fn record_blocking(&self, events: Vec<Event>) -> Result<(), StoreFault> {
-        self.send_blocking(|reply| Message::Record(events.into_iter().map(timed).collect(), Some(reply)))
+        let count = count(&events);
+        let sent = self.send_blocking(|reply| Message::Record(events.into_iter().map(timed).collect(), Some(reply)));
+        if matches!(sent, Err(StoreFault::Busy(_))) { self.allowed(count, sent) } else { sent }
+    }
+
+    /// A name that no user has, as the log may have it.
+    pub(crate) fn unknown(&self, name: &str) -> Account {
+        let hash = self.name_key.clone().chain_update(name).finalize().into_bytes();
+        let mut name_hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        name_hash.truncate(NAME_HASH_DIGITS);
+        Account::Unknown { name_hash }
     }
 
     /// Records that the service ends, as the last event, and closes the files. Blocks this thread.
@@ -108,12 +161,35 @@ impl Audit {
         let (sender, answered) = sync_channel(1);
         // Whoever asks waits for it.
         let reply = Box::new(move |outcome| drop(sender.try_send(outcome)));
-        self.queue.try_send(message(reply)).map_err(|error| match error {
-            TrySendError::Full(_) => StoreFault::Busy(None),
-            TrySendError::Disconnected(_) => StoreFault::Stopping,
-        })?;
+        self.send(message(reply))?;
         answered.recv().unwrap_or(Err(StoreFault::Stopping))
     }
+
+    fn send(&self, message: Message) -> Result<(), StoreFault> {
+        self.queue.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => StoreFault::Busy(None),
+            TrySendError::Disconnected(_) => StoreFault::Stopping,
+        })
+    }
+
+    /// Lets what was not sent go on where it need not be recorded.
+    fn allowed(&self, events: u64, sent: Result<(), StoreFault>) -> Result<(), StoreFault> {
+        if self.is_required {
+            return sent;
+        }
+        self.lost.add(events);
+        Ok(())
+    }
+}
+
+fn name_key() -> Result<Hmac<Sha256>, String> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| format!("cannot make a key for the audit log: {error}"))?;
+    Hmac::new_from_slice(&key).map_err(|error| error.to_string())
+}
+
+fn count<T>(things: &[T]) -> u64 {
+    u64::try_from(things.len()).unwrap_or(u64::MAX)
 }
 
 /// An event at the time at which it happens.
@@ -140,24 +216,31 @@ fn report(found: Found) -> Option<Event> {
 struct Writer {
     files: Files,
     on_stdout: bool,
-    /// Events that were lost since the last line.
-    lost: Arc<AtomicU64>,
-    metrics: Metrics,
+    is_required: bool,
+    repeats: Repeats,
+    lost: Lost,
+    lines: Counter,
 }
 
 impl Writer {
     fn run(mut self, messages: &Receiver<Message>) {
-        while let Ok(first) = messages.recv() {
+        loop {
             let mut batch = Batch::default();
-            batch.add(first);
+            let timeout = self.repeats.window_end().map_or(WINDOW, |end| end.saturating_duration_since(Instant::now()));
+            match messages.recv_timeout(timeout) {
+                Ok(message) => batch.add(message, &mut self.repeats),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
             while batch.has_room() {
                 match messages.try_recv() {
-                    Ok(message) => batch.add(message),
+                    Ok(message) => batch.add(message, &mut self.repeats),
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
                 }
             }
-            let Batch { events, replies, stop } = batch;
-            let outcome = self.write(events);
+            batch.note(self.repeats.end_window(Instant::now()));
+            let Batch { events, unawaited, replies, stop } = batch;
+            let outcome = self.write(events, unawaited);
             if let Err(fault @ StoreFault::OutcomeUnknown(_)) = &outcome {
                 fail(fault);
             }
@@ -168,32 +251,31 @@ impl Writer {
         }
     }
 
-    /// Makes events durable, after one that tells how many were lost before them.
-    fn write(&mut self, events: Vec<Timed>) -> Result<(), StoreFault> {
+    /// Makes events durable, after one that tells how many were lost before them. Nobody is told of `unawaited` ones.
+    fn write(&mut self, events: Vec<Timed>, unawaited: u64) -> Result<(), StoreFault> {
         if events.is_empty() {
             return Ok(());
         }
-        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let (before, written) = (self.files.end().seq, count(&events));
+        let lost = self.lost.since_last_line.swap(0, Ordering::Relaxed);
         let gap = (lost > 0).then(|| timed(Event::events_lost(lost)));
-        let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
         let all: Vec<Timed> = gap.into_iter().chain(events).collect();
-        let before = self.files.end().seq;
-        match self.files.append(&all) {
+        let fault = match self.files.append(&all) {
             Ok(lines) => {
-                self.metrics.lines.inc_by(self.files.end().seq - before);
+                self.lines.inc_by(self.files.end().seq - before);
                 if self.on_stdout {
                     // Whoever reads it may have gone: the files have the lines.
                     let _ = io::stdout().lock().write_all(&lines);
                 }
-                Ok(())
+                return Ok(());
             }
-            Err(fault) => {
-                self.lost.fetch_add(lost + count, Ordering::Relaxed);
-                self.metrics.lost.inc_by(count);
-                log::error!("{} could not be written to the audit log: {}", counted(all.len(), "event"), fault.chain());
-                Err(fault)
-            }
-        }
+            Err(fault) => fault,
+        };
+        log::error!("cannot write to the audit log: {}", fault.chain());
+        self.lost.since_last_line.fetch_add(lost, Ordering::Relaxed);
+        let is_refused = self.is_required || matches!(fault, StoreFault::OutcomeUnknown(_));
+        self.lost.add(if is_refused { unawaited } else { written });
+        if is_refused { Err(fault) } else { Ok(()) }
     }
 }
 
@@ -201,6 +283,8 @@ impl Writer {
 #[derive(Default)]
 struct Batch {
     events: Vec<Timed>,
+    /// How many of them nobody waits for.
+    unawaited: u64,
     replies: Vec<Reply>,
     stop: Option<Reply>,
 }
@@ -210,17 +294,30 @@ impl Batch {
         self.events.len() < BATCH_EVENTS && self.stop.is_none()
     }
 
-    fn add(&mut self, message: Message) {
+    fn add(&mut self, message: Message, repeats: &mut Repeats) {
         match message {
-            Message::Record(events, reply) => {
+            Message::Record(events, Some(reply)) => {
                 self.events.extend(events);
-                self.replies.extend(reply);
+                self.replies.push(reply);
+            }
+            Message::Record(events, None) => {
+                let now = Instant::now();
+                let new = events.into_iter().filter(|(_, event)| repeats.is_new(event, now));
+                let before = self.events.len();
+                self.events.extend(new);
+                self.unawaited += count(&self.events[before..]);
             }
             Message::Stop(reply) => {
-                self.events.push(timed(Event::service_stopped()));
+                self.note(repeats.take());
+                self.note(vec![Event::service_stopped()]);
                 self.stop = Some(reply);
             }
         }
+    }
+
+    fn note(&mut self, events: Vec<Event>) {
+        self.unawaited += count(&events);
+        self.events.extend(events.into_iter().map(timed));
     }
 }
 

@@ -13,6 +13,7 @@ use chassis::{
 
 use super::{
     contract::{self, CreateIn, EditIn, Login, LoginIn, PasswordResetIn, PatchIn, TokenOut, UserOut},
+    initiator::By,
     parameters::{
         AdminProblems, BodyProblems, ConditionProblems, IdIn, ListQuery, LoginProblems, MalformedProblems, PageIn,
         PageProblems, ResetProblems, TakenProblems, UnknownProblems, WriteProblems,
@@ -20,8 +21,9 @@ use super::{
     sessions,
 };
 use crate::{
+    audit::{Account, Event, Rejection},
     domain::{Origin, PasswordPolicy, User, UserAgent, UserEdit},
-    passwords::{Passwords, SignIn},
+    passwords::{Passwords, PasswordsError, SignIn},
     store::{StoreError, UsersStore},
 };
 
@@ -38,11 +40,12 @@ const TOTAL_COUNT: &str = "x-total-count";
     responses((status = 201, description = "Signed in", body = TokenOut), LoginProblems, WriteProblems),
 )]
 pub(super) async fn login(
-    (ClientAddress(client), request): (ClientAddress, HttpRequest),
+    (By(initiator), request): (By, HttpRequest),
     body: JsonBody,
     store: Data<UsersStore>,
     passwords: Data<Passwords>,
 ) -> Result<HttpResponse, Problem> {
+    let client = initiator.address;
     let Login { username, password } = Login::read(body)?;
     let account = username.map(|username| username.folded().clone());
     let user = match account.clone() {
@@ -50,16 +53,33 @@ pub(super) async fn login(
         None => None,
     };
     let hash = user.as_ref().map(|user| user.hashed_password.clone());
-    let is_right = passwords.verify(password.clone(), hash, SignIn::new(account, client)).await?;
+    let verified = passwords.verify(password.clone(), hash, SignIn::new(account.clone(), client)).await;
+    if let Some(why) = rejection(&verified) {
+        let name = || account.map(|name| store.audit().unknown(name.as_str()));
+        let account = user.as_deref().map(Account::from).or_else(name);
+        store.audit().note(Event::sign_in_rejected(why, account, initiator.clone()));
+    }
+    let is_right = verified?;
     let user = user.filter(|_| is_right).ok_or_else(wrong_credentials)?;
     let rehashed = passwords.rehash(&password, &user.hashed_password, client).await;
     let user_agent = request.headers().get(header::USER_AGENT).map(|value| UserAgent::new(value.as_bytes()));
     let opened = store.open_session(user, rehashed, Origin { user_agent, address: client }).await;
-    opened.map(|grant| sessions::answer(&grant)).map_err(|error| match error {
+    let grant = opened.map_err(|error| match error {
         // While the password was verified, the user was deleted or got another password.
         StoreError::Refused(_) => wrong_credentials(),
         StoreError::Fault(fault) => fault.into(),
-    })
+    })?;
+    store.audit().record(Event::signed_in(&grant.user, initiator)).await?;
+    Ok(sessions::answer(&grant))
+}
+
+/// Why a password was not accepted, where the client is to blame.
+pub(super) const fn rejection(verified: &Result<bool, PasswordsError>) -> Option<Rejection> {
+    match verified {
+        Ok(true) | Err(PasswordsError::Overloaded | PasswordsError::Failed(_)) => None,
+        Ok(false) => Some(Rejection::Wrong),
+        Err(PasswordsError::TooManyGuesses(_)) => Some(Rejection::Delayed),
+    }
 }
 
 /// The same answer for an unknown name and a wrong password.

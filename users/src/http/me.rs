@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chassis::{
     conditional::IfMatch,
     extract::JsonBody,
-    identity::{Caller, CallerSession, ClientAddress},
+    identity::{Caller, CallerSession},
     openapi::{IfMatchIn, IfNoneMatchIn},
     page::refuse_unknown_parameters,
     problem::Problem,
@@ -14,13 +14,15 @@ use chassis::{
 use super::{
     contract::{self, OwnPatchIn, PasswordChangeIn, UserOut},
     error::of_own_account,
-    handlers::{answer, show},
+    handlers::{answer, rejection, show},
+    initiator::By,
     parameters::{
         BodyProblems, ConditionProblems, GuessProblems, MalformedProblems, OwnAccountProblems, TakenProblems,
         WriteProblems,
     },
 };
 use crate::{
+    audit::Event,
     domain::PasswordPolicy,
     passwords::{Passwords, SignIn},
     store::UsersStore,
@@ -82,16 +84,21 @@ pub(super) async fn patch(
     security(("bearer" = [])),
 )]
 pub(super) async fn change_password(
-    (caller, ClientAddress(client), CallerSession(session)): (Caller, ClientAddress, CallerSession),
+    (caller, By(initiator), CallerSession(session)): (Caller, By, CallerSession),
     body: JsonBody,
     store: Data<UsersStore>,
     passwords: Data<Passwords>,
     policy: Data<PasswordPolicy>,
 ) -> Result<HttpResponse, Problem> {
+    let client = initiator.address;
     let user = store.get(caller.user_id).await.map_err(of_own_account)?;
     let (current, new) = contract::read_password_change(body, **policy, &user.username)?;
     let sign_in = SignIn::new(Some(user.username.folded().clone()), client);
-    if !passwords.verify(current, Some(user.hashed_password.clone()), sign_in).await? {
+    let verified = passwords.verify(current, Some(user.hashed_password.clone()), sign_in).await;
+    if let Some(why) = rejection(&verified) {
+        store.audit().note(Event::current_password_rejected(why, &user, initiator));
+    }
+    if !verified? {
         return Err(contract::wrong_current_password());
     }
     let hash = passwords.hash(new, client).await?;

@@ -22,12 +22,14 @@
 //! `HEAD` is answered like `GET`, `OPTIONS` with 204 and `Allow`. Every error is a problem (RFC 9457).
 //!
 //! In the order to read: [`contract`] (bodies), [`parameters`] (queries and headers), [`handlers`],
-//! [`me`] (the handlers of the caller's own account), [`sessions`], [`ended_sessions`] (the feed for gateways), [`error`].
+//! [`me`] (the handlers of the caller's own account), [`sessions`], [`ended_sessions`] (the feed for gateways), [`initiator`]
+//! (for the audit log), [`error`].
 
 mod contract;
 mod ended_sessions;
 mod error;
 mod handlers;
+mod initiator;
 mod me;
 mod openapi;
 mod parameters;

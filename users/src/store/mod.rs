@@ -63,6 +63,7 @@ pub(crate) struct UsersStore {
     arbiter: ArbiterHandle,
     reads: Queue,
     writes: Queue,
+    audit: Audit,
     hash_cost_max: Option<u32>,
     ended: EndedFeed,
 }
@@ -105,17 +106,23 @@ impl UsersStore {
         }
         let hash_cost_max = loaded.hash_cost_max();
         let arbiter = Arbiter::new().handle();
+        let audit_of_actor = audit.clone();
         let actor = StoreActor::start_in_arbiter(&arbiter, move |context| {
             // Permits bound what is sent: the mailbox has room for all of it, and for the shutdown.
             context.set_mailbox_capacity(WRITES_MAX + READS_MAX + 1);
-            StoreActor::new(files, loaded, rules, Reports { audit, metrics, ended_count })
+            StoreActor::new(files, loaded, rules, Reports { audit: audit_of_actor, metrics, ended_count })
         });
-        Ok(Self { actor, arbiter, reads, writes, hash_cost_max, ended })
+        Ok(Self { actor, arbiter, reads, writes, audit, hash_cost_max, ended })
     }
 
     /// The highest bcrypt cost among the password hashes, as of the start.
     pub(crate) const fn hash_cost_max(&self) -> Option<u32> {
         self.hash_cost_max
+    }
+
+    /// The audit log, in the folder of the store.
+    pub(crate) const fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// Creates a user. Resolves once it is durable on disk.

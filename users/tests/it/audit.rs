@@ -25,11 +25,11 @@ fn files(folder: &Folder) -> Vec<PathBuf> {
 }
 
 /// All lines of the log.
-fn text(folder: &Folder) -> String {
+pub(crate) fn text(folder: &Folder) -> String {
     files(folder).into_iter().map(|file| fs::read_to_string(file).unwrap()).collect()
 }
 
-fn lines(folder: &Folder) -> Vec<Value> {
+pub(crate) fn lines(folder: &Folder) -> Vec<Value> {
     text(folder).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -38,7 +38,7 @@ fn events(folder: &Folder) -> Vec<String> {
 }
 
 /// `users audit …` without any setting of the service but the folder: its exit code and what it said.
-fn audit(folder: &Folder, args: &[&str]) -> (i32, String) {
+pub(crate) fn audit(folder: &Folder, args: &[&str]) -> (i32, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_users"));
     refused(program.env_clear().env("USERS_DATA_DIR", folder.data()).arg("audit").args(args))
 }
@@ -48,7 +48,7 @@ fn verify(folder: &Folder, args: &[&str]) -> (i32, String) {
 }
 
 /// What `verify --json` says of a log that is whole.
-fn whole(folder: &Folder) -> Value {
+pub(crate) fn whole(folder: &Folder) -> Value {
     let (code, said) = verify(folder, &["--json"]);
     assert_eq!(code, 0, "{said}");
     serde_json::from_str(&said).unwrap()

@@ -7,6 +7,7 @@ mod process;
 
 mod access;
 mod audit;
+mod audit_events;
 mod crashes;
 mod disk;
 mod failpoints;

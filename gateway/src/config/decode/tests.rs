@@ -65,7 +65,7 @@ fn resilience_is_spelled_short_or_long() {
 }
 
 /// Every section, in a file with what it requires. `@` is the place for another key of it.
-const SECTIONS: [(&str, &Section); 34] = [
+const SECTIONS: [(&str, &Section); 35] = [
     ("@", &RootKeys::SECTION),
     ("identity: {@}", &IdentityKeys::SECTION),
     ("identity: {headers: {a: {claim: b, @}}}", &IdentityClaimKeys::SECTION),
