@@ -2,7 +2,9 @@
 
 use std::{
     future::Future,
+    io,
     net::{SocketAddr, TcpListener},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -20,6 +22,7 @@ use chassis::{
 
 use crate::{
     config::{Settings, cores},
+    control::{ControlSocket, Operations},
     domain::{PasswordPolicy, Protection},
     first_users::FirstUsers,
     http,
@@ -39,6 +42,8 @@ pub struct Server {
     service: ServiceContext,
     endpoints: http::Endpoints,
     store: UsersStore,
+    /// Absent where it could not be made.
+    control: Option<ControlSocket>,
 }
 
 impl Server {
@@ -60,6 +65,7 @@ impl Server {
         let rules = Rules { protection: Protection(settings.protected_ids), sessions: settings.sessions };
         let first_users = |next_id| first_users.create(next_id);
         let store = UsersStore::open(&data_dir, rules, first_users, settings.audit, &mut registry)?;
+        let control = bind_control(&data_dir);
         if demo {
             log::warn!("demo mode: not for production");
         }
@@ -80,7 +86,7 @@ impl Server {
             cursors: web::Data::new(CursorKey::derive(&internal_key, AUDIENCE)),
         };
         let Settings { workers, drain_delay, .. } = settings;
-        Ok(Self { addr, listener, workers, drain_delay, service, endpoints, store })
+        Ok(Self { addr, listener, workers, drain_delay, service, endpoints, store, control })
     }
 
     /// The address that the service listens on: with port 0 in the settings, the port that it got.
@@ -93,16 +99,29 @@ impl Server {
     /// # Errors
     /// The server failed, or the store could not end in order.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
-        let Self { addr, listener, workers, drain_delay, service, endpoints, store } = self;
+        let Self { addr, listener, workers, drain_delay, service, endpoints, store, control } = self;
         let health = service.health.clone();
         let server = server::serve(listener, workers, service, move |config| endpoints.configure(config))?;
+        let control = control.map(|socket| socket.serve(Operations { store: store.clone() }));
         log::info!(addr:%; "users is listening");
         let served = server::run_until(server, health, drain_delay, shutdown).await;
+        if let Some(control) = control {
+            control.stop().await;
+        }
         // Last, because the requests in flight are answered from the store.
         let ended = store.shutdown().await;
         log::info!("users has stopped");
         served.and(ended)
     }
+}
+
+/// Makes the control socket. The service does without it where it must.
+fn bind_control(data_dir: &Path) -> Option<ControlSocket> {
+    let bound = ControlSocket::bind(data_dir);
+    let failed = |error: &io::Error| {
+        log::warn!(folder:% = data_dir.display(); "there is no control socket, so that `users` commands work only while the service is stopped: {error}");
+    };
+    bound.inspect_err(failed).ok()
 }
 
 fn health_of(store: &UsersStore) -> Health {

@@ -59,7 +59,7 @@ fn with_accounts(
 ) -> Result<(), StartError> {
     logging::init_for_command();
     actix_rt::System::new().block_on(async {
-        let accounts = Access::open(settings)?;
+        let accounts = Access::open(settings).await?;
         let acted = act(&accounts).await;
         acted.and(accounts.close().await)
     })

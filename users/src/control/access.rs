@@ -1,25 +1,36 @@
-//! Opens the store for a command, and closes it.
+//! Gets a command to the accounts: asks the service that has the folder, or opens the store where nobody has it.
+//!
+//! The tricky part is the moment in which neither is possible: a service has locked the folder and is still reading it, or
+//! another command has it for a moment. So both are tried again for a while.
 
 use std::{
     collections::BTreeSet,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use chassis::{config::StartError, identity::UserId};
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
+use tokio::time::sleep;
 
 use super::{
     message::{Account, ListRequest, Request},
     operations::Operations,
+    socket::ControlClient,
 };
 use crate::{
     audit::{AuditSettings, Event},
     domain::{Protection, SessionLimits},
-    store::{Rules, UsersStore},
+    store::{OpenError, Rules, UsersStore},
 };
+
+/// How long to wait for whoever has the folder, and does not listen: more than a service takes to read a million users.
+const IN_USE_WAIT: Duration = Duration::from_secs(10);
+/// Interval between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Where the users are, and the rules for them.
 #[derive(Clone, Debug)]
@@ -52,21 +63,41 @@ impl AccountSettings {
 }
 
 /// The accounts, for one command.
-pub(crate) struct Access(Operations);
+pub(crate) enum Access {
+    /// The store was opened here.
+    Opened(Operations),
+    /// A service has it.
+    Served(ControlClient),
+}
 
 impl Access {
-    /// Opens the store. Needs an actix `System`.
+    /// Finds the service, or opens the store. Needs an actix `System`.
     ///
     /// # Errors
-    /// Says why it cannot be used, and by whom it is.
-    pub(crate) fn open(settings: &AccountSettings) -> Result<Self, StartError> {
+    /// Says why neither is possible, who has the folder, and what to do about it.
+    pub(crate) async fn open(settings: &AccountSettings) -> Result<Self, StartError> {
         settings.check_folder()?;
-        check_owner(&settings.data_dir)?;
-        let rules = Rules { protection: Protection(settings.protected_ids.clone()), sessions: settings.sessions };
-        let registry = &mut Registry::default();
-        let nobody = |_| Ok((Vec::new(), Event::first_users_created(false, &[])));
-        let store = UsersStore::open(&settings.data_dir, rules, nobody, settings.audit, registry)?;
-        Ok(Self(Operations { store }))
+        let until = Instant::now() + IN_USE_WAIT;
+        loop {
+            let unreachable = match ControlClient::find(&settings.data_dir).await {
+                Ok(client) => return Ok(Self::Served(client)),
+                Err(error) => error,
+            };
+            check_owner(&settings.data_dir)?;
+            match open_store(settings) {
+                Ok(store) => return Ok(Self::Opened(Operations { store })),
+                Err(OpenError::InUse { .. }) if Instant::now() < until => sleep(RETRY_INTERVAL).await,
+                Err(OpenError::InUse { folder, holder }) => {
+                    return Err(StartError::failed(format!(
+                        "the data folder {} is in use by {holder}, which does not answer on control.sock ({unreachable}). If it \
+                         is another command, wait until it ends. If it is the service, its log says why it has no control \
+                         socket; stop it, and run the command again",
+                        folder.display()
+                    )));
+                }
+                Err(OpenError::Failed(error)) => return Err(error),
+            }
+        }
     }
 
     /// One page of the users, by id.
@@ -90,13 +121,26 @@ impl Access {
     /// # Errors
     /// It did not end in order.
     pub(crate) async fn close(self) -> Result<(), StartError> {
-        self.0.store.shutdown().await
+        match self {
+            Self::Opened(operations) => operations.store.shutdown().await,
+            Self::Served(_) => Ok(()),
+        }
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T, StartError> {
-        let answer = self.0.answer(request).await.map_err(StartError::failed)?;
+        let answer = match self {
+            Self::Opened(operations) => operations.answer(request).await,
+            Self::Served(client) => client.ask(&request).await.unwrap_or_else(|error| Err(error.to_string())),
+        };
+        let answer = answer.map_err(StartError::failed)?;
         serde_json::from_value(answer).map_err(|error| StartError::failed(format!("unexpected answer: {error}")))
     }
+}
+
+fn open_store(settings: &AccountSettings) -> Result<UsersStore, OpenError> {
+    let rules = Rules { protection: Protection(settings.protected_ids.clone()), sessions: settings.sessions };
+    let nobody = |_| Ok((Vec::new(), Event::first_users_created(false, &[])));
+    UsersStore::open(&settings.data_dir, rules, nobody, settings.audit, &mut Registry::default())
 }
 
 /// Refuses another account than the one that the service has: what it writes, only it can read, so that the service could

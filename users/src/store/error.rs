@@ -1,6 +1,8 @@
 //! Why the store did not do what it was asked. Knows no HTTP.
 
-use chassis::store::StoreFault;
+use std::path::PathBuf;
+
+use chassis::{config::StartError, store::StoreFault};
 
 use crate::domain::Refusal;
 
@@ -13,4 +15,34 @@ pub(crate) enum StoreError {
     /// The store could not do it.
     #[error(transparent)]
     Fault(#[from] StoreFault),
+}
+
+/// Why the store was not opened.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// Another process has locked the folder.
+    InUse {
+        folder: PathBuf,
+        /// `process 7`, or `another process`.
+        holder: String,
+    },
+    Failed(StartError),
+}
+
+impl From<StartError> for OpenError {
+    fn from(error: StartError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Failed(error) => error,
+            OpenError::InUse { folder, holder } => Self::failed(format!(
+                "the data folder {} is in use by {holder}; stop it, or set USERS_DATA_DIR to another folder",
+                folder.display()
+            )),
+        }
+    }
 }

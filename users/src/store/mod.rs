@@ -36,7 +36,7 @@ use self::{
 };
 pub(crate) use self::{
     ended_feed::{FeedCursor, FeedPage, Waiting},
-    error::StoreError,
+    error::{OpenError, StoreError},
     json::{
         actor::Rules,
         files::Summary,
@@ -81,7 +81,7 @@ impl UsersStore {
         first_users: impl FnOnce(UserId) -> Result<(Vec<User>, Event), StartError>,
         audit: AuditSettings,
         registry: &mut Registry,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, OpenError> {
         let store_registry = store_registry("users", registry);
         let metrics = StoreMetrics::register(store_registry);
         let reads = Queue::register("reads", READS_MAX, store_registry);
@@ -98,8 +98,8 @@ impl UsersStore {
                 let recorded = audit.record_blocking(vec![event]);
                 recorded
                     .map_err(|fault| StartError::failed(format!("cannot write the audit log: {}", fault.chain())))?;
+                files.install(&mut loaded, users)?;
             }
-            files.install(&mut loaded, users)?;
         }
         if !loaded.has_admin() {
             log::warn!("there is no admin, so that nobody may manage users");

@@ -8,6 +8,7 @@ mod process;
 mod access;
 mod audit;
 mod audit_events;
+mod control;
 mod crashes;
 mod disk;
 mod failpoints;

@@ -7,6 +7,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use chassis::testing::Process;
 use serde_json::{Value, json};
 
 use crate::{fixture::Folder, process::command};
@@ -62,22 +63,32 @@ fn folder_with(others: impl IntoIterator<Item = Value>) -> Folder {
     Folder::with_users(&serde_json::to_string(&users).unwrap())
 }
 
+/// Does the same while no service runs, and while one has the folder.
+fn stopped_and_running(folder: &Folder, mut act: impl FnMut(&Path)) {
+    act(&folder.data());
+    let service = Process::serve(&mut command(&folder.data()));
+    act(&folder.data());
+    service.terminate();
+}
+
 #[test]
 fn a_list_is_a_table_for_people_and_lines_of_json_for_programs() {
     let mut ann = record(7, "ann");
     ann["email"] = json!("ann@example.com");
     ann["full_name"] = json!("Ann O'Brien");
     ann["created_at"] = json!("2026-01-02T03:04:05Z");
-    let folder = folder_with([ann, record(9, "bob")]);
-    let data = folder.data();
+    stopped_and_running(&folder_with([ann, record(9, "bob")]), lists);
+}
+
+fn lists(data: &Path) {
     assert_eq!(
-        succeed(&data, &["list"]),
+        succeed(data, &["list"]),
         "ID  TYPE     CREATED               USERNAME  E-MAIL           FULL NAME\n\
          1   admin                          root\n\
          7   default  2026-01-02T03:04:05Z  ann       ann@example.com  Ann O'Brien\n\
          9   default                        bob\n"
     );
-    let listed = lines(&succeed(&data, &["list", "--json"]));
+    let listed = lines(&succeed(data, &["list", "--json"]));
     assert_eq!(listed.len(), 3);
     assert_eq!(
         listed[1],
@@ -95,21 +106,23 @@ fn a_list_is_a_table_for_people_and_lines_of_json_for_programs() {
         (&["--after", "1", "--limit", "1"], &[7]),
         (&["--limit", "0"], &[]),
     ] {
-        let found = lines(&succeed(&data, &[&["list", "--json"], arguments].concat()));
+        let found = lines(&succeed(data, &[&["list", "--json"], arguments].concat()));
         let ids: Vec<_> = found.iter().map(|user| user["id"].as_i64().unwrap()).collect();
         assert_eq!(ids, expected, "{arguments:?}");
     }
-    assert!(refuse(&data, &["list", "--type", "root"]).contains("the type must be `admin` or `default`"));
-    assert!(refuse(&data, &["list", "--query", " "]).contains("the text to search for must not be empty"));
+    assert!(refuse(data, &["list", "--type", "root"]).contains("the type must be `admin` or `default`"));
+    assert!(refuse(data, &["list", "--query", " "]).contains("the text to search for must not be empty"));
 }
 
 #[test]
 fn a_user_is_shown_by_its_id_or_its_name_and_never_with_its_hash() {
-    let folder = folder_with([record(7, "Ann"), record(9, "7")]);
-    let data = folder.data();
-    assert_eq!(succeed(&data, &["show", "7"]), "id          7\nusername    Ann\ntype        default\n");
+    stopped_and_running(&folder_with([record(7, "Ann"), record(9, "7")]), shows);
+}
+
+fn shows(data: &Path) {
+    assert_eq!(succeed(data, &["show", "7"]), "id          7\nusername    Ann\ntype        default\n");
     for (user, id) in [("ann", 7), ("ＡＮＮ", 7), ("name:ann", 7), ("name:7", 9), ("9", 9)] {
-        let shown = succeed(&data, &["show", user, "--json"]);
+        let shown = succeed(data, &["show", user, "--json"]);
         assert_eq!(lines(&shown)[0]["id"], id, "{user}");
         assert!(!shown.contains("hash") && !shown.contains("$2b$"), "{shown}");
     }
@@ -118,10 +131,10 @@ fn a_user_is_shown_by_its_id_or_its_name_and_never_with_its_hash() {
         ("bob", "there is no user with the name `bob`"),
         ("\u{1b}[2J", "there is no user with the name `\\u{1b}[2J`"),
     ] {
-        let said = refuse(&data, &["show", user]);
+        let said = refuse(data, &["show", user]);
         assert!(said.contains(expected), "{said}");
     }
-    let (code, _, said) = run(&data, &["show"]);
+    let (code, _, said) = run(data, &["show"]);
     assert_eq!((code, said.contains("<USER>")), (64, true), "{said}");
 }
 
@@ -142,9 +155,11 @@ fn a_reader_that_has_seen_enough_of_a_long_list_ends_it() {
     let mut listing = users(&folder.data(), &["list", "--json"]).spawn().unwrap();
     drop(listing.stdout.take());
     assert_eq!(said(listing.wait_with_output().unwrap()), (0, String::new(), String::new()));
-    let all = lines(&succeed(&folder.data(), &["list", "--json"]));
-    let ids: Vec<_> = all.iter().map(|user| user["id"].as_i64().unwrap()).collect();
-    assert_eq!(ids, (1..3000).collect::<Vec<_>>(), "every page, once");
+    stopped_and_running(&folder, |data| {
+        let all = lines(&succeed(data, &["list", "--json"]));
+        let ids: Vec<_> = all.iter().map(|user| user["id"].as_i64().unwrap()).collect();
+        assert_eq!(ids, (1..3000).collect::<Vec<_>>(), "every page, once");
+    });
 }
 
 #[test]

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     domain::{EndedSession, SessionId, User},
-    store::metrics::StoreMetrics,
+    store::{error::OpenError, metrics::StoreMetrics},
 };
 
 pub(super) const USERS_FILE: &str = "users.json";
@@ -149,7 +149,7 @@ impl Files {
     ///
     /// # Errors
     /// Lists everything that is wrong with the files, and leaves them as they are.
-    pub(crate) fn open(path: &Path, metrics: &StoreMetrics) -> Result<(Self, Loaded), StartError> {
+    pub(crate) fn open(path: &Path, metrics: &StoreMetrics) -> Result<(Self, Loaded), OpenError> {
         let folder = Folder::open(path, metrics.fsync_seconds.clone())?;
         let (loaded, logs) = load(path)?;
         let log = recover(&folder, &loaded, &logs)?;

@@ -15,6 +15,8 @@ use chassis::{
 };
 use prometheus_client::metrics::histogram::Histogram;
 
+use crate::store::error::OpenError;
+
 const LOCK_FILE: &str = "lock";
 const TEMP_SUFFIX: &str = ".tmp";
 const FOLDER_MODE: u32 = 0o700;
@@ -69,7 +71,7 @@ impl Folder {
     ///
     /// # Errors
     /// Names the folder and what is wrong, or the process that has locked it.
-    pub(super) fn open(path: &Path, fsync_seconds: Histogram) -> Result<Self, StartError> {
+    pub(super) fn open(path: &Path, fsync_seconds: Histogram) -> Result<Self, OpenError> {
         let failed = |what: &str, error: io::Error| {
             StartError::failed(format!("cannot {what} the data folder {}: {error}", path.display()))
         };
@@ -86,7 +88,7 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(path, lock)),
-            Err(TryLockError::Error(error)) => return Err(failed("lock", error)),
+            Err(TryLockError::Error(error)) => return Err(failed("lock", error).into()),
         }
         write_pid(&lock);
         Ok(Self { path: path.to_owned(), directory, lock, fsync_seconds })
@@ -254,15 +256,13 @@ pub(super) fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, StartEr
     }
 }
 
-fn in_use(path: &Path, mut lock: File) -> StartError {
+fn in_use(path: &Path, mut lock: File) -> OpenError {
     let mut holder = String::new();
     // The process id only makes the message better.
     let _ = lock.read_to_string(&mut holder);
-    let holder = if holder.trim().is_empty() { "another process" } else { &format!("process {}", holder.trim()) };
-    StartError::failed(format!(
-        "the data folder {} is in use by {holder}; stop it, or set USERS_DATA_DIR to another folder",
-        path.display()
-    ))
+    let known = !holder.trim().is_empty();
+    let holder = if known { format!("process {}", holder.trim()) } else { "another process".to_owned() };
+    OpenError::InUse { folder: path.to_owned(), holder }
 }
 
 fn write_pid(mut lock: &File) {

@@ -57,7 +57,7 @@ pub(crate) fn rehearse(data: &Path, scratch: &Path) -> Result<usize, StartError>
     })?;
     let read = copy_files(data, &copy)
         .map_err(|error| StartError::failed(format!("cannot copy the files in {}: {error}", data.display())))
-        .and_then(|()| Files::open(&copy, &StoreMetrics::register(&mut Registry::default())))
+        .and_then(|()| Ok(Files::open(&copy, &StoreMetrics::register(&mut Registry::default()))?))
         .map(|(_files, loaded)| loaded.count());
     // What cannot be deleted is reported by the next rehearsal.
     let _ = fs::remove_dir_all(&copy);
