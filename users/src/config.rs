@@ -146,15 +146,12 @@ impl Settings {
         let mut mistakes = Mistakes::default();
         let demo = demo(&mut mistakes, args);
         let is_demo = demo == Some(true);
-        let password_min_default = if is_demo { PASSWORD_MIN_DEMO } else { PASSWORD_MIN_DEFAULT };
-        let password_min = or(&args.password_min, &password_min_default.to_string());
-        let password_min = mistakes.take("USERS_PASSWORD_MIN", number(&password_min, &(1..=PASSWORD_MIN_MAX)));
-        let bcrypt_cost = or(&args.bcrypt_cost, &BCRYPT_COST_DEFAULT.to_string());
+        let password_min = password_min(&mut mistakes, args, is_demo);
         let log_format = given(&args.log_format).map(|raw| mistakes.parse("LOG_FORMAT", &raw));
         let workers = given(&args.workers).map(|raw| mistakes.take("USERS_WORKERS", number(&raw, &(1..=WORKERS_MAX))));
         // Every setting is read before the first is required, so that all mistakes are found.
         let listen = mistakes.parse("USERS_LISTEN", &or(&args.listen, LISTEN_DEFAULT));
-        let bcrypt_cost = mistakes.take("USERS_BCRYPT_COST", number(&bcrypt_cost, &(BCRYPT_COST_MIN..=COST_MAX)));
+        let bcrypt_cost = bcrypt_cost(&mut mistakes, args);
         let protected_ids = protected_ids(&mut mistakes, args, is_demo);
         let sessions = session_limits(&mut mistakes, args);
         let audit = audit_settings(&mut mistakes, args);
@@ -190,12 +187,22 @@ impl AccountSettings {
     /// Every mistake at once.
     pub fn from_args(args: &Args) -> Result<Self, StartError> {
         let mut mistakes = Mistakes::default();
-        let demo = demo(&mut mistakes, args);
-        let protected_ids = protected_ids(&mut mistakes, args, demo == Some(true));
-        let data_dir = or(&args.data_dir, DATA_DIR_DEFAULT).into();
+        let is_demo = demo(&mut mistakes, args) == Some(true);
+        let password_min = password_min(&mut mistakes, args, is_demo);
+        let bcrypt_cost = bcrypt_cost(&mut mistakes, args);
+        let protected_ids = protected_ids(&mut mistakes, args, is_demo);
         let sessions = session_limits(&mut mistakes, args);
         let audit = audit_settings(&mut mistakes, args);
-        let settings = || Some(Self { data_dir, protected_ids: protected_ids?, sessions: sessions?, audit: audit? });
+        let settings = || {
+            Some(Self {
+                data_dir: or(&args.data_dir, DATA_DIR_DEFAULT).into(),
+                password_min: password_min?,
+                bcrypt_cost: bcrypt_cost?,
+                protected_ids: protected_ids?,
+                sessions: sessions?,
+                audit: audit?,
+            })
+        };
         let settings = settings();
         mistakes.finish(settings)
     }
@@ -211,6 +218,17 @@ fn or(raw: &Option<String>, default: &str) -> String {
 
 fn demo(mistakes: &mut Mistakes, args: &Args) -> Option<bool> {
     mistakes.take("USERS_DEMO", parse_bool(&or(&args.demo, "false")))
+}
+
+fn password_min(mistakes: &mut Mistakes, args: &Args, is_demo: bool) -> Option<usize> {
+    let default = if is_demo { PASSWORD_MIN_DEMO } else { PASSWORD_MIN_DEFAULT };
+    let raw = or(&args.password_min, &default.to_string());
+    mistakes.take("USERS_PASSWORD_MIN", number(&raw, &(1..=PASSWORD_MIN_MAX)))
+}
+
+fn bcrypt_cost(mistakes: &mut Mistakes, args: &Args) -> Option<u32> {
+    let raw = or(&args.bcrypt_cost, &BCRYPT_COST_DEFAULT.to_string());
+    mistakes.take("USERS_BCRYPT_COST", number(&raw, &(BCRYPT_COST_MIN..=COST_MAX)))
 }
 
 fn protected_ids(mistakes: &mut Mistakes, args: &Args, is_demo: bool) -> Option<BTreeSet<UserId>> {
@@ -291,6 +309,17 @@ mod tests {
         let lookup =
             |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Settings::from_args(&args, &lookup)
+    }
+
+    #[test]
+    fn the_grammar_is_consistent_and_every_command_is_documented() {
+        const DOCUMENTATION: &str = include_str!("../../docs/configuration.md");
+        let program = <Args as clap::CommandFactory>::command();
+        program.clone().debug_assert();
+        for command in program.get_subcommands() {
+            let row = format!("| `users {}", command.get_name());
+            assert!(DOCUMENTATION.contains(&row), "docs/configuration.md lacks {row}");
+        }
     }
 
     #[test]

@@ -41,9 +41,9 @@ pub struct Server {
     drain_delay: Duration,
     service: ServiceContext,
     endpoints: http::Endpoints,
-    store: UsersStore,
     /// Absent where it could not be made.
     control: Option<ControlSocket>,
+    operations: Operations,
 }
 
 impl Server {
@@ -81,12 +81,13 @@ impl Server {
         };
         let endpoints = http::Endpoints {
             store: web::Data::new(store.clone()),
-            passwords: web::Data::new(passwords),
+            passwords: web::Data::new(passwords.clone()),
             policy: web::Data::new(policy),
             cursors: web::Data::new(CursorKey::derive(&internal_key, AUDIENCE)),
         };
         let Settings { workers, drain_delay, .. } = settings;
-        Ok(Self { addr, listener, workers, drain_delay, service, endpoints, store, control })
+        let operations = Operations { store, passwords, policy };
+        Ok(Self { addr, listener, workers, drain_delay, service, endpoints, control, operations })
     }
 
     /// The address that the service listens on: with port 0 in the settings, the port that it got.
@@ -99,10 +100,11 @@ impl Server {
     /// # Errors
     /// The server failed, or the store could not end in order.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + 'static) -> Result<(), StartError> {
-        let Self { addr, listener, workers, drain_delay, service, endpoints, store, control } = self;
+        let Self { addr, listener, workers, drain_delay, service, endpoints, control, operations } = self;
+        let store = operations.store.clone();
         let health = service.health.clone();
         let server = server::serve(listener, workers, service, move |config| endpoints.configure(config))?;
-        let control = control.map(|socket| socket.serve(Operations { store: store.clone() }));
+        let control = control.map(|socket| socket.serve(operations));
         log::info!(addr:%; "users is listening");
         let served = server::run_until(server, health, drain_delay, shutdown).await;
         if let Some(control) = control {

@@ -4,9 +4,12 @@
 
 mod audit;
 mod check;
+mod create;
 mod list;
 mod output;
+mod password;
 mod rehearse;
+mod set_password;
 mod show;
 
 use chassis::{config::StartError, logging};
@@ -21,6 +24,10 @@ pub enum Command {
     List(list::Args),
     /// Show a user
     Show(show::Args),
+    /// Create a user
+    Create(create::Args),
+    /// Set the password of a user
+    SetPassword(set_password::Args),
     /// Read all files as the next start would, and change none; also while the service runs
     Check(check::Args),
     /// Read a copy of the files, as the next start would, also while the service runs. Checks all settings too
@@ -45,6 +52,17 @@ impl Command {
         match self {
             Self::List(args) => with_accounts(settings, async |accounts| list::run(args, accounts).await),
             Self::Show(args) => with_accounts(settings, async |accounts| show::run(args, accounts).await),
+            Self::Create(args) => {
+                // Before the folder is locked, so that nobody waits for somebody who types.
+                settings.check_folder()?;
+                let create = args.read()?;
+                with_accounts(settings, async |accounts| create::run(args, create, accounts).await)
+            }
+            Self::SetPassword(args) => {
+                settings.check_folder()?;
+                let password = args.password.read()?;
+                with_accounts(settings, async |accounts| set_password::run(args, password, accounts).await)
+            }
             Self::Check(args) => check::run(args, settings),
             Self::Rehearse(args) => rehearse::run(args, settings),
             Self::Audit(command) => command.run(&settings.data_dir),

@@ -17,13 +17,14 @@ use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
 use super::{
-    message::{Account, ListRequest, Request},
+    message::{Account, CreateRequest, ListRequest, Password, Request},
     operations::Operations,
     socket::ControlClient,
 };
 use crate::{
     audit::{AuditSettings, Event},
-    domain::{Protection, SessionLimits},
+    domain::{PasswordPolicy, Protection, SessionLimits},
+    passwords::Passwords,
     store::{OpenError, Rules, UsersStore},
 };
 
@@ -37,6 +38,10 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 pub struct AccountSettings {
     /// The folder with the users.
     pub data_dir: PathBuf,
+    /// Minimum length of a new password, in characters.
+    pub password_min: usize,
+    /// The cost of new bcrypt hashes.
+    pub bcrypt_cost: u32,
     /// Users that are never deleted or demoted.
     pub protected_ids: BTreeSet<UserId>,
     /// How long sessions live: those that are over are not written again.
@@ -85,7 +90,7 @@ impl Access {
             };
             check_owner(&settings.data_dir)?;
             match open_store(settings) {
-                Ok(store) => return Ok(Self::Opened(Operations { store })),
+                Ok(operations) => return Ok(Self::Opened(operations)),
                 Err(OpenError::InUse { .. }) if Instant::now() < until => sleep(RETRY_INTERVAL).await,
                 Err(OpenError::InUse { folder, holder }) => {
                     return Err(StartError::failed(format!(
@@ -116,6 +121,22 @@ impl Access {
         self.ask(Request::Show { user: user.to_owned() }).await
     }
 
+    /// Creates a user. Resolves once it is durable.
+    ///
+    /// # Errors
+    /// Every mistake in it, or why it was not created.
+    pub(crate) async fn create(&self, create: CreateRequest) -> Result<Account, StartError> {
+        self.ask(Request::Create(create)).await
+    }
+
+    /// Sets the password of a user. Resolves once it is durable.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn set_password(&self, user: &str, password: Password) -> Result<Account, StartError> {
+        self.ask(Request::SetPassword { user: user.to_owned(), password }).await
+    }
+
     /// Ends the store, if it was opened here.
     ///
     /// # Errors
@@ -137,10 +158,15 @@ impl Access {
     }
 }
 
-fn open_store(settings: &AccountSettings) -> Result<UsersStore, OpenError> {
+fn open_store(settings: &AccountSettings) -> Result<Operations, OpenError> {
     let rules = Rules { protection: Protection(settings.protected_ids.clone()), sessions: settings.sessions };
     let nobody = |_| Ok((Vec::new(), Event::first_users_created(false, &[])));
-    UsersStore::open(&settings.data_dir, rules, nobody, settings.audit, &mut Registry::default())
+    let registry = &mut Registry::default();
+    let store = UsersStore::open(&settings.data_dir, rules, nobody, settings.audit, registry)?;
+    // A command hashes one password.
+    let passwords =
+        Passwords::start(settings.bcrypt_cost, settings.bcrypt_cost, 1, registry).map_err(StartError::failed)?;
+    Ok(Operations { store, passwords, policy: PasswordPolicy { chars_min: settings.password_min } })
 }
 
 /// Refuses another account than the one that the service has: what it writes, only it can read, so that the service could

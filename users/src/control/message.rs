@@ -1,8 +1,11 @@
 //! What a command asks for, and the answers: plain values, which become domain types only where they are checked. Knows
 //! neither the store nor how a message travels.
 
+use std::fmt;
+
 use chassis::{identity::UserId, timestamp::Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
 
 use crate::domain::{Email, FullName, User};
 
@@ -14,6 +17,10 @@ pub(crate) enum Request {
     List(ListRequest),
     /// Answered with the account.
     Show { user: String },
+    /// Answered with the account.
+    Create(CreateRequest),
+    /// Answered with the account.
+    SetPassword { user: String, password: Password },
 }
 
 /// One page of the users, by id.
@@ -27,6 +34,38 @@ pub(crate) struct ListRequest {
     pub(crate) after: Option<UserId>,
     /// Maximum number of users.
     pub(crate) limit: usize,
+}
+
+/// A user to be created.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CreateRequest {
+    pub(crate) username: String,
+    pub(crate) email: Option<String>,
+    pub(crate) full_name: Option<String>,
+    pub(crate) user_type: String,
+    pub(crate) password: Password,
+}
+
+/// A password as it was entered. Wiped from memory when dropped, and not shown by `Debug`.
+#[derive(Clone)]
+pub(crate) struct Password(pub(crate) Zeroizing<String>);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Serialize for Password {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Password {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
 }
 
 /// A user as commands show it: without the hash of its password.

@@ -12,7 +12,7 @@ mod socket;
 pub use self::access::AccountSettings;
 pub(crate) use self::{
     access::Access,
-    message::{Account, ListRequest},
+    message::{Account, CreateRequest, ListRequest, Password},
     operations::Operations,
     socket::ControlSocket,
 };

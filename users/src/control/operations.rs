@@ -6,9 +6,10 @@ use chassis::{identity::UserId, page::LIMIT_MAX};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::message::{Account, ListRequest, Request};
+use super::message::{Account, CreateRequest, ListRequest, Password, Request};
 use crate::{
-    domain::{Search, User, UserFilter, UserName},
+    domain::{Email, FullName, NewPassword, NewUser, PasswordHash, PasswordPolicy, Search, User, UserFilter, UserName},
+    passwords::Passwords,
     store::{StoreError, UsersStore},
 };
 
@@ -19,6 +20,8 @@ const NAME_PREFIX: &str = "name:";
 #[derive(Clone)]
 pub(crate) struct Operations {
     pub(crate) store: UsersStore,
+    pub(crate) passwords: Passwords,
+    pub(crate) policy: PasswordPolicy,
 }
 
 impl Operations {
@@ -30,6 +33,10 @@ impl Operations {
         match request {
             Request::List(list) => to_json(&self.list(list).await?),
             Request::Show { user } => to_json(&Account::from(&*self.find(&user).await?)),
+            Request::Create(create) => to_json(&Account::from(&*self.create(create).await?)),
+            Request::SetPassword { user, password } => {
+                to_json(&Account::from(&*self.set_password(&user, &password).await?))
+            }
         }
     }
 
@@ -40,6 +47,38 @@ impl Operations {
         };
         let users = self.store.list(&filter, list.after, list.limit.clamp(1, LIMIT_MAX)).await.map_err(explain)?;
         Ok(users.iter().map(|user| Account::from(&**user)).collect())
+    }
+
+    async fn create(&self, create: CreateRequest) -> Result<Arc<User>, String> {
+        let mut mistakes = Vec::new();
+        let username = take(&mut mistakes, "the username", UserName::parse(&create.username));
+        let email = create.email.and_then(|text| take(&mut mistakes, "the e-mail address", Email::parse(&text)));
+        let full_name = create.full_name.and_then(|text| take(&mut mistakes, "the full name", FullName::parse(&text)));
+        let user_type = take(&mut mistakes, "the type", create.user_type.parse());
+        let password = self.policy.accept(&create.password.0, username.as_ref());
+        let password = take(&mut mistakes, "the password", password);
+        let valid = username.zip(user_type).zip(password).filter(|_| mistakes.is_empty());
+        let Some(((username, user_type), password)) = valid else { return Err(mistakes.join("\n  ")) };
+        // Before work is done for it. The store decides again.
+        self.store.check_available(username.clone(), email.clone()).await.map_err(explain)?;
+        let hashed_password = self.hash(password).await?;
+        let new = NewUser { username, email, full_name, user_type, hashed_password, created_by: None };
+        let user = self.store.create(new).await.map_err(explain)?;
+        log::info!(user_id = user.id.0; "a user was created by a command");
+        Ok(user)
+    }
+
+    async fn set_password(&self, user: &str, password: &Password) -> Result<Arc<User>, String> {
+        let user = self.find(user).await?;
+        let password = self.policy.accept(&password.0, Some(&user.username)).map_err(named("the password"))?;
+        let hashed_password = self.hash(password).await?;
+        self.store.reset_password(user.id, hashed_password).await.map_err(explain)?;
+        log::info!(user_id = user.id.0; "a password was set by a command");
+        self.store.get(user.id).await.map_err(explain)
+    }
+
+    async fn hash(&self, password: NewPassword) -> Result<PasswordHash, String> {
+        self.passwords.hash(password, None).await.map_err(|error| error.to_string())
     }
 
     /// Finds a user by its id, by its name, or by its name after `name:`.
@@ -56,6 +95,11 @@ impl Operations {
         };
         found.ok_or_else(|| format!("there is no user with the name `{}`", name.escape_debug()))
     }
+}
+
+/// Returns the value, or adds its error as a mistake.
+fn take<T>(mistakes: &mut Vec<String>, what: &'static str, parsed: Result<T, String>) -> Option<T> {
+    parsed.map_err(named(what)).map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
 fn named(what: &'static str) -> impl Fn(String) -> String {

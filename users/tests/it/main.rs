@@ -25,5 +25,6 @@ mod rules;
 mod session_ends;
 mod sessions;
 mod start;
+mod terminal;
 mod tools;
 mod users;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -10,7 +11,10 @@ use std::{
 use chassis::testing::Process;
 use serde_json::{Value, json};
 
-use crate::{fixture::Folder, process::command};
+use crate::{
+    fixture::{Folder, PASSWORD, login},
+    process::{command, read},
+};
 
 /// A bcrypt hash of cost 4, which nobody signs in with.
 const HASH: &str = "$2b$04$16kNu5IW80k1Tw7xz2H3iOCsz0.oMZ7q5OSGa/OIfOae0WGFe8aI2";
@@ -30,6 +34,19 @@ fn run(data: &Path, arguments: &[&str]) -> (i32, String, String) {
 fn said(output: Output) -> (i32, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// Runs a command with this on its standard input: its exit code, what it printed, and what it said about it.
+fn given(data: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut running = users(data, arguments).stdin(Stdio::piped()).spawn().unwrap();
+    // A command that does not read it may have ended.
+    let _ = running.stdin.take().unwrap().write_all(input.as_bytes());
+    said(running.wait_with_output().unwrap())
+}
+
+/// The status of a sign-in at a service.
+fn sign_in(service: &Process, username: &str, password: &str) -> u16 {
+    login(username, password).send(service.addr()).status
 }
 
 /// Runs a command that must succeed, without a word on stderr, and returns what it printed.
@@ -226,4 +243,92 @@ fn help_shows_examples() {
     let folder = Folder::new();
     let help = succeed(&folder.data(), &["list", "--help"]);
     assert!(help.contains("users list --type admin"), "{help}");
+}
+
+#[test]
+fn a_user_who_is_created_can_sign_in_at_once() {
+    let folder = folder_with([record(7, "bob")]);
+    let data = folder.data();
+    let arguments = ["create", "ann", "--email=ann@example.com", "--full-name", "Ann", "--password-stdin"];
+    assert_eq!(
+        given(&data, &arguments, &format!("{PASSWORD}\n")),
+        (0, "user 8 was created\n".to_owned(), String::new())
+    );
+
+    let service = Process::serve(&mut command(&data));
+    assert_eq!(sign_in(&service, "ann", PASSWORD), 200, "created while no service ran");
+    let arguments = ["create", "root2", "--type=admin", "--password-stdin", "--json"];
+    let (code, printed, said) = given(&data, &arguments, PASSWORD);
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert_eq!(lines(&printed)[0]["id"], 9);
+    assert_eq!(sign_in(&service, "ROOT2", PASSWORD), 200, "created beside the service");
+    let user = read(&service, "/api/users/9");
+    assert_eq!((&user["user_type"], &user["created_by"]), (&json!("admin"), &Value::Null));
+    service.kill();
+
+    let listed = lines(&succeed(&data, &["list", "--json"]));
+    assert_eq!(listed.len(), 4, "what a command acknowledged outlives a crash");
+}
+
+#[test]
+fn every_rule_for_users_holds_for_commands_too() {
+    stopped_and_running(&folder_with([record(7, "ann")]), |data| {
+        let mut service_says =
+            users(data, &["create", " ", "--email=nowhere", "--type=root", "--full-name=a\u{7}", "--password-stdin"]);
+        let mut running = service_says.env("USERS_PASSWORD_MIN", "1").stdin(Stdio::piped()).spawn().unwrap();
+        running.stdin.take().unwrap().write_all(b"a\0").unwrap();
+        let (code, printed, said) = said(running.wait_with_output().unwrap());
+        assert_eq!((code, printed.as_str()), (1, ""));
+        for expected in [
+            "the username must not be empty",
+            "the e-mail address must be",
+            "the full name must not contain",
+            "the type must be",
+            "the password must not contain a NUL",
+        ] {
+            assert!(said.contains(expected), "{said}");
+        }
+        for (username, password, expected) in [
+            ("ＡＮＮ", PASSWORD, "the username is taken"),
+            ("bob", "password", "one of the most common passwords"),
+            ("bob", &"x".repeat(72), "the password must have at most 71 bytes"),
+            ("bob", "it is bob who chose it", "must not contain the username"),
+            ("bob", "", "the password must have at least 1 characters"),
+        ] {
+            let (code, _, said) = given(data, &["create", username, "--password-stdin"], password);
+            assert_eq!((code, said.contains(expected)), (1, true), "{said}");
+        }
+        let (code, _, said) = given(data, &["set-password", "ann", "--password-stdin"], "password");
+        assert_eq!((code, said.contains("one of the most common passwords")), (1, true), "{said}");
+        let (code, _, said) = given(data, &["set-password", "9", "--password-stdin"], PASSWORD);
+        assert_eq!((code, said.contains("user 9: there is no such user")), (1, true), "{said}");
+        assert_eq!(lines(&succeed(data, &["list", "--json"])).len(), 2, "nobody was created");
+    });
+}
+
+#[test]
+fn a_password_that_is_set_replaces_the_old_one() {
+    let folder = folder_with([record(7, "ann")]);
+    let data = folder.data();
+    let set = |user: &str, password: &str| {
+        let (code, printed, said) = given(&data, &["set-password", user, "--password-stdin"], password);
+        assert_eq!((code, printed.as_str(), said.as_str()), (0, "user 7 (ann) has a new password\n", ""));
+    };
+    set("ann", PASSWORD);
+    let stored: Value = serde_json::from_str(&folder.read("users.json")).unwrap();
+    assert!(stored[1]["hashed_password"].as_str().unwrap().starts_with("$2b$10$"), "of the configured cost");
+    let service = Process::serve(&mut command(&data));
+    assert_eq!(sign_in(&service, "ann", PASSWORD), 200);
+    set("7", "four other words for her");
+    assert_eq!((sign_in(&service, "ann", "four other words for her"), sign_in(&service, "ann", PASSWORD)), (200, 401));
+    service.terminate();
+}
+
+#[test]
+fn a_password_is_never_an_argument_and_never_asked_for_where_nobody_can_answer() {
+    let folder = folder_with([]);
+    let (code, _, said) = run(&folder.data(), &["create", "ann"]);
+    assert_eq!((code, said.contains("--password-stdin: missing")), (64, true), "{said}");
+    let (code, _, said) = run(&folder.data(), &["create", "ann", "--password", PASSWORD]);
+    assert_eq!((code, said.contains("unexpected argument")), (64, true), "{said}");
 }
