@@ -12,7 +12,10 @@ fn a_login_answers_a_token_with_the_documented_claims() {
     let answer = stack.login("admin", "a");
     assert_eq!((answer.status, answer.header("cache-control")), (201, Some("no-store")));
     let body = answer.json();
-    assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["access_token", "expires_in", "token_type"]);
+    assert_eq!(
+        body.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["access_token", "expires_in", "refresh_expires_in", "refresh_token", "token_type"]
+    );
     assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("bearer"), &json!(3600)));
     let part = |index: usize| -> Value {
         let token = body["access_token"].as_str().unwrap();
@@ -33,6 +36,8 @@ fn a_login_answers_a_token_with_the_documented_claims() {
     }
     assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 3600);
     assert!(claims["jti"].is_string() && claims["sid"].is_string());
+    assert_eq!(claims["amr"], json!(["pwd"]));
+    assert!(claims["iat"].as_u64().unwrap() - claims["auth_time"].as_u64().unwrap() <= 5);
 }
 
 #[test]

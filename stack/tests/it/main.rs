@@ -10,6 +10,7 @@ mod login;
 mod me;
 mod orders;
 mod pages;
+mod sessions;
 mod start;
 mod tokens;
 mod users;

@@ -23,11 +23,16 @@ fn the_document_of_the_whole_says_what_each_call_needs() {
     let paths = document["paths"].as_object().unwrap();
     for (path, methods) in [
         ("/api/login", &["post"][..]),
+        ("/api/token/refresh", &["post"]),
+        ("/api/logout", &["post"]),
+        ("/api/sessions", &["get"]),
+        ("/api/sessions/{session_id}", &["delete"]),
         ("/api/me", &["get", "patch"]),
         ("/api/me/password", &["post"]),
         ("/api/users", &["get", "post"]),
         ("/api/users/{user_id}", &["delete", "get", "patch", "put"]),
         ("/api/users/{user_id}/password", &["post"]),
+        ("/api/users/{user_id}/sessions", &["delete", "get"]),
         ("/api/orders", &["get", "post"]),
         ("/api/orders/{order_id}", &["get", "patch"]),
         ("/api/orders/{order_id}/cancel", &["post"]),

@@ -8,13 +8,17 @@ use serde_json::json;
 use crate::fixture::{ADMIN, DEMO, GATEWAY, KEY, PASSWORD, Users, as_admin, new_user};
 
 /// How many of the calls anybody may make.
-const ANYBODY: usize = 1;
+const ANYBODY: usize = 2;
 /// How many calls follow that everybody may make who is signed in.
-const SIGNED_IN: usize = 3;
+const SIGNED_IN: usize = 6;
 
 fn every_call() -> Vec<Call> {
     vec![
         post("/api/login", &json!({"username": "admin", "password": "a"})),
+        post("/api/token/refresh", &json!({"refresh_token": "x"})),
+        call("POST", "/api/logout"),
+        get("/api/sessions"),
+        call("DELETE", "/api/sessions/AAAAAAAAAAAAAAAAAAAAAA"),
         get("/api/me"),
         call("PATCH", "/api/me").json(&json!({"full_name": "Someone else"})),
         post("/api/me/password", &json!({"current_password": "a", "new_password": PASSWORD})),
@@ -26,6 +30,8 @@ fn every_call() -> Vec<Call> {
         call("PATCH", "/api/users/3").json(&json!({"user_type": "admin"})),
         call("DELETE", "/api/users/3"),
         post("/api/users/3/password", &json!({"new_password": PASSWORD})),
+        get("/api/users/3/sessions"),
+        call("DELETE", "/api/users/3/sessions"),
     ]
 }
 

@@ -12,12 +12,14 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use chassis::testing::{Process, call, get, until};
-use serde_json::Value;
+use chassis::testing::{Process, call, get, post, until};
+use serde_json::{Value, json};
 
 use crate::{
-    fixture::{Folder, as_admin},
+    fixture::{DEMO, Folder, as_admin, login},
     process::{command, create, creating, full_name, read, renaming},
+    session_ends::{SignedIn, page, sids},
+    sessions::{refreshing, token},
 };
 
 /// Users that are changed all the time, each by a thread of its own.
@@ -209,4 +211,87 @@ fn a_signal_to_end_loses_nothing_and_does_not_hang() {
         assert!(kept >= renamed, "user {id} went back from {renamed} to {kept}");
     }
     assert!(!folder.names().iter().any(|name| name.contains("tmp")), "{:?}", folder.names());
+}
+
+/// Exchanges refresh tokens as fast as they are acknowledged, until the process no longer answers. Returns the last one.
+fn refresh_until_gone(addr: SocketAddr, mut last: String, acknowledged: Arc<AtomicUsize>) -> JoinHandle<String> {
+    thread::spawn(move || {
+        while let Some(answer) = refreshing(&last).try_send(addr) {
+            last = token(&answer);
+            acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
+        last
+    })
+}
+
+/// Signs in and out, again and again, until the process no longer answers. Returns the sessions that have ended.
+fn sign_out_until_gone(addr: SocketAddr, acknowledged: Arc<AtomicUsize>) -> JoinHandle<Vec<SignedIn>> {
+    thread::spawn(move || {
+        let mut ended = Vec::new();
+        while let Some(answer) = login("demo", "b").try_send(addr) {
+            let session = SignedIn::by(&answer);
+            let Some(answer) = session.calls(call("POST", "/api/logout")).try_send(addr) else { break };
+            assert_eq!(answer.status, 204, "{}", answer.text());
+            ended.push(session);
+            acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
+        ended
+    })
+}
+
+#[test]
+fn a_session_that_was_acknowledged_goes_on_after_kill_9_and_one_that_has_ended_does_not() {
+    let folder = Folder::new();
+    let mut process = Process::serve(&mut command(&folder.data()));
+    let mut kept: Vec<String> = (0..4).map(|_| token(&login("admin", "a").send(process.addr()))).collect();
+    for (round, count) in [40, 91, 150, 60].into_iter().cycle().take(rounds()).enumerate() {
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let addr = process.addr();
+        let refreshers: Vec<_> =
+            kept.drain(..).map(|last| refresh_until_gone(addr, last, Arc::clone(&acknowledged))).collect();
+        let leavers: Vec<_> = (0..3).map(|_| sign_out_until_gone(addr, Arc::clone(&acknowledged))).collect();
+        wait_for(&acknowledged, count);
+        process.kill();
+        kept = refreshers.into_iter().map(|refresher| refresher.join().unwrap()).collect();
+        let ended: Vec<SignedIn> = leavers.into_iter().flat_map(|leaver| leaver.join().unwrap()).collect();
+
+        process = Process::serve(&mut command(&folder.data()));
+        // The last exchange may be durable although it was not acknowledged; then this one is its repetition.
+        for last in &mut kept {
+            *last = token(&refreshing(last).send(process.addr()));
+        }
+        let feed = page(process.addr(), "");
+        for session in ended {
+            assert!(!session.is_open(process.addr()), "round {round}: {} goes on", session.sid);
+            assert!(
+                feed["more"] == true || sids(&feed).contains(&&*session.sid),
+                "round {round}: gateways do not hear of it"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_password_that_was_changed_never_leaves_a_session_open_wherever_the_log_was_cut() {
+    let folder = Folder::new();
+    let process = Process::serve(&mut command(&folder.data()));
+    let open: Vec<SignedIn> = (0..3).map(|_| SignedIn::at(process.addr(), "demo", "b")).collect();
+    let before = fs::read(folder.data().join("users.log")).unwrap().len();
+    let path = format!("/api/users/{}/password", DEMO.id);
+    let reset = as_admin(post(&path, &json!({"new_password": "another password"}))).send(process.addr());
+    assert_eq!(reset.status, 204);
+    process.kill();
+    let log = fs::read(folder.data().join("users.log")).unwrap();
+    let kept = ["users.json", "users.meta.json", "sessions.json"].map(|name| (name, folder.read(name)));
+    // A start takes a tenth of a second: some cuts are enough, the first and the last ones among them.
+    for cut in (before..=log.len()).step_by(37).chain([log.len() - 1, log.len()]) {
+        for (name, text) in &kept {
+            fs::write(folder.data().join(name), text).unwrap();
+        }
+        fs::write(folder.data().join("users.log"), &log[..cut]).unwrap();
+        let process = Process::serve(&mut command(&folder.data()));
+        let has_new = login("demo", "another password").send(process.addr()).status == 200;
+        let still_open = open.iter().filter(|session| session.is_open(process.addr())).count();
+        assert_eq!((has_new, still_open), if cut == log.len() { (true, 0) } else { (false, 3) }, "{cut}");
+    }
 }

@@ -2,12 +2,15 @@
 
 use std::{fs, os::unix::process::ExitStatusExt, process::Command};
 
-use chassis::testing::{Answer, Connection, FaultyDisk, Process, get};
+use chassis::testing::{Answer, Connection, FaultyDisk, Process, call, get, post, until};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    fixture::{Folder, as_admin},
+    fixture::{Folder, as_admin, login},
     process::{command, create, creating, full_name, read, refused, rename, renaming},
+    session_ends::{SignedIn, page, sids},
+    sessions::{refreshing, token},
 };
 
 /// A data folder on a disk that fails on demand.
@@ -220,4 +223,68 @@ fn a_disk_that_stalls_bounds_the_queue_serves_readers_and_answers_everybody_in_t
     assert_eq!(answers[0] + answers[1], CALLS);
     assert!(answers[0] >= 1024 && answers[1] > 0, "{answers:?}");
     assert!(process.ended().0.success(), "a signal that came while the disk stalled is obeyed");
+}
+
+#[test]
+fn a_session_is_opened_refreshed_and_ended_by_one_fsync_each() {
+    let disk = Disk::new();
+    let process = disk.start();
+    let addr = process.addr();
+    let mut session = None;
+    let opened = disk.faults.traced(|| session = Some(SignedIn::at(addr, "admin", "a")));
+    let session = session.unwrap();
+    assert_eq!(opened, ["fsync users.log"], "with a new hash of another cost, or without");
+    let refreshed = disk.faults.traced(|| drop(token(&refreshing(&session.refresh_token).send(addr))));
+    assert_eq!(refreshed, ["fsync users.log"]);
+    let reset = json!({"new_password": "another password"});
+    let open: Vec<_> = (0..3).map(|_| SignedIn::at(addr, "demo", "b")).collect();
+    let ended = disk.faults.traced(|| {
+        assert_eq!(as_admin(post("/api/users/2/password", &reset)).send(addr).status, 204);
+    });
+    assert_eq!(ended, ["fsync users.log"], "a new password and the ends of three sessions");
+    assert!(!open.iter().any(|session| session.is_open(addr)));
+    let read = disk.faults.traced(|| {
+        assert_eq!(session.calls(get("/api/sessions")).send(addr).status, 200);
+        assert_eq!(refreshing("nonsense").send(addr).status, 401);
+    });
+    assert_eq!(read, [""; 0]);
+}
+
+#[test]
+fn on_a_full_disk_no_session_is_opened_and_none_that_was_to_end_ends_in_part() {
+    let disk = Disk::new();
+    let process = disk.start();
+    let addr = process.addr();
+    let session = SignedIn::at(addr, "demo", "b");
+    disk.faults.fail("full");
+    let reset = as_admin(post("/api/users/2/password", &json!({"new_password": "another password"})));
+    let logout = session.calls(call("POST", "/api/logout"));
+    for refused in [login("demo", "b"), refreshing(&session.refresh_token), logout, reset] {
+        assert_eq!(refusal(&refused.send(addr)), (507, "storage_full".to_owned()));
+    }
+    assert!(sids(&page(addr, "")).is_empty(), "gateways hear of nothing");
+    disk.faults.heal("full");
+    assert!(session.is_open(addr));
+    assert_eq!(login("demo", "b").send(addr).status, 200);
+}
+
+#[test]
+fn nobody_hears_of_the_end_of_a_session_before_it_is_durable() {
+    let disk = Disk::new();
+    let process = disk.start();
+    let addr = process.addr();
+    let session = SignedIn::at(addr, "demo", "b");
+    disk.faults.fail("stall");
+    let mut logout = session.calls(call("POST", "/api/logout")).begin(addr);
+    until("the end is being written", || get("/metrics").send(addr).metric("users_store_writes_waiting") == Some(1.0));
+    let mut again = session.calls(call("POST", "/api/logout")).begin(addr);
+    until("so is another", || get("/metrics").send(addr).metric("users_store_writes_waiting") == Some(2.0));
+    assert!(sids(&page(addr, "")).is_empty());
+    let mut refresh = refreshing(&session.refresh_token).begin(addr);
+    assert_eq!(refresh.answer(false).unwrap().problem(), "invalid_refresh_token", "but it is of no use already");
+    disk.faults.heal("stall");
+    for logout in [&mut logout, &mut again] {
+        assert_eq!(logout.answer(false).unwrap().status, 204);
+    }
+    assert_eq!(sids(&page(addr, "")), [&session.sid]);
 }

@@ -33,7 +33,7 @@ impl SignedIn {
     }
 
     /// By the answer to a sign-in.
-    fn by(answer: &Answer) -> Self {
+    pub(crate) fn by(answer: &Answer) -> Self {
         let (session, user) = (session(answer), answer.json());
         Self {
             user: user["id"].as_i64().unwrap(),
