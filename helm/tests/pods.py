@@ -147,7 +147,9 @@ class Pod:
         pod, own = self.spec["securityContext"], self.container["securityContext"]
         assert pod["runAsNonRoot"] and own["readOnlyRootFilesystem"] and own["capabilities"]["drop"] == ["ALL"], self.name
         user = str(pod["runAsUser"])
-        sandbox = ["bwrap", "--unshare-all", "--share-net", "--uid", user, "--gid", user, "--cap-drop", "ALL", "--clearenv"]
+        # bwrap refuses to be started by a user who is not root and has a capability, which helm/verify may have given.
+        sandbox = ["setpriv", "--ambient-caps", "-all", "--inh-caps", "-all"]
+        sandbox += ["bwrap", "--unshare-all", "--share-net", "--uid", user, "--gid", user, "--cap-drop", "ALL", "--clearenv"]
         sandbox += ["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"]
         sandbox += ["--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev"]
         sandbox += ["--ro-bind", self.cluster.hosts(), "/etc/hosts"]

@@ -67,7 +67,7 @@ class Authority:
 
     def __init__(self, folder, name):
         self.folder, self.key, self.cert = folder, folder / f"{name}.key", folder / f"{name}.crt"
-        self.request("-x509", "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.cert)
+        self.request("-x509", "-subj", f"/CN={name}", "-addext", "keyUsage=keyCertSign", "-keyout", self.key, "-out", self.cert)
 
     def request(self, *arguments):
         openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *arguments)
