@@ -31,7 +31,7 @@ fn every_flag_and_variable_of_the_services_has_a_row() {
 fn every_secret_of_the_services_has_a_row() {
     let (names, documented) = (RefCell::new(BTreeSet::new()), documented());
     let lookup = |name: &str| {
-        names.borrow_mut().insert(name.trim_end_matches("_FILE").to_owned());
+        names.borrow_mut().insert(name.to_owned());
         None
     };
     users::Settings::from_args(&users::Args::parse_from(["users"]), &lookup).unwrap_err();
@@ -42,6 +42,9 @@ fn every_secret_of_the_services_has_a_row() {
     let names = names.into_inner();
     assert!(names.len() >= 6, "{names:?}");
     for name in names {
-        assert!(documented.contains(name.as_str()), "docs/configuration.md lacks a row for {name}");
+        // A secret may come from a file that `NAME_FILE` names.
+        let secret = name.trim_end_matches("_FILE");
+        let is_documented = documented.contains(name.as_str()) || documented.contains(secret);
+        assert!(is_documented, "docs/configuration.md lacks a row for {name}");
     }
 }

@@ -100,7 +100,7 @@ fn a_full_disk_refuses_changes_loses_nothing_and_is_over_when_there_is_room() {
     assert_eq!(files(), kept);
     assert_eq!(
         disk.folder.names(),
-        ["audit", "lock", "sessions.json", "users.json", "users.log", "users.meta.json"],
+        ["audit", "control.sock", "lock", "sessions.json", "users.json", "users.log", "users.meta.json"],
         "no room is taken by leftovers"
     );
 
@@ -233,7 +233,7 @@ fn a_session_is_opened_refreshed_and_ended_by_one_fsync_each() {
     let mut session = None;
     let opened = disk.faults.traced(|| session = Some(SignedIn::at(addr, "admin", "a")));
     let session = session.unwrap();
-    assert_eq!(opened, ["fsync users.log"], "with a new hash of another cost, or without");
+    assert_eq!(opened, ["fsync users.log", AUDITED], "with a new hash of another cost, or without");
     let refreshed = disk.faults.traced(|| drop(token(&refreshing(&session.refresh_token).send(addr))));
     assert_eq!(refreshed, ["fsync users.log"]);
     let reset = json!({"new_password": "another password"});

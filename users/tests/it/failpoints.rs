@@ -179,7 +179,8 @@ fn copy_all(from: &Path, to: &Path) {
         let (source, copy) = (entry.path(), to.join(entry.file_name()));
         if source.is_dir() {
             copy_all(&source, &copy);
-        } else {
+        } else if source.is_file() {
+            // And not the control socket.
             fs::copy(source, copy).unwrap();
         }
     }

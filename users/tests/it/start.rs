@@ -61,7 +61,10 @@ fn only_the_owner_may_read_the_folder() {
     users.create("ann");
     let data = users.folder.data();
     assert_eq!(mode(&data), 0o700);
-    assert_eq!(users.folder.names(), ["audit", "lock", "sessions.json", "users.json", "users.log", "users.meta.json"]);
+    assert_eq!(
+        users.folder.names(),
+        ["audit", "control.sock", "lock", "sessions.json", "users.json", "users.log", "users.meta.json"]
+    );
     for name in users.folder.names() {
         assert_eq!(mode(&data.join(&name)), if name == "audit" { 0o700 } else { 0o600 }, "{name}");
     }
@@ -276,7 +279,10 @@ fn what_a_crash_left_over_is_removed() {
     let process = Process::serve(&mut command(&folder.data()));
     let log = process.log_text();
     assert_eq!(log.matches("removed a file that a crash left over").count(), 3, "{log}");
-    assert_eq!(folder.names(), ["audit", "lock", "notes.tmp", "users.json", "users.log", "users.meta.json"]);
+    assert_eq!(
+        folder.names(),
+        ["audit", "control.sock", "lock", "notes.tmp", "users.json", "users.log", "users.meta.json"]
+    );
     assert_eq!(folder.read("users.json"), file, "what was not changed is not rewritten");
 }
 
