@@ -65,8 +65,7 @@ impl Call {
 
     /// Sends the request to a service that may end meanwhile. Returns `None` where no whole answer came.
     pub fn try_send(&self, addr: SocketAddr) -> Option<Answer> {
-        let mut connection = Connection::try_open(addr).ok()?;
-        connection.send(&self.bytes(addr));
+        let mut connection = self.try_begin(addr)?;
         // A reset after a whole answer leaves the answer whole.
         connection.try_answer(self.is_head()).ok()?.filter(|answer| answer.whole)
     }
@@ -77,6 +76,13 @@ impl Call {
         let mut connection = Connection::open(addr);
         connection.send(&self.bytes(addr));
         connection
+    }
+
+    /// Sends the request to a service that may have ended, and leaves the answer to be read. Returns `None` where nobody listens.
+    pub fn try_begin(&self, addr: SocketAddr) -> Option<Connection> {
+        let mut connection = Connection::try_open(addr).ok()?;
+        connection.send(&self.bytes(addr));
+        Some(connection)
     }
 
     fn is_head(&self) -> bool {

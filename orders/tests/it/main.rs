@@ -8,6 +8,7 @@
 
 mod access;
 mod change;
+mod checker;
 mod clients;
 mod crashes;
 mod create;
@@ -15,6 +16,7 @@ mod disk;
 mod events;
 mod fixture;
 mod idempotency;
+mod linearizability;
 mod list;
 mod openapi;
 mod operations;

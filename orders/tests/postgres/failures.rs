@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{
     clients,
     fixture::{ANN, Folder, in_folder, new_order},
+    linearizability::{self, Trial},
     place::new_database,
     process::command,
     proxy::{Lost, Proxy},
@@ -145,4 +146,42 @@ fn an_order_that_the_database_refuses_fails_alone_in_its_batch() {
         holding.join().unwrap();
     });
     assert_eq!(ANN.lists_all(addr, 100).len(), 57);
+}
+
+#[test]
+fn what_clients_see_is_linearizable_while_the_server_and_the_service_fail() {
+    let (folder, server) = (Folder::new(), Server::start(&[]));
+    let database = new_database(&server);
+    let proxy = Proxy::start(server.socket());
+    let url = format!("postgres://{USER}@{}/{database}", proxy.addr());
+    // The clients use one service, and then the other, on the same database.
+    let (mut program, other) = (serve(&folder, &url), serve(&folder, &server.url(&database)));
+    let trial = Trial::run(program.addr(), |trial| {
+        for _ in 0..linearizability::rounds().div_ceil(2) {
+            for lost in [Lost::Request, Lost::Answer] {
+                trial.go_on();
+                proxy.lose(lost);
+            }
+            trial.go_on();
+            trial.moved_to(other.addr());
+            server.signal("STOP");
+            thread::sleep(linearizability::PAUSE);
+            server.signal("CONT");
+            trial.go_on();
+            server.crash();
+            trial.go_on();
+            trial.moved_to(program.addr());
+            trial.go_on();
+            program.signal("STOP");
+            thread::sleep(linearizability::PAUSE);
+            program.signal("CONT");
+            trial.go_on();
+            drop(std::mem::replace(&mut program, serve(&folder, &url)).kill());
+            trial.moved_to(program.addr());
+        }
+        trial.go_on();
+    });
+    trial.assert_linearizable();
+    program.terminate();
+    other.terminate();
 }

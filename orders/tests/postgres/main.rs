@@ -13,6 +13,8 @@
 mod access;
 #[path = "../it/change.rs"]
 mod change;
+#[path = "../it/checker.rs"]
+mod checker;
 #[path = "../it/clients.rs"]
 mod clients;
 #[path = "../it/crashes.rs"]
@@ -25,6 +27,8 @@ mod events;
 mod fixture;
 #[path = "../it/idempotency.rs"]
 mod idempotency;
+#[path = "../it/linearizability.rs"]
+mod linearizability;
 #[path = "../it/list.rs"]
 mod list;
 #[path = "../nats/server.rs"]
