@@ -45,6 +45,26 @@ With its data in PostgreSQL, a Deployment whose pods share nothing but the datab
 {{- end -}}
 {{- end -}}
 
+{{/*
+Files from Secrets that a service needs beside its key: `files`, a list of `name` (of the volume), `secret`, `key` (of the Secret, and
+the name of the file) and `path` (a folder). First how they are mounted, then the volumes.
+*/}}
+{{- define "chassis.secret-mounts" -}}
+{{- range . }}
+- {name: {{ .name }}, mountPath: {{ .path }}, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "chassis.secret-volumes" -}}
+{{- range . }}
+- name: {{ .name }}
+  secret:
+    secretName: {{ .secret }}
+    defaultMode: 0440
+    items: [{key: {{ .key }}, path: {{ .key }}}]
+{{- end }}
+{{- end -}}
+
 {{/* The pods of a service whose data is in PostgreSQL. Arguments as of `chassis.statefulset`. */}}
 {{- define "chassis.database-deployment" -}}
 {{- $root := .root -}}
@@ -99,6 +119,9 @@ spec:
             {{- if $root.Values.store.caSecret }}
             - {name: database-ca, mountPath: /etc/{{ $name }}-database, readOnly: true}
             {{- end }}
+            {{- with .files }}
+            {{- include "chassis.secret-mounts" . | trim | nindent 12 }}
+            {{- end }}
       volumes:
         - name: internal-key
           secret:
@@ -117,6 +140,9 @@ spec:
             defaultMode: 0440
             items: [{key: ca.crt, path: ca.crt}]
         {{- end }}
+        {{- with .files }}
+        {{- include "chassis.secret-volumes" . | trim | nindent 8 }}
+        {{- end }}
 {{- end -}}
 
 {{/* The Secret with the key that the service shares with the gateway. */}}
@@ -127,7 +153,10 @@ spec:
 {{- .Values.internalKey.existingSecret | default (include "chassis.internal-key-secret" (dict "root" . "name" .Chart.Name)) -}}
 {{- end -}}
 
-{{/* Arguments: `root`; `port`; `env`, a map of variables; `secretEnv`, a list of variables taken from Secrets. */}}
+{{/*
+Arguments: `root`; `port`; `env`, a map of variables; `secretEnv`, a list of variables taken from Secrets; `files`, see
+`chassis.secret-mounts`.
+*/}}
 {{- define "chassis.statefulset" -}}
 {{- $root := .root -}}
 {{- include "chassis.check-store" $root -}}
@@ -165,12 +194,18 @@ spec:
           volumeMounts:
             - {name: data, mountPath: /data}
             - {name: internal-key, mountPath: /etc/{{ $root.Chart.Name }}, readOnly: true}
+            {{- with .files }}
+            {{- include "chassis.secret-mounts" . | trim | nindent 12 }}
+            {{- end }}
       volumes:
         - name: internal-key
           secret:
             secretName: {{ include "chassis.own-internal-key" $root }}
             defaultMode: 0440
             items: [{key: internal.key, path: internal.key}]
+        {{- with .files }}
+        {{- include "chassis.secret-volumes" . | trim | nindent 8 }}
+        {{- end }}
   volumeClaimTemplates:
     - metadata:
         name: data
@@ -197,7 +232,7 @@ spec:
     - {name: http, port: {{ .port }}, targetPort: http, appProtocol: http}
 {{- end -}}
 
-{{/* Admits only the gateway of the same release, and Prometheus. No egress, except to the database where there is one. */}}
+{{/* Admits only the gateway of the same release, and Prometheus. No egress, except to the database and to NATS where there are any. */}}
 {{- define "chassis.networkpolicy" -}}
 {{- if .Values.networkPolicy.enabled -}}
 apiVersion: networking.k8s.io/v1
@@ -219,11 +254,19 @@ spec:
         - namespaceSelector: {{- toYaml . | nindent 12 }}
         {{- end }}
       ports: [{port: http}]
-  egress: {{- include "chassis.database-egress" . | nindent 4 }}
+  egress: {{- include "chassis.egress" . | nindent 4 }}
 {{- end -}}
 {{- end -}}
 
 {{/* The rules that let pods reach the database. */}}
 {{- define "chassis.database-egress" -}}
 {{- if eq .Values.store.kind "postgresql" -}}{{ toYaml .Values.store.egress }}{{- else -}}[]{{- end -}}
+{{- end -}}
+
+{{/* The rules that let pods reach what they need while they serve: the database, and where events are published. */}}
+{{- define "chassis.egress" -}}
+{{- $database := ternary .Values.store.egress list (eq .Values.store.kind "postgresql") -}}
+{{- $events := .Values.events | default dict -}}
+{{- $rules := concat ($database | default list) (ternary ($events.egress | default list) list (not (empty $events.url))) -}}
+{{- if $rules -}}{{ toYaml $rules }}{{- else -}}[]{{- end -}}
 {{- end -}}
