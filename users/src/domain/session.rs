@@ -225,6 +225,18 @@ pub(crate) enum EndReason {
 }
 
 impl EndReason {
+    /// Every reason.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::SignedOut,
+        Self::EndedByUser,
+        Self::EndedByAdmin,
+        Self::PasswordChanged,
+        Self::RightsChanged,
+        Self::UserDeleted,
+        Self::Replayed,
+        Self::TooMany,
+    ];
+
     /// The name of the reason in metrics and logs.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

@@ -38,6 +38,8 @@ impl SessionMetrics {
     /// Registers the metrics.
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        // From zero on, so that the first one of each reason is an increase.
+        EndReason::ALL.into_iter().for_each(|reason| drop(metrics.ended(reason)));
         let Self { opened, refreshed, ended, open, ended_kept } = metrics.clone();
         registry.register("opened_sessions", "Sessions that sign-ins have opened", opened);
         registry.register("refreshed_sessions", "Refresh tokens that were exchanged", refreshed);

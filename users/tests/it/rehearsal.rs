@@ -74,6 +74,7 @@ fn a_rehearsal_fails_where_the_next_start_would() {
     for (file, content, expected) in [
         ("users.meta.json", r#"{"format":9,"next_id":4}"#, "users.meta.json: "),
         ("users.json", "[", "users.json: "),
+        ("sessions.json", "{", "sessions.json: is broken"),
         ("users.log", "garbage\n", "users.log: is damaged at byte 0"),
     ] {
         let path = folder.data().join(file);

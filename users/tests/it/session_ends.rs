@@ -213,6 +213,7 @@ fn whatever_changes_who_a_user_is_ends_its_sessions() {
     let users = users.restart(demo);
     let again = page(users.addr(), "");
     assert_eq!(sids(&again).len(), 10, "all of them are there after a restart");
+    assert_eq!((users.metric("users_store_sessions"), users.metric("users_store_ended_sessions_kept")), (3.0, 10.0));
 }
 
 #[test]

@@ -84,6 +84,7 @@ fn a_refresh_token_that_was_used_is_answered_with_the_same_successor_for_a_momen
     successors.dedup();
     assert_eq!(successors.len(), 1, "eight tabs at once");
     let users = users.restart(demo);
+    assert_eq!(users.metric("users_store_sessions"), 1.0);
     assert_eq!(token(&users.send(&refreshing(&first))), successors[0], "after a restart, too");
     assert_ne!(token(&users.send(&refreshing(&successors[0]))), successors[0]);
 }
@@ -91,6 +92,7 @@ fn a_refresh_token_that_was_used_is_answered_with_the_same_successor_for_a_momen
 #[test]
 fn a_refresh_token_that_is_replayed_ends_its_session_and_no_other() {
     let users = Users::demo();
+    assert_eq!(users.metric("users_store_ended_sessions_total{reason=\"replayed\"}"), 0.0);
     let (first, other) = (token(&users.login("admin", "a")), token(&users.login("admin", "a")));
     let second = token(&users.send(&refreshing(&first)));
     let third = token(&users.send(&refreshing(&second)));

@@ -180,6 +180,14 @@ fn a_broken_file_is_refused_with_the_place_and_left_as_it_is() {
         assert_eq!(folder.read("users.json"), broken);
         assert_eq!(folder.read("users.json.tmp"), "left over");
     }
+    for sessions in ["", "[]", r#"{"sessions":[]}"#, r#"{"sessions":[{"id":"x"}],"ended":[]}"#] {
+        let folder = Folder::with_users(&whole);
+        fs::write(folder.data().join("sessions.json"), sessions).unwrap();
+        let (code, said) = refused(&mut command(&folder.data()));
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("sessions.json: is broken: ") && said.contains("line 1 column"), "{said}");
+        assert_eq!((folder.read("sessions.json").as_str(), folder.read("users.json")), (sessions, whole.clone()));
+    }
     for meta in ["", "{", r#"{"format": 4, "next_id": 9}"#, MAX_NEXT_ID, r#"{"format": 1, "next_id": -1}"#] {
         let folder = Folder::with_users(&whole);
         fs::write(folder.data().join("users.meta.json"), meta).unwrap();
@@ -254,10 +262,13 @@ fn the_id_of_a_user_that_only_the_log_remembers_is_not_given_again() {
 
 #[test]
 fn an_id_that_only_the_meta_file_remembers_is_not_given_again() {
-    let folder = Folder::with_users(&python_file());
-    fs::write(folder.data().join("users.meta.json"), r#"{"format":1,"next_id":50}"#).unwrap();
-    let users = Users::start(folder, demo).unwrap();
-    assert_eq!(users.create("ann"), 50);
+    for format in 1..=3 {
+        let folder = Folder::with_users(&python_file());
+        let meta = format!("{{\"format\":{format},\"next_id\":50}}");
+        fs::write(folder.data().join("users.meta.json"), meta).unwrap();
+        let users = Users::start(folder, demo).unwrap();
+        assert_eq!(users.create("ann"), 50, "format {format}");
+    }
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl Actor for StoreActor {
 impl StoreActor {
     pub(crate) fn new(files: Files, loaded: Loaded, rules: Rules, reports: Reports) -> Self {
         let Reports { audit, metrics, ended_count } = reports;
-        Self {
+        let mut actor = Self {
             latest: loaded.tables.clone(),
             visible: loaded.tables,
             ended: EndedSessions::new(loaded.ended),
@@ -139,7 +139,9 @@ impl StoreActor {
             audit,
             metrics,
             _abort_on_panic: AbortOnPanic("users store"),
-        }
+        };
+        actor.forget_ended_sessions();
+        actor
     }
 
     /// Whether messages are still accepted.
