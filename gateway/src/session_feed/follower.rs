@@ -312,10 +312,11 @@ impl<'a> Follower<'a> {
     /// Adds the sessions of an answer to the table. Returns whether there is more.
     fn take(&mut self, page: Page) -> Result<bool, ReadError> {
         let now = unix_seconds(SystemTime::now());
-        let keep = (self.plan.ttl + FORGET_MARGIN).as_secs();
-        // A time in the future would keep the entry for longer than any token is valid.
-        let ended = page.ended.iter().map(|ended| (SessionId::new(&ended.sid), ended.at.min(now).saturating_add(keep)));
-        let added = self.shared.ended.add(ended.filter(|(_, forget_at)| *forget_at > now));
+        let ended = page.ended.iter().filter_map(|ended| {
+            let forget_at = forget_at(ended.at, now, self.plan.ttl)?;
+            Some((SessionId::new(&ended.sid), forget_at))
+        });
+        let added = self.shared.ended.add(ended);
         added.map_err(|_| format!("more than {ENTRIES_MAX} sessions have ended while their tokens are valid"))?;
         let is_kept = page.check_kept_for(self.plan.ttl);
         self.cursor = Some(page.next);
@@ -356,6 +357,14 @@ impl<'a> Follower<'a> {
     }
 }
 
+/// Returns until when to remember a session that ended at `at`, in seconds since the epoch of Unix, with tokens that are valid
+/// for `ttl`; `None` if that is over. A time in the future, as a feed whose clock is wrong has it, is taken for now: else the
+/// session would be remembered for longer than any of its tokens is valid.
+fn forget_at(at: u64, now: u64, ttl: Duration) -> Option<u64> {
+    let forget_at = at.min(now) + (ttl + FORGET_MARGIN).as_secs();
+    (forget_at > now).then_some(forget_at)
+}
+
 /// Returns how long to wait after this many failures in a row: a random half of it less, so that many gateways do not all
 /// ask at the same moment.
 fn back_off(failures: u32) -> Duration {
@@ -369,6 +378,16 @@ fn back_off(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_remembered_until_its_tokens_have_expired() {
+        let ttl = Duration::from_secs(3600);
+        for (at, expected) in
+            [(10_000, Some(13_660)), (6341, Some(10_001)), (6340, None), (0, None), (u64::MAX, Some(13_660))]
+        {
+            assert_eq!(forget_at(at, 10_000, ttl), expected, "{at}");
+        }
+    }
 
     #[test]
     fn retries_come_later_and_later_but_never_later_than_the_maximum() {
