@@ -68,7 +68,7 @@ pub struct Args {
     /// The cost of new bcrypt hashes, 10 to 15 [default: 12]
     #[arg(long, env = "USERS_BCRYPT_COST")]
     pub bcrypt_cost: Option<String>,
-    /// Users that are never deleted or demoted, for example 1,2 [default: none, with --demo 1,2]
+    /// Users that are never deleted, demoted or locked, for example 1,2 [default: none, with --demo 1,2]
     #[arg(long, env = "USERS_PROTECTED_IDS")]
     pub protected_ids: Option<String>,
     /// How long a session lives without being refreshed, for example 12h [default: 7d]
@@ -121,7 +121,7 @@ pub struct Settings {
     pub bcrypt_cost: u32,
     /// Whether the demo users are installed in an empty folder.
     pub demo: bool,
-    /// Users that are never deleted or demoted.
+    /// Users that are never deleted, demoted or locked.
     pub protected_ids: BTreeSet<UserId>,
     /// The password of the first admin of an empty folder; without it, a random one is generated and logged once.
     pub admin_password: Option<Secret>,

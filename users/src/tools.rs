@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod create;
 mod list;
+mod lock;
 mod output;
 mod password;
 mod rehearse;
@@ -28,6 +29,10 @@ pub enum Command {
     Create(create::Args),
     /// Set the password of a user
     SetPassword(set_password::Args),
+    /// Keep a user from signing in, until it is unlocked
+    Lock(lock::LockArgs),
+    /// Let a user sign in again
+    Unlock(lock::UnlockArgs),
     /// Read all files as the next start would, and change none; also while the service runs
     Check(check::Args),
     /// Read a copy of the files, as the next start would, also while the service runs. Checks all settings too
@@ -63,6 +68,8 @@ impl Command {
                 let password = args.password.read()?;
                 with_accounts(settings, async |accounts| set_password::run(args, password, accounts).await)
             }
+            Self::Lock(args) => with_accounts(settings, async |accounts| lock::lock(args, accounts).await),
+            Self::Unlock(args) => with_accounts(settings, async |accounts| lock::unlock(args, accounts).await),
             Self::Check(args) => check::run(args, settings),
             Self::Rehearse(args) => rehearse::run(args, settings),
             Self::Audit(command) => command.run(&settings.data_dir),

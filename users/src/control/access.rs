@@ -42,7 +42,7 @@ pub struct AccountSettings {
     pub password_min: usize,
     /// The cost of new bcrypt hashes.
     pub bcrypt_cost: u32,
-    /// Users that are never deleted or demoted.
+    /// Users that are never deleted, demoted or locked.
     pub protected_ids: BTreeSet<UserId>,
     /// How long sessions live: those that are over are not written again.
     pub sessions: SessionLimits,
@@ -135,6 +135,22 @@ impl Access {
     /// Why not.
     pub(crate) async fn set_password(&self, user: &str, password: Password) -> Result<Account, StartError> {
         self.ask(Request::SetPassword { user: user.to_owned(), password }).await
+    }
+
+    /// Locks a user, who then cannot sign in. Resolves once it is durable.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn lock(&self, user: &str, by: String, reason: Option<String>) -> Result<Account, StartError> {
+        self.ask(Request::Lock { user: user.to_owned(), by, reason }).await
+    }
+
+    /// Lets a user sign in again. Resolves once it is durable.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn unlock(&self, user: &str) -> Result<Account, StartError> {
+        self.ask(Request::Unlock { user: user.to_owned() }).await
     }
 
     /// Ends the store, if it was opened here.

@@ -7,7 +7,7 @@ use chassis::{identity::UserId, timestamp::Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::domain::{Email, FullName, User};
+use crate::domain::{Email, FullName, Lock, User};
 
 /// What a command asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,6 +21,10 @@ pub(crate) enum Request {
     Create(CreateRequest),
     /// Answered with the account.
     SetPassword { user: String, password: Password },
+    /// Answered with the account.
+    Lock { user: String, by: String, reason: Option<String> },
+    /// Answered with the account.
+    Unlock { user: String },
 }
 
 /// One page of the users, by id.
@@ -30,6 +34,8 @@ pub(crate) struct ListRequest {
     pub(crate) query: Option<String>,
     /// Only users of this type.
     pub(crate) user_type: Option<String>,
+    /// Only users who are locked.
+    pub(crate) only_locked: bool,
     /// Only users whose ids follow this one.
     pub(crate) after: Option<UserId>,
     /// Maximum number of users.
@@ -76,9 +82,25 @@ pub(crate) struct Account {
     pub(crate) email: Option<String>,
     pub(crate) full_name: Option<String>,
     pub(crate) user_type: String,
+    pub(crate) locked: Option<LockInfo>,
     pub(crate) created_by: Option<UserId>,
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) updated_at: Option<Timestamp>,
+}
+
+/// Why a user may not sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LockInfo {
+    pub(crate) at: Timestamp,
+    pub(crate) by: String,
+    pub(crate) reason: Option<String>,
+}
+
+impl From<&Lock> for LockInfo {
+    fn from(lock: &Lock) -> Self {
+        let reason = lock.reason.as_ref().map(|reason| reason.as_str().to_owned());
+        Self { at: lock.at, by: lock.by.as_str().to_owned(), reason }
+    }
 }
 
 impl From<&User> for Account {
@@ -89,6 +111,7 @@ impl From<&User> for Account {
             email: user.email.as_ref().map(Email::as_str).map(str::to_owned),
             full_name: user.full_name.as_ref().map(FullName::as_str).map(str::to_owned),
             user_type: user.user_type.as_str().to_owned(),
+            locked: user.locked.as_deref().map(LockInfo::from),
             created_by: user.created_by,
             created_at: user.created_at,
             updated_at: user.updated_at,

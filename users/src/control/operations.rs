@@ -1,14 +1,17 @@
 //! Does what a command asks for, with the store. Knows neither who asks nor how.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
-use chassis::{identity::UserId, page::LIMIT_MAX};
+use chassis::{identity::UserId, page::LIMIT_MAX, timestamp::Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::message::{Account, CreateRequest, ListRequest, Password, Request};
 use crate::{
-    domain::{Email, FullName, NewPassword, NewUser, PasswordHash, PasswordPolicy, Search, User, UserFilter, UserName},
+    domain::{
+        Email, FullName, Lock, NewPassword, NewUser, PasswordHash, PasswordPolicy, Remark, Search, User, UserFilter,
+        UserName,
+    },
     passwords::Passwords,
     store::{StoreError, UsersStore},
 };
@@ -37,6 +40,8 @@ impl Operations {
             Request::SetPassword { user, password } => {
                 to_json(&Account::from(&*self.set_password(&user, &password).await?))
             }
+            Request::Lock { user, by, reason } => to_json(&Account::from(&*self.lock(&user, &by, reason).await?)),
+            Request::Unlock { user } => to_json(&Account::from(&*self.set_lock(&user, None).await?)),
         }
     }
 
@@ -44,6 +49,7 @@ impl Operations {
         let filter = UserFilter {
             user_type: list.user_type.map(|text| text.parse().map_err(named("the type"))).transpose()?,
             search: list.query.map(|text| Search::parse(&text).map_err(named("the text to search for"))).transpose()?,
+            only_locked: list.only_locked,
         };
         let users = self.store.list(&filter, list.after, list.limit.clamp(1, LIMIT_MAX)).await.map_err(explain)?;
         Ok(users.iter().map(|user| Account::from(&**user)).collect())
@@ -75,6 +81,22 @@ impl Operations {
         self.store.reset_password(user.id, hashed_password).await.map_err(explain)?;
         log::info!(user_id = user.id.0; "a password was set by a command");
         self.store.get(user.id).await.map_err(explain)
+    }
+
+    async fn lock(&self, user: &str, by: &str, reason: Option<String>) -> Result<Arc<User>, String> {
+        let lock = Lock {
+            at: Timestamp::from(SystemTime::now()),
+            by: Remark::parse(by).map_err(named("the name of who locks"))?,
+            reason: reason.map(|text| Remark::parse(&text).map_err(named("the reason"))).transpose()?,
+        };
+        self.set_lock(user, Some(lock)).await
+    }
+
+    async fn set_lock(&self, user: &str, locked: Option<Lock>) -> Result<Arc<User>, String> {
+        let (user, is_locked) = (self.find(user).await?, locked.is_some());
+        let user = self.store.set_lock(user.id, locked).await.map_err(explain)?;
+        log::info!(user_id = user.id.0, is_locked; "a user was locked or unlocked by a command");
+        Ok(user)
     }
 
     async fn hash(&self, password: NewPassword) -> Result<PasswordHash, String> {

@@ -38,12 +38,15 @@ impl Search {
 pub(crate) struct UserFilter {
     pub(crate) user_type: Option<UserType>,
     pub(crate) search: Option<Search>,
+    /// Only users who are locked.
+    pub(crate) only_locked: bool,
 }
 
 impl UserFilter {
     /// Whether the list shows this user.
     pub(crate) fn matches(&self, user: &User) -> bool {
         self.user_type.is_none_or(|user_type| user.user_type == user_type)
+            && (!self.only_locked || user.locked.is_some())
             && self.search.as_ref().is_none_or(|search| search.finds(user))
     }
 }
@@ -52,7 +55,8 @@ impl UserFilter {
 impl fmt::Display for UserFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let user_type = self.user_type.map_or("all", UserType::as_str);
+        let locked = if self.only_locked { " locked" } else { "" };
         let search = self.search.as_ref().map_or("", |search| search.0.as_str());
-        write!(f, "{user_type} {search}")
+        write!(f, "{user_type}{locked} {search}")
     }
 }

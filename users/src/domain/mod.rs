@@ -11,7 +11,7 @@ mod session_id;
 mod user;
 
 pub(crate) use filter::{Search, UserFilter};
-pub(crate) use name::{Email, Folded, FullName, UserName};
+pub(crate) use name::{Email, Folded, FullName, Remark, UserName};
 pub(crate) use password::{COST_MAX, NewPassword, PasswordHash, PasswordPolicy, Plaintext};
 pub(crate) use refresh_token::{NONCE_BYTES, Nonce, RefreshToken, TOKEN_BYTES};
 pub(crate) use rules::{Protection, Refusal};
@@ -20,4 +20,4 @@ pub(crate) use session::{
     EndReason, EndedSession, Method, Origin, Presented, SESSIONS_PER_USER_MAX, Session, Spent, UserAgent,
 };
 pub(crate) use session_id::SessionId;
-pub(crate) use user::{ID_MAX, NewUser, UnknownFields, User, UserEdit, UserType};
+pub(crate) use user::{ID_MAX, Lock, NewUser, UnknownFields, User, UserEdit, UserType};

@@ -12,6 +12,8 @@ const USERNAME_CHARS_MAX: usize = 64;
 const EMAIL_BYTES_MAX: usize = 254;
 /// Maximum length of a full name.
 const FULL_NAME_CHARS_MAX: usize = 200;
+/// Maximum length of a remark.
+const REMARK_CHARS_MAX: usize = 200;
 
 /// A name in the form that is compared: trimmed, NFKC, case-folded, and NFKC again, because folding may leave characters
 /// that compose (compatibility caseless matching, Unicode section 3.13, D146).
@@ -120,6 +122,29 @@ impl FullName {
     }
 }
 
+/// What somebody who runs the service notes about an account. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remark(Box<str>);
+
+impl Remark {
+    /// Parses a remark.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        at_most(text, REMARK_CHARS_MAX)?;
+        if text.trim().is_empty() {
+            return Err("must not be empty".to_owned());
+        }
+        if text.contains(char::is_control) {
+            return Err("must not contain control characters".to_owned());
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The remark as entered.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for UserName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
@@ -217,6 +242,10 @@ mod tests {
         assert!(FullName::parse(&"é".repeat(200)).is_ok());
         assert!(FullName::parse(&"é".repeat(201)).is_err());
         assert!(FullName::parse("bell\u{7}").is_err());
+        for (text, valid) in [("a", true), ("é", true), (" ", false), ("", false), ("a\n", false)] {
+            assert_eq!(Remark::parse(text).is_ok(), valid, "{text:?}");
+        }
+        assert!(Remark::parse(&"é".repeat(200)).is_ok() && Remark::parse(&"é".repeat(201)).is_err());
     }
 
     #[test]

@@ -218,6 +218,7 @@ pub(crate) enum EndReason {
     /// Its user has other rights.
     RightsChanged,
     UserDeleted,
+    UserLocked,
     /// A refresh token was used again.
     Replayed,
     /// Its user has opened too many others since.
@@ -226,13 +227,14 @@ pub(crate) enum EndReason {
 
 impl EndReason {
     /// Every reason.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::SignedOut,
         Self::EndedByUser,
         Self::EndedByAdmin,
         Self::PasswordChanged,
         Self::RightsChanged,
         Self::UserDeleted,
+        Self::UserLocked,
         Self::Replayed,
         Self::TooMany,
     ];
@@ -246,6 +248,7 @@ impl EndReason {
             Self::PasswordChanged => "password_changed",
             Self::RightsChanged => "rights_changed",
             Self::UserDeleted => "user_deleted",
+            Self::UserLocked => "user_locked",
             Self::Replayed => "replayed",
             Self::TooMany => "too_many",
         }

@@ -10,7 +10,7 @@ use chassis::{
 use serde_json::{Map, Value};
 
 use super::{
-    name::{Email, FullName, UserName},
+    name::{Email, FullName, Remark, UserName},
     password::PasswordHash,
 };
 
@@ -57,6 +57,15 @@ impl fmt::Debug for UnknownFields {
     }
 }
 
+/// Why a user may not sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lock {
+    pub(crate) at: Timestamp,
+    /// The account of the operating system that locked the user.
+    pub(crate) by: Remark,
+    pub(crate) reason: Option<Remark>,
+}
+
 /// A user. A record is never modified, only replaced by its next version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
@@ -66,6 +75,8 @@ pub(crate) struct User {
     pub(crate) full_name: Option<FullName>,
     pub(crate) user_type: UserType,
     pub(crate) hashed_password: PasswordHash,
+    /// Present where the user may not sign in. In a box, since few users have it.
+    pub(crate) locked: Option<Box<Lock>>,
     /// The admin who created this user; absent for the first users.
     pub(crate) created_by: Option<UserId>,
     /// Absent for users of the Python system.
@@ -97,6 +108,7 @@ impl NewUser {
             full_name: self.full_name,
             user_type: self.user_type,
             hashed_password: self.hashed_password,
+            locked: None,
             created_by: self.created_by,
             created_at: Some(now),
             updated_at: Some(now),
@@ -128,6 +140,17 @@ impl User {
             next.updated_at = Some(now);
         }
         next
+    }
+
+    /// The next version of this user, locked or not. Its version differs, so that a login that is being verified finds out.
+    pub(crate) fn with_lock(&self, locked: Option<Lock>, now: Timestamp) -> Self {
+        let locked = locked.map(Box::new);
+        Self { locked, version: self.version + 1, updated_at: Some(now), ..self.clone() }
+    }
+
+    /// Whether this user can sign in and manage users.
+    pub(crate) fn is_active_admin(&self) -> bool {
+        self.user_type == UserType::Admin && self.locked.is_none()
     }
 
     /// The next version of this user, with another password. Its version differs, so that a login that has verified the old

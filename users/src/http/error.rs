@@ -48,12 +48,15 @@ fn of_refusal(refusal: Refusal) -> Problem {
 /// The problem for a request about the caller's own account. A token outlives a deleted account (RFC 6750, section 3.1).
 pub(super) fn of_own_account(error: StoreError) -> Problem {
     match error {
-        StoreError::Refused(Refusal::NotFound) => {
-            Problem::new(Code::TokenInvalid, "the account that the token was made for has been deleted")
-                .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
-        }
+        StoreError::Refused(Refusal::NotFound) => account_is_gone("has been deleted"),
         StoreError::Refused(_) | StoreError::Fault(_) => error.into(),
     }
+}
+
+/// The problem for a token whose account cannot be used any more.
+pub(super) fn account_is_gone(why: &str) -> Problem {
+    Problem::new(Code::TokenInvalid, format!("the account that the token was made for {why}"))
+        .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
 }
 
 impl From<PasswordsError> for Problem {

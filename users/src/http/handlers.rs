@@ -52,7 +52,8 @@ pub(super) async fn login(
         Some(account) => store.find_by_name(account).await?,
         None => None,
     };
-    let hash = user.as_ref().map(|user| user.hashed_password.clone());
+    // A locked user counts as unknown, and costs the same work.
+    let hash = user.as_ref().filter(|user| user.locked.is_none()).map(|user| user.hashed_password.clone());
     let verified = passwords.verify(password.clone(), hash, SignIn::new(account.clone(), client)).await;
     if let Some(why) = rejection(&verified) {
         let name = || account.map(|name| store.audit().unknown(name.as_str()));
@@ -65,7 +66,7 @@ pub(super) async fn login(
     let user_agent = request.headers().get(header::USER_AGENT).map(|value| UserAgent::new(value.as_bytes()));
     let opened = store.open_session(user, rehashed, Origin { user_agent, address: client }).await;
     let grant = opened.map_err(|error| match error {
-        // While the password was verified, the user was deleted or got another password.
+        // While the password was verified, the user was deleted or locked, or got another password.
         StoreError::Refused(_) => wrong_credentials(),
         StoreError::Fault(fault) => fault.into(),
     })?;

@@ -1,6 +1,8 @@
 //! The handlers of the caller's own account, under `/api/me`. Nobody needs to be an admin for it, and nobody gets rights
 //! by it.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chassis::{
     conditional::IfMatch,
@@ -13,7 +15,7 @@ use chassis::{
 
 use super::{
     contract::{self, OwnPatchIn, PasswordChangeIn, UserOut},
-    error::of_own_account,
+    error::{account_is_gone, of_own_account},
     handlers::{answer, rejection, show},
     initiator::By,
     parameters::{
@@ -23,7 +25,7 @@ use super::{
 };
 use crate::{
     audit::Event,
-    domain::PasswordPolicy,
+    domain::{PasswordPolicy, User},
     passwords::{Passwords, SignIn},
     store::UsersStore,
 };
@@ -44,7 +46,13 @@ pub(super) async fn read(
     store: Data<UsersStore>,
 ) -> Result<HttpResponse, Problem> {
     refuse_unknown_parameters(request.query_string(), &[])?;
-    show(&request, &*store.get(caller.user_id).await.map_err(of_own_account)?)
+    show(&request, &*own_account(&store, &caller).await?)
+}
+
+/// The account of the caller, unless it is locked: a token outlives that.
+async fn own_account(store: &UsersStore, caller: &Caller) -> Result<Arc<User>, Problem> {
+    let user = store.get(caller.user_id).await.map_err(of_own_account)?;
+    if user.locked.is_some() { Err(account_is_gone("is locked")) } else { Ok(user) }
 }
 
 /// Change your own account by a JSON merge patch (RFC 7396): null clears.
@@ -67,6 +75,7 @@ pub(super) async fn patch(
 ) -> Result<HttpResponse, Problem> {
     let edit = contract::read_own_patch(body)?;
     let if_match = IfMatch::from_headers(request.headers())?;
+    own_account(&store, &caller).await?;
     let user = store.update(caller.user_id, if_match, edit).await.map_err(of_own_account)?;
     Ok(answer(&mut HttpResponse::Ok(), &user))
 }
@@ -91,7 +100,7 @@ pub(super) async fn change_password(
     policy: Data<PasswordPolicy>,
 ) -> Result<HttpResponse, Problem> {
     let client = initiator.address;
-    let user = store.get(caller.user_id).await.map_err(of_own_account)?;
+    let user = own_account(&store, &caller).await?;
     let (current, new) = contract::read_password_change(body, **policy, &user.username)?;
     let sign_in = SignIn::new(Some(user.username.folded().clone()), client);
     let verified = passwords.verify(current, Some(user.hashed_password.clone()), sign_in).await;

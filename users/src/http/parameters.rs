@@ -33,6 +33,7 @@ impl ListQuery {
         let filter = UserFilter {
             user_type: parsed(query, "user_type", str::parse)?,
             search: parsed(query, "q", Search::parse)?,
+            only_locked: false,
         };
         let after = page.cursor.as_deref().map(|cursor| verify(cursors, &filter, cursor)).transpose()?;
         Ok(Self { filter, after, limit: page.limit, query: page })

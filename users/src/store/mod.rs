@@ -30,7 +30,7 @@ use self::{
         files::Files,
         reads::{CheckAvailable, Count, EndedSince, FindByName, Get, List, SessionsOf},
         session_writes::{EndSession, EndSessions, OpenSession, Refresh},
-        writes::{Create, Delete, SetPassword, Update},
+        writes::{Create, Delete, SetLock, SetPassword, Update},
     },
     metrics::StoreMetrics,
 };
@@ -47,8 +47,8 @@ pub(crate) use self::{
 };
 use crate::audit::{Audit, AuditSettings, Event};
 use crate::domain::{
-    Email, EndReason, Folded, NONCE_BYTES, NewUser, Nonce, Origin, PasswordHash, RefreshToken, Session, SessionId,
-    TOKEN_BYTES, User, UserEdit, UserFilter, UserName, UserType,
+    Email, EndReason, Folded, Lock, NONCE_BYTES, NewUser, Nonce, Origin, PasswordHash, RefreshToken, Session,
+    SessionId, TOKEN_BYTES, User, UserEdit, UserFilter, UserName, UserType,
 };
 
 /// Maximum number of queued writes: two full batches of 512, the one being written and the next. Each takes about 2 KiB.
@@ -102,7 +102,7 @@ impl UsersStore {
             }
         }
         if !loaded.has_admin() {
-            log::warn!("there is no admin, so that nobody may manage users");
+            log::warn!("there is no admin who can sign in, so that nobody may manage users");
         }
         let hash_cost_max = loaded.hash_cost_max();
         let arbiter = Arbiter::new().handle();
@@ -161,6 +161,12 @@ impl UsersStore {
     /// disk.
     pub(crate) async fn reset_password(&self, id: UserId, hashed_password: PasswordHash) -> Result<(), StoreError> {
         self.writes.send(&self.actor, SetPassword { id, verified: None, hashed_password, keep: None }).await
+    }
+
+    /// Locks a user, who then cannot sign in and whose sessions end, or unlocks it; one that is locked, or is not, stays as it is. Resolves once it
+    /// is durable on disk.
+    pub(crate) async fn set_lock(&self, id: UserId, locked: Option<Lock>) -> Result<Arc<User>, StoreError> {
+        self.writes.send(&self.actor, SetLock { id, locked }).await
     }
 
     /// Opens a session for a user whose password was `verified`, unless the user was deleted or the password has changed

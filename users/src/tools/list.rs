@@ -5,7 +5,7 @@ use chassis::{config::StartError, identity::UserId, page::LIMIT_MAX};
 use super::output::{Output, Table};
 use crate::control::{Access, Account, ListRequest};
 
-const COLUMNS: [&str; 6] = ["ID", "TYPE", "CREATED", "USERNAME", "E-MAIL", "FULL NAME"];
+const COLUMNS: [&str; 7] = ["ID", "TYPE", "STATE", "CREATED", "USERNAME", "E-MAIL", "FULL NAME"];
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -19,6 +19,9 @@ pub struct Args {
     /// Only users of this type: admin or default
     #[arg(long = "type", value_name = "TYPE")]
     user_type: Option<String>,
+    /// Only users who are locked
+    #[arg(long)]
+    locked: bool,
     /// Only users whose ids follow this one
     #[arg(long, value_name = "ID")]
     after: Option<UserId>,
@@ -36,7 +39,7 @@ pub(super) async fn run(args: &Args, accounts: &Access) -> Result<(), StartError
     while rest > 0 && !out.is_closed() {
         let limit = rest.min(LIMIT_MAX);
         let (query, user_type) = (args.query.clone(), args.user_type.clone());
-        let page = accounts.list(ListRequest { query, user_type, after, limit }).await?;
+        let page = accounts.list(ListRequest { query, user_type, only_locked: args.locked, after, limit }).await?;
         if args.json {
             page.iter().for_each(|account| out.json(account));
         } else {
@@ -56,6 +59,7 @@ fn cells(account: &Account) -> [String; COLUMNS.len()] {
     [
         account.id.to_string(),
         account.user_type.clone(),
+        account.locked.as_ref().map(|_| "locked".to_owned()).unwrap_or_default(),
         account.created_at.map(|at| at.to_string()).unwrap_or_default(),
         account.username.clone(),
         text(&account.email),

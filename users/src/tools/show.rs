@@ -31,11 +31,14 @@ pub(super) async fn run(args: &Args, accounts: &Access) -> Result<(), StartError
 
 fn print(account: &Account, out: &mut Output) {
     let created_by = account.created_by.map(|id| format!("user {id}"));
+    let locked = account.locked.as_ref();
     let time = |at: Option<chassis::timestamp::Timestamp>| at.map(|at| at.to_string());
     for (name, value) in [
         ("id", Some(account.id.to_string())),
         ("username", Some(account.username.clone())),
         ("type", Some(account.user_type.clone())),
+        ("locked", locked.map(|lock| format!("{} by {}", lock.at, lock.by))),
+        ("reason", locked.and_then(|lock| lock.reason.clone())),
         ("e-mail", account.email.clone()),
         ("full name", account.full_name.clone()),
         ("created", time(account.created_at)),

@@ -68,7 +68,8 @@ impl Terminal {
     /// The exit code, and all that was shown.
     fn ended(&mut self) -> (i32, String) {
         let code = self.command.wait().unwrap().code().unwrap();
-        until("the last line is shown", || self.shown().ends_with("\r\n"));
+        // The line break after a prompt is not the last one.
+        until("the last line is shown", || self.shown().ends_with("\r\n") && !self.shown().ends_with(": \r\n"));
         let modes = tcgetattr(&self.tty).unwrap().local_modes;
         assert!(modes.contains(LocalModes::ECHO | LocalModes::ISIG), "the terminal shows again what is typed");
         (code, self.shown())

@@ -8,11 +8,11 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use chassis::testing::Process;
+use chassis::testing::{Process, User, call, get};
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::{Folder, PASSWORD, login},
+    fixture::{Folder, GATEWAY, PASSWORD, login},
     process::{command, read},
 };
 
@@ -100,10 +100,10 @@ fn a_list_is_a_table_for_people_and_lines_of_json_for_programs() {
 fn lists(data: &Path) {
     assert_eq!(
         succeed(data, &["list"]),
-        "ID  TYPE     CREATED               USERNAME  E-MAIL           FULL NAME\n\
-         1   admin                          root\n\
-         7   default  2026-01-02T03:04:05Z  ann       ann@example.com  Ann O'Brien\n\
-         9   default                        bob\n"
+        "ID  TYPE     STATE  CREATED               USERNAME  E-MAIL           FULL NAME\n\
+         1   admin                                 root\n\
+         7   default         2026-01-02T03:04:05Z  ann       ann@example.com  Ann O'Brien\n\
+         9   default                               bob\n"
     );
     let listed = lines(&succeed(data, &["list", "--json"]));
     assert_eq!(listed.len(), 3);
@@ -111,7 +111,7 @@ fn lists(data: &Path) {
         listed[1],
         json!({
             "id": 7, "username": "ann", "email": "ann@example.com", "full_name": "Ann O'Brien", "user_type": "default",
-            "created_by": null, "created_at": "2026-01-02T03:04:05.000000Z", "updated_at": null
+            "locked": null, "created_by": null, "created_at": "2026-01-02T03:04:05.000000Z", "updated_at": null
         })
     );
     for (arguments, expected) in [
@@ -331,4 +331,67 @@ fn a_password_is_never_an_argument_and_never_asked_for_where_nobody_can_answer()
     assert_eq!((code, said.contains("--password-stdin: missing")), (64, true), "{said}");
     let (code, _, said) = run(&folder.data(), &["create", "ann", "--password", PASSWORD]);
     assert_eq!((code, said.contains("unexpected argument")), (64, true), "{said}");
+}
+
+#[test]
+fn a_locked_user_is_answered_like_a_wrong_password_until_it_is_unlocked() {
+    let folder = folder_with([record(7, "bob")]);
+    let data = folder.data();
+    let service = Process::serve(&mut command(&data));
+    assert_eq!(given(&data, &["set-password", "bob", "--password-stdin"], PASSWORD).0, 0);
+    let own = |service: &Process| {
+        let call = GATEWAY.signed(get("/api/me"), Some(User { id: 7, user_type: "default" }));
+        call.send(service.addr()).status
+    };
+    assert_eq!((sign_in(&service, "bob", PASSWORD), own(&service)), (200, 200));
+
+    let locked = users(&data, &["lock", "BOB", "--reason", "lost laptop"]).env("USER", "olga").output().unwrap();
+    assert_eq!(said(locked), (0, "user 7 (bob) is locked\n".to_owned(), String::new()));
+    let answer = |name| {
+        let answer = login(name, PASSWORD).send(service.addr());
+        let mut problem = answer.json();
+        problem["request_id"].take();
+        (answer.status, problem)
+    };
+    assert_eq!(answer("bob"), answer("nobody"));
+    assert_eq!((answer("bob").0, own(&service)), (401, 401), "also with the token of before");
+    let shown = succeed(&data, &["show", "bob"]);
+    assert!(shown.contains(" by olga\n") && shown.contains("reason      lost laptop\n"), "{shown}");
+    assert_eq!(succeed(&data, &["lock", "7"]), "user 7 (bob) is locked\n");
+    assert!(succeed(&data, &["show", "bob"]).contains("lost laptop"), "the first lock stays");
+    service.terminate();
+
+    let listed = lines(&succeed(&data, &["list", "--locked", "--json"]));
+    assert_eq!((listed.len(), &listed[0]["id"], &listed[0]["locked"]["by"]), (1, &json!(7), &json!("olga")));
+    assert!(succeed(&data, &["list"]).contains("default  locked"));
+    let service = Process::serve(&mut command(&data));
+    assert_eq!(sign_in(&service, "bob", PASSWORD), 401, "after a restart, too");
+    assert_eq!(succeed(&data, &["unlock", "bob"]), "user 7 (bob) may sign in\n");
+    assert_eq!((sign_in(&service, "bob", PASSWORD), own(&service)), (200, 200));
+    assert!(succeed(&data, &["list", "--locked", "--json"]).is_empty());
+    service.terminate();
+}
+
+#[test]
+fn protected_users_and_the_last_admin_who_can_sign_in_are_not_locked() {
+    let mut second = record(7, "second");
+    second["user_type"] = json!("admin");
+    // Protected as in a demo: 1 and 2.
+    let folder = folder_with([record(2, "demo"), second]);
+    stopped_and_running(&folder, |data| {
+        assert!(refuse(data, &["lock", "root"]).contains("the user is protected"));
+        assert!(refuse(data, &["lock", "2"]).contains("the user is protected"));
+        assert!(refuse(data, &["lock", "second", "--reason", "a\u{7}"]).contains("the reason must not contain"));
+    });
+    let data = folder.data();
+    let unprotected = |arguments: &[&str]| said(users(&data, arguments).env("USERS_DEMO", "false").output().unwrap());
+    assert_eq!(unprotected(&["lock", "root"]).0, 0, "another admin is left");
+    let (code, _, said) = unprotected(&["lock", "second"]);
+    assert_eq!((code, said.contains("the last admin who can sign in")), (1, true), "{said}");
+    let service = Process::serve(command(&data).env("USERS_DEMO", "false"));
+    let as_second = |call| GATEWAY.signed(call, Some(User { id: 7, user_type: "admin" })).send(service.addr());
+    let refused = as_second(call("DELETE", "/api/users/7"));
+    assert_eq!((refused.status, &refused.json()["code"]), (403, &json!("last_admin")), "a locked admin does not count");
+    assert_eq!(as_second(call("DELETE", "/api/users/1")).status, 204, "and may be deleted");
+    service.terminate();
 }

@@ -89,7 +89,7 @@ impl Loaded {
     }
 
     pub(crate) const fn has_admin(&self) -> bool {
-        self.tables.users.admins() > 0
+        self.tables.users.active_admins() > 0
     }
 
     /// The next id, never used before.

@@ -1,6 +1,7 @@
 //! The format of `users.json`, the same as in the Python system, and of `users.meta.json`. Opens no file.
 
 use std::{
+    borrow::Cow,
     fmt::Display,
     io::{self, Write},
     str::FromStr,
@@ -15,7 +16,7 @@ use serde::{
 use serde_json::{Map, Value};
 
 use super::table::Users;
-use crate::domain::{Email, FullName, ID_MAX, UnknownFields, User, UserName};
+use crate::domain::{Email, FullName, ID_MAX, Lock, Remark, UnknownFields, User, UserName};
 
 /// The format of `users.meta.json`: 1 was that of a folder without a log, 2 without sessions. A program that knows only
 /// these refuses the folder instead of ignoring the log, or the end of a session.
@@ -100,6 +101,7 @@ pub(super) fn size_bytes(user: &Arc<User>) -> usize {
     300 + user.username.as_str().len()
         + user.email.as_ref().map_or(0, |email| email.as_str().len())
         + user.full_name.as_ref().map_or(0, |name| name.as_str().len())
+        + user.locked.as_ref().and_then(|lock| lock.reason.as_ref()).map_or(0, |reason| reason.as_str().len())
 }
 
 /// A user as `users.json` and the log have it.
@@ -111,12 +113,34 @@ pub(super) struct Record<'a> {
     full_name: Option<&'a str>,
     user_type: &'a str,
     hashed_password: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked: Option<LockRecord<'a>>,
     created_by: Option<UserId>,
     created_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
     version: u64,
     #[serde(flatten)]
     unknown: &'a Map<String, Value>,
+}
+
+/// Why a user may not sign in, as `users.json` and the log have it.
+#[derive(Serialize, Deserialize)]
+struct LockRecord<'a> {
+    at: Timestamp,
+    by: Cow<'a, str>,
+    reason: Option<Cow<'a, str>>,
+}
+
+impl<'a> LockRecord<'a> {
+    fn new(lock: &'a Lock) -> Self {
+        let reason = lock.reason.as_ref().map(|reason| reason.as_str().into());
+        Self { at: lock.at, by: lock.by.as_str().into(), reason }
+    }
+
+    fn parse(self) -> Result<Lock, String> {
+        let reason = self.reason.map(|reason| Remark::parse(&reason)).transpose()?;
+        Ok(Lock { at: self.at, by: Remark::parse(&self.by)?, reason })
+    }
 }
 
 impl<'a> Record<'a> {
@@ -128,6 +152,7 @@ impl<'a> Record<'a> {
             full_name: user.full_name.as_ref().map(FullName::as_str),
             user_type: user.user_type.as_str(),
             hashed_password: user.hashed_password.expose(),
+            locked: user.locked.as_deref().map(LockRecord::new),
             created_by: user.created_by,
             created_at: user.created_at,
             updated_at: user.updated_at,
@@ -189,6 +214,8 @@ impl Reader<'_> {
         let full_name = full_name.map(|text| self.parsed("full_name", FullName::parse(&text)));
         let user_type = self.required(&mut fields, "user_type", FromStr::from_str);
         let hashed_password = self.required(&mut fields, "hashed_password", FromStr::from_str);
+        let locked = self.typed::<LockRecord<'_>>(&mut fields, "locked");
+        let locked = locked.map(|record| self.parsed("locked", record.parse()));
         let created_by = self.typed::<UserId>(&mut fields, "created_by");
         let created_at = self.typed(&mut fields, "created_at");
         let updated_at = self.typed(&mut fields, "updated_at");
@@ -200,6 +227,7 @@ impl Reader<'_> {
             full_name: full_name.flatten(),
             user_type: user_type?,
             hashed_password: hashed_password?,
+            locked: locked.flatten().map(Box::new),
             created_by,
             created_at,
             updated_at,

@@ -38,7 +38,7 @@ pub(crate) struct Grant {
 #[derive(Message)]
 #[rtype(result = "Result<Grant, StoreError>")]
 pub(crate) struct OpenSession {
-    /// The user whose password was verified. It may have been deleted, or have another password by now.
+    /// The user whose password was verified. It may have been deleted or locked, or have another password by now.
     pub(crate) verified: Arc<User>,
     /// The hash of the same password with another cost, which replaces the one that was verified.
     pub(crate) rehashed: Option<PasswordHash>,
@@ -154,7 +154,7 @@ impl StoreActor {
         let (before, now) = (Arc::clone(self.latest.users.get(verified.id)?), now());
         let has_same_hash = before.hashed_password == verified.hashed_password;
         // Of the same version, it was rehashed by another sign-in.
-        if !has_same_hash && before.version != verified.version {
+        if before.locked.is_some() || (!has_same_hash && before.version != verified.version) {
             return Err(Refusal::PasswordChanged.into());
         }
         let mut effects = self.make_room_for_session(before.id);

@@ -31,6 +31,8 @@ pub(super) struct Table {
     usernames: HashMap<Folded, UserId>,
     emails: HashMap<Folded, UserId>,
     admins: usize,
+    /// Number of admins who can sign in.
+    active_admins: usize,
 }
 
 impl Table {
@@ -104,8 +106,9 @@ impl Table {
         &self.users
     }
 
-    pub(super) const fn admins(&self) -> usize {
-        self.admins
+    /// Number of admins who can sign in.
+    pub(super) const fn active_admins(&self) -> usize {
+        self.active_admins
     }
 
     /// The highest cost of all password hashes.
@@ -143,6 +146,7 @@ impl Table {
             self.emails.insert(email.folded().clone(), user.id);
         }
         self.admins += usize::from(user.user_type == UserType::Admin);
+        self.active_admins += usize::from(user.is_active_admin());
         self.users.insert(user.id, user);
     }
 
@@ -154,6 +158,7 @@ impl Table {
             self.emails.remove(email.folded());
         }
         self.admins -= usize::from(user.user_type == UserType::Admin);
+        self.active_admins -= usize::from(user.is_active_admin());
     }
 }
 

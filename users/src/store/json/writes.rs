@@ -15,7 +15,7 @@ use super::{
     staged::Effect,
 };
 use crate::{
-    domain::{EndReason, ID_MAX, NewUser, PasswordHash, Refusal, SessionId, User, UserEdit},
+    domain::{EndReason, ID_MAX, Lock, NewUser, PasswordHash, Refusal, SessionId, User, UserEdit},
     store::error::StoreError,
 };
 
@@ -127,6 +127,39 @@ impl Handler<Admitted<SetPassword>> for StoreActor {
     }
 }
 
+/// Locks a user and ends the sessions, or unlocks it.
+#[derive(Message)]
+#[rtype(result = "Result<Arc<User>, StoreError>")]
+pub(crate) struct SetLock {
+    pub(crate) id: UserId,
+    pub(crate) locked: Option<Lock>,
+}
+
+impl Handler<Admitted<SetLock>> for StoreActor {
+    type Result = ResponseFuture<Result<Arc<User>, StoreError>>;
+
+    fn handle(
+        &mut self,
+        Admitted { message, permit, .. }: Admitted<SetLock>,
+        context: &mut Context<Self>,
+    ) -> Self::Result {
+        let (before, after) = match self.check_set_lock(message) {
+            Ok(change) => change,
+            Err(error) => return answer(Err(error)),
+        };
+        if Arc::ptr_eq(&before, &after) {
+            return answer(Ok(after));
+        }
+        let mut effects = Vec::new();
+        if after.locked.is_some() {
+            effects = self.ends_of(after.id, None, EndReason::UserLocked);
+        }
+        effects.push(Effect::User { id: after.id, before: Some(before), after: Some(Arc::clone(&after)) });
+        let durable = self.stage(context, permit, effects);
+        Box::pin(async { durable.await.map(|()| after) })
+    }
+}
+
 impl StoreActor {
     fn check_create(&mut self, new: NewUser) -> Result<Arc<User>, StoreError> {
         self.check_open()?;
@@ -143,14 +176,14 @@ impl StoreActor {
     fn check_update(&self, Update { id, if_match, edit }: Update) -> Result<(Arc<User>, Arc<User>), StoreError> {
         let before = self.check_state(id, &if_match)?;
         let after = before.edited(edit, now());
-        self.protection.check(before, Some(after.user_type), self.latest.users.admins())?;
+        self.protection.check(before, Some(&after), self.latest.users.active_admins())?;
         self.latest.users.check_unique(Some(id), &after.username, after.email.as_ref())?;
         Ok((Arc::clone(before), Arc::new(after)))
     }
 
     fn check_delete(&self, Delete { id, if_match }: &Delete) -> Result<Arc<User>, StoreError> {
         let before = self.check_state(*id, if_match)?;
-        self.protection.check(before, None, self.latest.users.admins())?;
+        self.protection.check(before, None, self.latest.users.active_admins())?;
         Ok(Arc::clone(before))
     }
 
@@ -161,6 +194,17 @@ impl StoreActor {
             return Err(Refusal::PasswordChanged.into());
         }
         Ok((Arc::clone(before), Arc::new(before.with_password(message.hashed_password, now()))))
+    }
+
+    fn check_set_lock(&self, SetLock { id, locked }: SetLock) -> Result<(Arc<User>, Arc<User>), StoreError> {
+        self.check_open()?;
+        let before = self.latest.users.get(id)?;
+        if before.locked.is_some() == locked.is_some() {
+            return Ok((Arc::clone(before), Arc::clone(before)));
+        }
+        let after = before.with_lock(locked, now());
+        self.protection.check(before, Some(&after), self.latest.users.active_admins())?;
+        Ok((Arc::clone(before), Arc::new(after)))
     }
 
     fn check_state(&self, id: UserId, if_match: &IfMatch) -> Result<&Arc<User>, StoreError> {
