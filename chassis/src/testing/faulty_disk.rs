@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use super::preload;
+use super::{preload, recording::Recording};
 
 const SOURCE: &str = include_str!("faulty_disk.c");
 
@@ -23,7 +23,8 @@ pub struct FailingCalls {
 }
 
 /// A data folder whose disk fails on demand. Its faults are `full` (no room), `broken` (no write succeeds), `fsync` (no
-/// fsync succeeds), `stall` (no fsync returns) and `slow` (each fsync takes 0.6 s).
+/// fsync succeeds), `stall` (no fsync returns) and `slow` (each fsync takes 0.6 s); `crash` kills a recorded program at its
+/// next call.
 pub struct FaultyDisk {
     data: PathBuf,
     /// Where the library is, and the files that switch faults on.
@@ -54,6 +55,12 @@ impl FaultyDisk {
             .env("FAULT_CONTROL", &self.control)
     }
 
+    /// Records what a program does with the files, so that [`VolatileDisk`](super::VolatileDisk) can tell what a power loss
+    /// would have left. Programs that run one after the other may share a recording.
+    pub fn record<'a>(&self, command: &'a mut Command, recording: &Recording) -> &'a mut Command {
+        command.env("FAULT_RECORDING", recording.path())
+    }
+
     /// Makes calls of a program that uses this disk fail by their number, counted from 1 in each process.
     pub fn fail_calls<'a>(&self, command: &'a mut Command, failing: &[FailingCalls]) -> &'a mut Command {
         let rules = failing.iter().map(|FailingCalls { kind, numbers, errno }| {
@@ -70,6 +77,11 @@ impl FaultyDisk {
     /// Switches a fault on.
     pub fn fail(&self, fault: &str) {
         fs::write(self.file(fault), "").expect("a folder that can be written to");
+    }
+
+    /// Switches a fault off that may be switched on.
+    pub fn heal_if_failing(&self, fault: &str) {
+        let _ = fs::remove_file(self.file(fault));
     }
 
     /// Switches a fault off.

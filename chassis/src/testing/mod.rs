@@ -9,6 +9,8 @@
 //!   is read and which can be killed.
 //! - [`Signer`] and [`User`]: play the gateway for the services behind it.
 //! - [`FaultyDisk`]: a disk that is full, fails or stalls on demand.
+//! - [`Recording`] and [`VolatileDisk`]: what a program did with its files, and what a power loss would have left of it.
+//! - [`Dice`]: random decisions that can be made again.
 //! - [`Clock`]: the time of day, which can be set.
 //!
 //! Nothing here knows a service; what only one crate's tests need stays in its `tests/it`.
@@ -19,12 +21,15 @@ mod answer;
 mod call;
 mod clock;
 mod connection;
+mod dice;
 mod faulty_disk;
 pub mod message;
 mod preload;
 mod process;
+mod recording;
 mod running;
 mod signer;
+mod volatile_disk;
 pub mod wait;
 
 pub use self::{
@@ -32,10 +37,13 @@ pub use self::{
     call::{Call, call, get, post},
     clock::Clock,
     connection::{Connection, exchange, exchange_raw},
+    dice::Dice,
     faulty_disk::{FailingCalls, FaultyDisk},
     message::Received,
     process::Process,
+    recording::{Event, Recording},
     running::{Running, Serving},
     signer::{Signer, User},
+    volatile_disk::VolatileDisk,
     wait::{PATIENCE, until, until_some},
 };

@@ -125,10 +125,16 @@ impl Process {
         assert!(sent.expect("`kill` can be run").success(), "no process to signal: {}", self.log_text());
     }
 
-    /// Asks a process to end that may have ended already.
-    pub fn try_terminate(&self) {
+    /// Sends a signal to a process that may have ended already.
+    pub fn try_signal(&self, name: &str) {
         // A process that has ended keeps its id until it is waited for, so that no other one gets the signal.
-        let _ = Command::new("kill").args(["-TERM", &self.id().to_string()]).stderr(Stdio::null()).status();
+        let mut kill = Command::new("kill");
+        let _ = kill.args([&format!("-{name}"), &self.id().to_string()]).stderr(Stdio::null()).status();
+    }
+
+    /// Whether it has ended: everything that it wrote has been read to the end.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.log).open == 0
     }
 
     /// Kills the process, as `kill -9` does, and returns all that it wrote.

@@ -220,7 +220,7 @@ fn run(folder: &Folder, disk: &FaultyDisk, failing: &[FailingCalls], context: &s
         return Run { expected: Some(expected), last, has_failed, has_aborted: false, said };
     }
     if !will_abort {
-        process.try_terminate();
+        process.try_signal("TERM");
     }
     let (status, said) = process.ended();
     let has_aborted = !status.success();
@@ -273,7 +273,8 @@ fn fail_each(runs_min: u32, failing: impl Fn(u32) -> Vec<FailingCalls>, check: i
         let id = create(&process, "afterwards")["id"].as_i64().unwrap();
         assert!(id > expected.id_max, "{context}: the id {id} was given again");
         process.terminate();
-        assert_eq!(folder.names(), ["audit", "lock", "sessions.json", "users.json", "users.meta.json"], "{context}");
+        let names = folder.names();
+        assert!(!names.iter().any(|name| name.contains(".log") || name.contains(".tmp")), "{context}: {names:?}");
         if !run.has_failed {
             assert!(number > runs_min, "only {number} runs");
             eprintln!("{context}: {number} runs");
@@ -301,7 +302,7 @@ fn went_on(run: &Run, status: u16, context: &str) {
     let expected = run.expected.as_ref().unwrap_or_else(|| panic!("{context}: it did not start: {}", run.said));
     let others = expected.outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::Done));
     assert!(others.clone().all(|outcome| *outcome == Outcome::Refused(status)), "{context}: {:?}", expected.outcomes);
-    assert!(!run.has_aborted);
+    assert!(!run.has_aborted && !run.said.contains("os error 2)"), "{context}: {}", run.said);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod login;
 mod me;
 mod openapi;
 mod passwords;
+mod power_loss;
 mod rehearsal;
 mod rules;
 mod session_ends;

@@ -326,7 +326,6 @@ impl StoreActor {
         let fault = StoreFault::from(error);
         if matches!(fault, StoreFault::OutcomeUnknown(_)) {
             self.fail(&fault);
-            // These have not been written at all.
             staged::answer(gathered, &Err(StoreFault::Stopping));
         } else {
             staged::answer(gathered, &Err(fault.clone()));
@@ -339,6 +338,8 @@ impl StoreActor {
     fn fail(&mut self, fault: &StoreFault) {
         log::error!("an fsync failed, so that the state of the disk is unknown; the process ends: {}", fault.chain());
         self.state = State::Failed;
+        // These have not been written at all, and are not any more.
+        staged::answer(self.queue.drain(..).collect(), &Err(StoreFault::Stopping));
         thread::spawn(|| {
             thread::sleep(ABORT_DELAY);
             process::abort();

@@ -388,7 +388,8 @@ fn rewrite(folder: &Folder, loaded: &Loaded, logs: &Logs) -> Result<Log, WriteEr
 fn reuse(folder: &Folder, logs: &Logs) -> std::io::Result<Log> {
     folder.sync_all(&[META_FILE, SESSIONS_FILE, USERS_FILE, OLD_LOG_FILE])?;
     let bytes = u64::try_from(logs.current.whole_bytes).unwrap_or(u64::MAX);
-    let file = LogFile::reuse(folder, bytes, logs.old.is_some())?;
+    // The attempt to write everything anew may have come so far that the old log is gone.
+    let file = LogFile::reuse(folder, bytes, folder.path(OLD_LOG_FILE).exists())?;
     folder.sync_folder()?;
     Ok(Log { file, seq: logs.current.seq.unwrap_or(0), compacted_from_bytes: bytes.saturating_add(LOG_BYTES_MIN) })
 }

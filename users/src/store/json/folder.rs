@@ -46,6 +46,13 @@ impl WriteError {
             Self::Failed(error)
         }
     }
+
+    /// The error of an attempt to undo something, after which nothing is as it was.
+    pub(super) fn into_unknown(self) -> Self {
+        match self {
+            Self::Full(error) | Self::Failed(error) | Self::Unknown(error) => Self::Unknown(error),
+        }
+    }
 }
 
 impl From<WriteError> for StoreFault {
@@ -130,6 +137,17 @@ impl Folder {
         }
     }
 
+    /// Writes what a file has to the same place once more, durably. Needs room only on file systems that never overwrite.
+    ///
+    /// # Errors
+    /// It cannot be read, written or made durable.
+    pub(super) fn overwrite(&self, name: &str) -> io::Result<()> {
+        let content = fs::read(self.path(name))?;
+        let mut file = OpenOptions::new().write(true).open(self.path(name))?;
+        file.write_all(&content)?;
+        self.sync(&file)
+    }
+
     /// Makes durable what these files have, those that exist.
     ///
     /// # Errors
@@ -150,12 +168,13 @@ impl Folder {
         OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(self.path(name))
     }
 
-    /// Gives a file another name. It is durable after [`sync_folder`](Self::sync_folder).
+    /// Gives a file another name durably, so that no later rename can be on the disk without this one.
     ///
     /// # Errors
-    /// It has its old name.
-    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path(from), self.path(to))
+    /// Says whether it has its old name or the outcome is unknown.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), WriteError> {
+        fs::rename(self.path(from), self.path(to)).map_err(WriteError::before_fsync)?;
+        self.sync_folder().map_err(WriteError::Unknown)
     }
 
     /// Removes a file durably.

@@ -31,14 +31,18 @@ impl LogFile {
         Ok(Self { file, bytes: 0, has_old: false })
     }
 
-    /// Opens the log as a crash left it and cuts off what is behind the first `bytes`.
+    /// Opens the log as a crash left it and cuts off what is behind the first `bytes`. The rest is written once more: its last
+    /// line may be in the page cache only, since an fsync failed, and nothing can follow a line that the disk does not have.
     ///
     /// # Errors
     /// It cannot be opened, cut or made durable.
     pub(super) fn reuse(folder: &Folder, bytes: u64, has_old: bool) -> io::Result<Self> {
         let file = folder.open_for_appending(LOG_FILE)?;
         file.set_len(bytes)?;
-        folder.sync(&file)?;
+        match folder.overwrite(LOG_FILE) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => folder.sync(&file)?,
+            outcome => outcome?,
+        }
         Ok(Self { file, bytes, has_old })
     }
 
@@ -76,11 +80,12 @@ impl LogFile {
         if self.has_old {
             return Ok(());
         }
-        folder.rename(LOG_FILE, OLD_LOG_FILE).map_err(WriteError::before_fsync)?;
+        // Durable by itself: if only the rename of the new log reached the disk, it would replace this one.
+        folder.rename(LOG_FILE, OLD_LOG_FILE)?;
         match Self::create(folder) {
             Ok(log) => *self = Self { has_old: true, ..log },
             Err(error) => {
-                folder.rename(OLD_LOG_FILE, LOG_FILE).map_err(WriteError::Unknown)?;
+                folder.rename(OLD_LOG_FILE, LOG_FILE).map_err(WriteError::into_unknown)?;
                 return Err(error);
             }
         }
