@@ -10,6 +10,7 @@ mod lock;
 mod output;
 mod password;
 mod rehearse;
+mod repair;
 mod set_password;
 mod show;
 
@@ -40,6 +41,8 @@ pub enum Command {
     /// Read the audit log, also while the service runs
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Keep damaged files aside, and write what can be read of them anew. Stop the service before
+    Repair(repair::Args),
 }
 
 impl Command {
@@ -73,6 +76,7 @@ impl Command {
             Self::Check(args) => check::run(args, settings),
             Self::Rehearse(args) => rehearse::run(args, settings),
             Self::Audit(command) => command.run(&settings.data_dir),
+            Self::Repair(args) => repair::run(args, settings),
         }
     }
 }

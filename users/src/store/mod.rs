@@ -42,6 +42,7 @@ pub(crate) use self::{
         files::Summary,
         record::read_users,
         rehearsal::{check, rehearse},
+        repair::Repair,
         session_writes::Grant,
     },
 };

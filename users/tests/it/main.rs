@@ -22,6 +22,7 @@ mod openapi;
 mod passwords;
 mod power_loss;
 mod rehearsal;
+mod repair;
 mod rules;
 mod session_ends;
 mod sessions;

@@ -102,7 +102,7 @@ impl Loaded {
         self.tables.users.hash_cost_max()
     }
 
-    fn contents(&self) -> Contents<'_> {
+    pub(super) fn contents(&self) -> Contents<'_> {
         Contents {
             users: self.tables.users.users(),
             sessions: self.tables.sessions.live(),
@@ -114,12 +114,12 @@ impl Loaded {
 
 /// What was read from the logs.
 #[derive(Default)]
-struct Logs {
-    old: Option<Decoded>,
-    current: Decoded,
-    current_bytes: usize,
+pub(super) struct Logs {
+    pub(super) old: Option<Decoded>,
+    pub(super) current: Decoded,
+    pub(super) current_bytes: usize,
     /// Number of changes in both.
-    changes: usize,
+    pub(super) changes: usize,
 }
 
 /// What the files have, as [`check`] found them.
@@ -277,7 +277,7 @@ fn load(folder: &Path) -> Result<(Loaded, Logs), StartError> {
         StoredSessions::default()
     });
     let mut logs = read_logs(folder)?.unwrap_or_else(|(name, damage)| {
-        mistakes.push(mistake(name, &explain(folder, name, &damage)));
+        mistakes.push(mistake(name, &explain(&damage)));
         Logs::default()
     });
     let next_id = logs.old.as_ref().map_or(0, |old| old.next_id).max(logs.current.next_id).max(meta.next_id);
@@ -288,14 +288,22 @@ fn load(folder: &Path) -> Result<(Loaded, Logs), StartError> {
         let listed = mistakes.join("\n  ");
         return Err(StartError::failed(format!("nothing was changed, but the data cannot be used:\n  {listed}")));
     }
+    Ok((loaded(users, replayed.sessions, replayed.ended, next_id), logs))
+}
+
+/// What was read, with the next id behind all ids.
+pub(super) fn loaded(
+    users: Table,
+    mut live: LiveSessions,
+    ended: HashMap<SessionId, Timestamp>,
+    next_id: i64,
+) -> Loaded {
     let after_max = users.id_max().map_or(1, |id| id.0 + 1);
-    let mut live = replayed.sessions;
     // Those of users who are gone are in no file of ours, but in files that were put together by hand.
     live.retain(|_, session| users.get(session.user_id).is_ok());
-    let mut ended: Vec<_> = replayed.ended.into_iter().map(|(id, at)| EndedSession { id, at }).collect();
+    let mut ended: Vec<_> = ended.into_iter().map(|(id, at)| EndedSession { id, at }).collect();
     ended.sort_by_key(|ended| ended.at);
-    let tables = Tables { users, sessions: Sessions::new(live) };
-    Ok((Loaded { tables, ended, next_id: next_id.max(after_max) }, logs))
+    Loaded { tables: Tables { users, sessions: Sessions::new(live) }, ended, next_id: next_id.max(after_max) }
 }
 
 /// Reads the old log, if there is one, and the current one.
@@ -315,23 +323,21 @@ fn read_logs(folder: &Path) -> Result<Result<Logs, (&'static str, Damage)>, Star
     Ok(logs.map_err(|damage| (LOG_FILE, damage)))
 }
 
-fn explain(folder: &Path, name: &str, Damage { offset, what }: &Damage) -> String {
+fn explain(Damage { offset, what }: &Damage) -> String {
     format!(
-        "is damaged at byte {offset}: {what}. Restore the folder from a backup. Or keep what is before the damage and lose \
-         every change after it: move the file away, and put its first {offset} bytes in its place (head -c {offset} \
-         MOVED > {})",
-        folder.join(name).display()
+        "is damaged at byte {offset}: {what}. Restore the folder from a backup, or see what `users repair` can keep of it"
     )
 }
 
 /// What there is after all changes.
-struct Replayed {
-    users: Vec<User>,
-    sessions: LiveSessions,
-    ended: HashMap<SessionId, Timestamp>,
+pub(super) struct Replayed {
+    pub(super) users: Vec<User>,
+    pub(super) sessions: LiveSessions,
+    pub(super) ended: HashMap<SessionId, Timestamp>,
 }
 
-fn replay(users: Vec<User>, stored: StoredSessions, logs: &mut Logs) -> Replayed {
+/// Applies the changes of the logs, which are taken out of them.
+pub(super) fn replay(users: Vec<User>, stored: StoredSessions, logs: &mut Logs) -> Replayed {
     let (mut sessions, mut ended) = stored.into_maps();
     let mut last: HashMap<UserId, Option<Arc<User>>> = HashMap::new();
     let old = logs.old.as_mut().map(|old| std::mem::take(&mut old.changes)).unwrap_or_default();
@@ -395,7 +401,7 @@ fn reuse(folder: &Folder, logs: &Logs) -> std::io::Result<Log> {
 }
 
 /// Writes the next id, then all sessions, then all users; returns the size of the last two.
-fn write_all(folder: &Folder, contents: Contents<'_>) -> Result<u64, WriteError> {
+pub(super) fn write_all(folder: &Folder, contents: Contents<'_>) -> Result<u64, WriteError> {
     let Contents { users, sessions, ended, next_id } = contents;
     write_meta(folder, next_id)?;
     let sessions_bytes = folder.replace(SESSIONS_FILE, |out| session_record::write(sessions, ended, out))?;

@@ -50,6 +50,16 @@ pub(super) struct Decoded {
     pub(super) whole_bytes: usize,
 }
 
+impl Decoded {
+    /// Adds what follows.
+    fn add(&mut self, next: Self) {
+        self.changes.extend(next.changes);
+        self.seq = next.seq.or(self.seq);
+        self.next_id = self.next_id.max(next.next_id);
+        self.whole_bytes += next.whole_bytes;
+    }
+}
+
 /// A line that cannot be read although it was written completely.
 #[derive(Debug, PartialEq)]
 pub(super) struct Damage {
@@ -134,6 +144,32 @@ pub(super) fn decode(bytes: &[u8], seq: Option<u64>, is_last: bool) -> Result<De
         decoded.whole_bytes += line.len();
     }
     Ok(decoded)
+}
+
+/// Reads the batches of a log that can be read, whatever is damaged between them, and where it is.
+pub(super) fn salvage(bytes: &[u8], seq: Option<u64>, is_last: bool) -> (Decoded, Vec<Damage>) {
+    let (mut kept, mut damaged) = (Decoded { seq, ..Decoded::default() }, Vec::new());
+    let (mut start, mut expected) = (0, seq);
+    loop {
+        let rest = &bytes[start..];
+        let damage = match decode(rest, expected, is_last) {
+            Ok(decoded) => {
+                kept.add(decoded);
+                return (kept, damaged);
+            }
+            Err(damage) => damage,
+        };
+        // What is before the damage is whole, as it was found to be just now.
+        decode(&rest[..damage.offset], expected, false).into_iter().for_each(|before| kept.add(before));
+        let length = rest[damage.offset..].iter().position(|byte| *byte == b'\n').map(|end| end + 1);
+        let end = length.map_or(rest.len(), |length| damage.offset + length);
+        // If only its number is wrong, batches before it are missing. One that is older than what was read would undo it.
+        let line = decode(&rest[damage.offset..end], None, false);
+        let last = kept.seq;
+        line.into_iter().filter(|line| line.seq > last).for_each(|line| kept.add(line));
+        damaged.push(Damage { offset: start + damage.offset, what: damage.what });
+        (start, expected) = (start + end, None);
+    }
 }
 
 fn read(line: &[u8], previous: Option<u64>) -> Result<BatchIn, String> {

@@ -4,13 +4,15 @@
 //! In the order to read: [`table`] and [`sessions`] (what is in memory), [`record`], [`session_record`] and [`log_line`]
 //! (what the files look like), [`folder`] and [`log_file`] (how they are replaced and appended to), [`files`] (all
 //! together), [`staged`] and [`actor`] (how a change becomes durable), and the messages that the actor answers ([`reads`],
-//! [`writes`], [`session_writes`]). Beside them is [`rehearsal`], which reads a copy.
+//! [`writes`], [`session_writes`]). Beside them are [`rehearsal`], which reads a copy, and [`repair`], for
+//! damaged files.
 
 pub(super) mod actor;
 pub(super) mod files;
 pub(super) mod reads;
 pub(super) mod record;
 pub(super) mod rehearsal;
+pub(super) mod repair;
 pub(super) mod session_writes;
 pub(super) mod writes;
 

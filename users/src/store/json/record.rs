@@ -69,10 +69,51 @@ pub(crate) fn read_users(json: &str) -> Result<Vec<User>, Vec<String>> {
 
 /// Reads the array of users.
 pub(super) fn parse(bytes: &[u8]) -> Parsed {
+    try_parse(bytes).unwrap_or_else(|error| Parsed { users: Vec::new(), mistakes: vec![broken(bytes, &error)] })
+}
+
+/// Reads of a file that may be no array any more those users that can be read.
+pub(super) fn salvage(bytes: &[u8]) -> Parsed {
+    try_parse(bytes).unwrap_or_else(|_| salvage_lines(bytes))
+}
+
+fn try_parse(bytes: &[u8]) -> serde_json::Result<Parsed> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let parsed = Parsed::deserialize(&mut deserializer);
-    let parsed = parsed.and_then(|parsed| deserializer.end().map(|()| parsed));
-    parsed.unwrap_or_else(|error| Parsed { users: Vec::new(), mistakes: vec![broken(bytes, &error)] })
+    let parsed = Parsed::deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(parsed)
+}
+
+/// Reads each user that begins a line, as this program and the Python system write them, and reports the other lines.
+fn salvage_lines(bytes: &[u8]) -> Parsed {
+    let (mut parsed, mut unread) = (Parsed::default(), Vec::new());
+    let (mut offset, mut line) = (0, 1);
+    while offset < bytes.len() {
+        let end = bytes[offset..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| offset + end);
+        let is_separator = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'[' | b']' | b',');
+        let start = bytes[offset..end].iter().position(|byte| !is_separator(byte)).map(|start| offset + start);
+        let mut values =
+            serde_json::Deserializer::from_slice(&bytes[start.unwrap_or(end)..]).into_iter::<Map<String, Value>>();
+        match (start, values.next()) {
+            (None, _) => {}
+            (Some(start), Some(Ok(fields))) => {
+                let mut reader = Reader { place: format!("line {line}"), mistakes: &mut parsed.mistakes };
+                parsed.users.extend(reader.user(Value::Object(fields)));
+                let read = start + values.byte_offset();
+                line += bytes[offset..read].iter().filter(|byte| **byte == b'\n').count();
+                // What follows on the line: a comma.
+                offset = read;
+                continue;
+            }
+            (Some(_), Some(Err(_)) | None) => unread.push(line),
+        }
+        (offset, line) = (end + 1, line + 1);
+    }
+    parsed.mistakes.extend(unread.chunk_by(|line, next| line + 1 == *next).map(|lines| match lines {
+        [line] => format!("line {line} cannot be read"),
+        lines => format!("lines {} to {} cannot be read", lines[0], lines[lines.len() - 1]),
+    }));
+    parsed
 }
 
 /// What is wrong with a file that is not JSON, or not the JSON that it should be.
