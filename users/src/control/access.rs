@@ -70,7 +70,7 @@ impl AccountSettings {
 /// The accounts, for one command.
 pub(crate) enum Access {
     /// The store was opened here.
-    Opened(Operations),
+    Opened(Box<Operations>),
     /// A service has it.
     Served(ControlClient),
 }
@@ -90,7 +90,7 @@ impl Access {
             };
             check_owner(&settings.data_dir)?;
             match open_store(settings) {
-                Ok(operations) => return Ok(Self::Opened(operations)),
+                Ok(operations) => return Ok(Self::Opened(Box::new(operations))),
                 Err(OpenError::InUse { .. }) if Instant::now() < until => sleep(RETRY_INTERVAL).await,
                 Err(OpenError::InUse { folder, holder }) => {
                     return Err(StartError::failed(format!(
