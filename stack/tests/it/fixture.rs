@@ -25,9 +25,13 @@ impl Stack {
         (Self::start(folder.path(), &[]), folder)
     }
 
-    /// Starts the stack on a folder and waits for its addresses, which it prints once they are bound.
+    /// Starts the stack on a folder.
     pub(crate) fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let process = Process::spawn(command(folder).envs(environment.iter().copied()));
+        Self::of(Process::spawn(command(folder).envs(environment.iter().copied())))
+    }
+
+    /// Waits for the addresses of a stack, which it prints once they are bound.
+    pub(crate) fn of(process: Process) -> Self {
         // `  Gateway  http://…` and `  users  http://…  orders  http://…`.
         let addr = |name: &str| -> SocketAddr {
             let start =

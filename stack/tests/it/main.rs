@@ -4,6 +4,7 @@
 
 mod crashes;
 mod documentation;
+mod ended_sessions;
 mod fixture;
 mod load;
 mod login;
