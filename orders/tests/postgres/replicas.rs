@@ -4,8 +4,10 @@ use std::{
     collections::HashSet,
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
+use async_nats::jetstream::stream::Config;
 use chassis::testing::Process;
 use serde_json::Value;
 
@@ -111,6 +113,26 @@ fn of_two_services_that_publish_one_does_and_the_other_takes_over() {
     });
     relay::assert_all_published(kept.addr(), &nats);
     kept.terminate();
+}
+
+#[test]
+fn a_service_that_hung_repeats_nothing_that_another_has_published_meanwhile() {
+    const WINDOW: Duration = Duration::from_millis(200);
+    let (folder, nats) = (Folder::new(), Nats::start());
+    nats.make_stream(Config { duplicate_window: WINDOW, ..Config::default() });
+    let start = || Process::serve(command(&folder).env("EVENTS_URL", nats.url()));
+    let (hung, other) = (start(), start());
+    hung.said("events are published");
+    hung.signal("STOP");
+    (0..5).for_each(|n| drop(ANN.orders(other.addr(), &n.to_string())));
+    nats.messages_when(5);
+    // From then on the server does not recognise a repetition by its id.
+    thread::sleep(2 * WINDOW);
+    hung.signal("CONT");
+    ANN.orders(hung.addr(), "last");
+    relay::assert_all_published(other.addr(), &nats);
+    hung.terminate();
+    other.terminate();
 }
 
 #[test]
