@@ -1,20 +1,22 @@
 //! The commands for the database: migrate, check, rehearse, backup, restore. They print what they have done, and need no key.
-//!
-//! The tricky part is that a file is complete or absent. A copy is made beside its place, in a file that ends with
-//! `.partial`; it is checked, made durable, and only then gets its name, if nothing else has that name.
 
 use std::{
     fmt::Display,
     fs::{self, File, OpenOptions},
     io::{self, IsTerminal, Read, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
-use chassis::{config::StartError, store::folder};
+use chassis::{
+    config::StartError,
+    store::{
+        folder,
+        new_file::{at, complete, create_new, with_suffix},
+    },
+};
 use clap::Subcommand;
 
 use crate::store::{self, DatabaseLocation, ServerLocation, maintenance};
@@ -256,48 +258,6 @@ fn copy_bytes(from: &Path, to: &Path) -> io::Result<()> {
         copied += count as u64;
         progress.reached(copied);
     }
-}
-
-/// Makes a file that is complete or absent: `fill` fills an empty one, which only our own account can read.
-fn complete<T>(file: &Path, fill: impl FnOnce(&Path) -> Result<T, StartError>) -> Result<T, StartError> {
-    if file.exists() {
-        return Err(StartError::failed(format!("{} exists; choose another file, or move it away", file.display())));
-    }
-    let partial = with_suffix(file, ".partial");
-    create_new(&partial, "another command is making it, or one was interrupted; in that case delete it")?;
-    let filled = fill(&partial).and_then(|filled| publish(&partial, file).map(|()| filled).map_err(at(file)));
-    // Also where it has its name now: this is the other one.
-    let _ = fs::remove_file(partial);
-    filled
-}
-
-/// Creates an empty file that only our own account can read; `hint` says why there may be one already.
-fn create_new(file: &Path, hint: &str) -> Result<(), StartError> {
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    created.map(drop).map_err(|error| {
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            StartError::failed(format!("{} exists: {hint}", file.display()))
-        } else {
-            at(file)(error)
-        }
-    })
-}
-
-fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
-    let mut path = file.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
-}
-
-/// Makes a file durable and gives it its name, unless something has that name.
-fn publish(partial: &Path, file: &Path) -> io::Result<()> {
-    File::open(partial)?.sync_all()?;
-    fs::hard_link(partial, file)?;
-    File::open(folder::parent(file))?.sync_all()
-}
-
-fn at(place: &Path) -> impl FnOnce(io::Error) -> StartError {
-    move |error| StartError::failed(format!("cannot use {}: {error}", place.display()))
 }
 
 /// How far something is: in a terminal one line that changes, elsewhere a line for each tenth.

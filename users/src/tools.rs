@@ -5,6 +5,8 @@
 mod audit;
 mod check;
 mod create;
+mod export;
+mod import;
 mod list;
 mod lock;
 mod output;
@@ -34,6 +36,10 @@ pub enum Command {
     Lock(lock::LockArgs),
     /// Let a user sign in again
     Unlock(lock::UnlockArgs),
+    /// Write all users into a new file; also while the service runs
+    Export(export::Args),
+    /// Add the users of a file, all or none; the service must be stopped
+    Import(import::Args),
     /// Read all files as the next start would, and change none; also while the service runs
     Check(check::Args),
     /// Read a copy of the files, as the next start would, also while the service runs. Checks all settings too
@@ -73,6 +79,8 @@ impl Command {
             }
             Self::Lock(args) => with_accounts(settings, async |accounts| lock::lock(args, accounts).await),
             Self::Unlock(args) => with_accounts(settings, async |accounts| lock::unlock(args, accounts).await),
+            Self::Export(args) => export::run(args, settings),
+            Self::Import(args) => import::run(args, settings),
             Self::Check(args) => check::run(args, settings),
             Self::Rehearse(args) => rehearse::run(args, settings),
             Self::Audit(command) => command.run(&settings.data_dir),

@@ -20,6 +20,7 @@ pub mod fault;
 pub mod folder;
 pub mod lifecycle;
 pub mod metrics;
+pub mod new_file;
 pub mod queue;
 
 pub use batch::BatchLimits;

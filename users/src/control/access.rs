@@ -187,7 +187,10 @@ fn open_store(settings: &AccountSettings) -> Result<Operations, OpenError> {
 
 /// Refuses another account than the one that the service has: what it writes, only it can read, so that the service could
 /// not start any more.
-fn check_owner(folder: &Path) -> Result<(), StartError> {
+///
+/// # Errors
+/// Names both accounts.
+pub(crate) fn check_owner(folder: &Path) -> Result<(), StartError> {
     let lock = folder.join("lock");
     let owner = fs::metadata(&lock).or_else(|_| fs::metadata(folder)).map(|file| file.uid());
     let own = rustix::process::geteuid().as_raw();

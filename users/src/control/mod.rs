@@ -11,7 +11,7 @@ mod socket;
 
 pub use self::access::AccountSettings;
 pub(crate) use self::{
-    access::Access,
+    access::{Access, check_owner},
     message::{Account, CreateRequest, ListRequest, Password},
     operations::Operations,
     socket::ControlSocket,

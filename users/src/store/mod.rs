@@ -40,6 +40,7 @@ pub(crate) use self::{
     json::{
         actor::Rules,
         files::Summary,
+        import::{Imported, export, import, rehearse_import},
         record::read_users,
         rehearsal::{check, rehearse},
         repair::Repair,

@@ -15,6 +15,7 @@ mod failpoints;
 mod guesses;
 mod hashing;
 mod http;
+mod import;
 mod listing;
 mod login;
 mod me;

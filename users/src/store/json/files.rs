@@ -63,6 +63,7 @@ struct Log {
 pub(super) struct CompactionDue(pub(super) bool);
 
 /// What was read from the files.
+#[derive(Clone)]
 pub(crate) struct Loaded {
     pub(super) tables: Tables,
     /// The sessions that have ended, the oldest first.
@@ -156,7 +157,7 @@ impl Files {
         Ok((Self { folder, log: Mutex::new(log) }, loaded))
     }
 
-    /// Adds the first users to an empty store, durably.
+    /// Adds users before the store is used, durably: all of them or none.
     ///
     /// # Errors
     /// Says why they cannot be written.
@@ -165,9 +166,8 @@ impl Files {
             loaded.next_id = loaded.next_id.max(user.id.0 + 1);
             loaded.tables.users.put(Arc::new(user));
         }
-        self.compact(loaded.contents()).map_err(|error| {
-            StartError::failed(format!("cannot write the first users: {}", StoreFault::from(error).chain()))
-        })
+        self.compact(loaded.contents())
+            .map_err(|error| StartError::failed(format!("cannot write the users: {}", StoreFault::from(error).chain())))
     }
 
     /// Makes a batch of changes durable, with the next id after them. Then returns whether the log should be compacted.
@@ -258,6 +258,14 @@ pub(super) fn check(folder: &Path) -> Result<Summary, StartError> {
         logged_changes: logs.changes,
         cut_bytes: logs.cut_bytes(),
     })
+}
+
+/// Reads all users as a start does, and changes no file.
+///
+/// # Errors
+/// Lists everything that is wrong with the files.
+pub(super) fn read(folder: &Path) -> Result<Loaded, StartError> {
+    load(folder).map(|(loaded, _)| loaded)
 }
 
 /// Reads all files, and changes none.

@@ -4,11 +4,12 @@
 //! In the order to read: [`table`] and [`sessions`] (what is in memory), [`record`], [`session_record`] and [`log_line`]
 //! (what the files look like), [`folder`] and [`log_file`] (how they are replaced and appended to), [`files`] (all
 //! together), [`staged`] and [`actor`] (how a change becomes durable), and the messages that the actor answers ([`reads`],
-//! [`writes`], [`session_writes`]). Beside them are [`rehearsal`], which reads a copy, and [`repair`], for
-//! damaged files.
+//! [`writes`], [`session_writes`]). Beside them are [`rehearsal`], which reads the files as they are or a
+//! copy, [`import`], and [`repair`], for damaged files.
 
 pub(super) mod actor;
 pub(super) mod files;
+pub(super) mod import;
 pub(super) mod reads;
 pub(super) mod record;
 pub(super) mod rehearsal;

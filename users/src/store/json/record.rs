@@ -117,7 +117,7 @@ fn salvage_lines(bytes: &[u8]) -> Parsed {
 }
 
 /// What is wrong with a file that is not JSON, or not the JSON that it should be.
-fn broken(bytes: &[u8], error: &serde_json::Error) -> String {
+pub(super) fn broken(bytes: &[u8], error: &serde_json::Error) -> String {
     if bytes.starts_with(BYTE_ORDER_MARK) {
         "is broken: it begins with a byte order mark (BOM); save it as UTF-8 without one".to_owned()
     } else {
@@ -127,10 +127,21 @@ fn broken(bytes: &[u8], error: &serde_json::Error) -> String {
 
 /// Writes the array of users, one on each line.
 pub(super) fn write(users: &Users, out: &mut dyn Write) -> io::Result<()> {
+    write_as(users, true, out)
+}
+
+/// Writes the array of users without the hashes of their passwords.
+pub(super) fn write_without_hashes(users: &Users, out: &mut dyn Write) -> io::Result<()> {
+    write_as(users, false, out)
+}
+
+fn write_as(users: &Users, with_hashes: bool, out: &mut dyn Write) -> io::Result<()> {
     let mut separator = "[\n";
     for user in users.values() {
         out.write_all(separator.as_bytes())?;
-        serde_json::to_writer(&mut *out, &Record::new(user))?;
+        let record = Record::new(user);
+        let hashed_password = record.hashed_password.filter(|_| with_hashes);
+        serde_json::to_writer(&mut *out, &Record { hashed_password, ..record })?;
         separator = ",\n";
     }
     out.write_all(if users.is_empty() { b"[]\n" } else { b"\n]\n" })
@@ -153,7 +164,8 @@ pub(super) struct Record<'a> {
     email: Option<&'a str>,
     full_name: Option<&'a str>,
     user_type: &'a str,
-    hashed_password: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hashed_password: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     locked: Option<LockRecord<'a>>,
     created_by: Option<UserId>,
@@ -192,7 +204,7 @@ impl<'a> Record<'a> {
             email: user.email.as_ref().map(Email::as_str),
             full_name: user.full_name.as_ref().map(FullName::as_str),
             user_type: user.user_type.as_str(),
-            hashed_password: user.hashed_password.expose(),
+            hashed_password: Some(user.hashed_password.expose()),
             locked: user.locked.as_deref().map(LockRecord::new),
             created_by: user.created_by,
             created_at: user.created_at,
@@ -232,13 +244,14 @@ impl<'de> Visitor<'de> for Records {
 }
 
 /// Reads one record and collects all its mistakes.
-struct Reader<'a> {
-    place: String,
-    mistakes: &'a mut Vec<String>,
+pub(super) struct Reader<'a> {
+    /// Where the record is, for the mistakes.
+    pub(super) place: String,
+    pub(super) mistakes: &'a mut Vec<String>,
 }
 
 impl Reader<'_> {
-    fn user(&mut self, element: Value) -> Option<User> {
+    pub(super) fn user(&mut self, element: Value) -> Option<User> {
         let Value::Object(mut fields) = element else {
             self.mistakes.push(format!("{}: is no object", self.place));
             return None;

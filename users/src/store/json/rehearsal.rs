@@ -16,7 +16,7 @@ use chassis::config::StartError;
 use prometheus_client::registry::Registry;
 
 use super::{
-    files::{self, Files, META_FILE, SESSIONS_FILE, Summary, USERS_FILE},
+    files::{self, Files, Loaded, META_FILE, SESSIONS_FILE, Summary, USERS_FILE},
     log_file::{LOG_FILE, OLD_LOG_FILE},
 };
 use crate::store::metrics::StoreMetrics;
@@ -37,7 +37,19 @@ const NAMES: [&str; 5] = [META_FILE, SESSIONS_FILE, USERS_FILE, LOG_FILE, OLD_LO
 /// # Errors
 /// Lists everything that is wrong with the files, or says why they cannot be read.
 pub(crate) fn check(data: &Path) -> Result<Summary, StartError> {
-    let read = of_one_moment(data, |_| Ok(files::check(data)));
+    read_with(data, files::check)
+}
+
+/// Reads the users as of one moment, and changes no file.
+///
+/// # Errors
+/// Lists everything that is wrong with the files, or says why they cannot be read.
+pub(super) fn snapshot(data: &Path) -> Result<Loaded, StartError> {
+    read_with(data, files::read)
+}
+
+fn read_with<T>(data: &Path, read: fn(&Path) -> Result<T, StartError>) -> Result<T, StartError> {
+    let read = of_one_moment(data, |_| Ok(read(data)));
     read.unwrap_or_else(|error| Err(StartError::failed(format!("cannot read {}: {error}", data.display()))))
 }
 
