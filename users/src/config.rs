@@ -249,7 +249,8 @@ fn audit_settings(mistakes: &mut Mistakes, args: &Args) -> Option<AuditSettings>
     let mib_max = mistakes.take("USERS_AUDIT_MAX_MIB", number(&mib_max, &AUDIT_MIB));
     let on_stdout = mistakes.take("USERS_AUDIT_STDOUT", parse_bool(&or(&args.audit_stdout, "false")));
     let is_required = mistakes.take("USERS_AUDIT_REQUIRED", parse_bool(&or(&args.audit_required, "true")));
-    Some(AuditSettings { mib_max: mib_max?, on_stdout: on_stdout?, is_required: is_required? })
+    let (mib_max, on_stdout, is_required) = (mib_max?, on_stdout?, is_required?);
+    Some(AuditSettings { mib_max, on_stdout, is_required, ..AuditSettings::default() })
 }
 
 /// Number of threads that can run at the same time.

@@ -9,7 +9,6 @@ use chassis::{
 };
 
 use crate::{
-    audit::Event,
     domain::{NewPassword, NewUser, PasswordPolicy, User, UserName, UserType},
     passwords, store,
 };
@@ -33,18 +32,11 @@ pub(crate) struct FirstUsers {
 }
 
 impl FirstUsers {
-    /// Makes the users, with ids from `next_id`, the first one that was never used, and the event that tells of it.
+    /// Makes the users, with ids from `next_id`, the first one that was never used.
     ///
     /// # Errors
     /// Says what is wrong with the given password.
-    pub(crate) fn create(self, next_id: UserId) -> Result<(Vec<User>, Event), StartError> {
-        let demo = self.demo;
-        let users = self.make(next_id)?;
-        let event = Event::first_users_created(demo, &users);
-        Ok((users, event))
-    }
-
-    fn make(self, next_id: UserId) -> Result<Vec<User>, StartError> {
+    pub(crate) fn create(self, next_id: UserId) -> Result<Vec<User>, StartError> {
         if self.demo {
             log::warn!("the demo users are installed; their passwords are public");
             return store::read_users(DEMO_USERS).map_err(|mistakes| StartError::failed(mistakes.join("; ")));

@@ -19,7 +19,7 @@ mod first_users;
 mod server;
 mod tools;
 
-pub use audit::AuditSettings;
+pub use audit::{AuditSettings, Opener};
 pub use config::{Args, Settings};
 pub use control::AccountSettings;
 pub use domain::SessionLimits;

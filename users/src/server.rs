@@ -21,6 +21,7 @@ use chassis::{
 };
 
 use crate::{
+    audit::{AuditSettings, Opener},
     config::{Settings, cores},
     control::{ControlSocket, Operations},
     domain::{PasswordPolicy, Protection},
@@ -64,7 +65,8 @@ impl Server {
         let first_users = FirstUsers { demo, policy, bcrypt_cost, admin_password: settings.admin_password };
         let rules = Rules { protection: Protection(settings.protected_ids), sessions: settings.sessions };
         let first_users = |next_id| first_users.create(next_id);
-        let store = UsersStore::open(&data_dir, rules, first_users, settings.audit, &mut registry)?;
+        let audit = AuditSettings { opener: Opener::Service { demo }, ..settings.audit };
+        let store = UsersStore::open(&data_dir, rules, first_users, audit, &mut registry)?;
         let control = bind_control(&data_dir);
         if demo {
             log::warn!("demo mode: not for production");

@@ -37,16 +37,19 @@ const FILES_MIN: u64 = 16;
 /// The files, opened for appending.
 pub(super) struct Files {
     folder: PathBuf,
-    directory: File,
-    /// The sizes of the older files, by age.
+    /// The names and sizes of the files that are closed, by age.
     older: VecDeque<(String, u64)>,
+    /// Where the next lines go; absent where they begin a new file.
+    current: Option<Current>,
+    end: End,
+    bytes_max: u64,
+}
+
+/// A file that lines are appended to.
+struct Current {
     name: String,
     file: File,
     bytes: u64,
-    end: End,
-    /// Whether the next line begins a new file, whatever the size of this one is.
-    is_closed: bool,
-    bytes_max: u64,
 }
 
 /// What a start found at the end of the log.
@@ -63,7 +66,8 @@ pub(super) enum Found {
 pub(super) type Timed = (Timestamp, Event);
 
 impl Files {
-    /// Opens the folder, and creates it if it is missing. Whoever calls this has locked the folder above it.
+    /// Opens what is in the folder. It is created with the first line, so that a full disk is no reason not to start.
+    /// Whoever calls this has locked the folder above it.
     ///
     /// # Errors
     /// Names what cannot be used.
@@ -73,27 +77,31 @@ impl Files {
     }
 
     fn open_in(folder: &Path, bytes_max: u64) -> io::Result<(Self, Found)> {
-        folder::create(folder, FOLDER_MODE)?;
-        restrict_access(folder, FOLDER_MODE);
         let mut older = VecDeque::new();
-        for name in names(folder)? {
-            restrict_access(&folder.join(&name), FILE_MODE);
-            older.push_back((name.clone(), fs::metadata(folder.join(&name))?.len()));
+        if folder.exists() {
+            restrict_access(folder, FOLDER_MODE);
+            for name in names(folder)? {
+                restrict_access(&folder.join(&name), FILE_MODE);
+                older.push_back((name.clone(), fs::metadata(folder.join(&name))?.len()));
+            }
         }
         let (end, found) = last_line(folder, &older)?;
-        let (name, size) = older.pop_back().unwrap_or_else(|| (file_name(end.seq + 1), 0));
-        let file = open_for_appending(&folder.join(&name))?;
-        let cut = if let Found::Cut { bytes, .. } = &found { *bytes } else { 0 };
-        if cut > 0 {
-            file.set_len(size - cut)?;
+        let mut current = None;
+        if !matches!(found, Found::Damaged { .. })
+            && let Some((name, size)) = older.pop_back()
+        {
+            let file = OpenOptions::new().append(true).open(folder.join(&name))?;
+            let cut = if let Found::Cut { bytes, .. } = &found { *bytes } else { 0 };
+            if cut > 0 {
+                file.set_len(size - cut)?;
+            }
+            // What a process that crashed has written may be in the page cache only, and is about to be built upon.
+            file.sync_all()?;
+            File::open(folder)?.sync_all()?;
+            // An empty file is begun anew: it has the name that the next one gets.
+            current = (size > cut).then_some(Current { name, file, bytes: size - cut });
         }
-        // What a process that crashed has written may be in the page cache only, and is about to be built upon.
-        file.sync_all()?;
-        let directory = File::open(folder)?;
-        directory.sync_all()?;
-        let is_closed = matches!(found, Found::Damaged { .. });
-        let folder = folder.to_owned();
-        Ok((Self { folder, directory, older, name, file, bytes: size - cut, end, is_closed, bytes_max }, found))
+        Ok((Self { folder: folder.to_owned(), older, current, end, bytes_max }, found))
     }
 
     /// The end of the chain.
@@ -107,11 +115,12 @@ impl Files {
     /// Nothing was recorded, or the outcome is unknown.
     pub(super) fn append(&mut self, events: &[Timed]) -> Result<Vec<u8>, StoreFault> {
         let (lines, end) = encode(self.end, events)?;
-        let is_full = self.bytes > 0 && self.bytes + size(&lines) > self.bytes_max / FILES_MIN;
-        if is_full || self.is_closed {
+        let file_bytes_max = self.bytes_max / FILES_MIN;
+        let Some(current) = self.current.as_mut().filter(|current| current.bytes + size(&lines) <= file_bytes_max)
+        else {
             return self.append_to_new_file(events);
-        }
-        self.write(&lines)?;
+        };
+        current.write(&lines)?;
         self.end = end;
         Ok(lines)
     }
@@ -124,37 +133,26 @@ impl Files {
             time.into_iter().flat_map(|time| removed.iter().map(move |file| (time, Event::file_removed(file.clone()))));
         let all: Vec<Timed> = removals.chain(events.iter().cloned()).collect();
         let (lines, end) = encode(self.end, &all)?;
+        folder::create(&self.folder, FOLDER_MODE).map_err(before_fsync)?;
         let name = file_name(self.end.seq + 1);
-        let file = open_for_appending(&self.folder.join(&name)).map_err(before_fsync)?;
-        let before = (std::mem::replace(&mut self.file, file), std::mem::replace(&mut self.bytes, 0));
-        if let Err(fault) = self.write(&lines) {
-            (self.file, self.bytes) = before;
-            // An empty file that cannot be removed is used by the next start.
-            let _ = fs::remove_file(self.folder.join(&name));
+        let file = open_new(&self.folder.join(&name)).map_err(before_fsync)?;
+        let mut current = Current { name, file, bytes: 0 };
+        if let Err(fault) = current.write(&lines) {
+            // An empty file that cannot be removed is begun anew by the next start.
+            let _ = fs::remove_file(self.folder.join(&current.name));
             return Err(fault);
         }
-        self.directory.sync_all().map_err(unknown)?;
-        self.older.push_back((std::mem::replace(&mut self.name, name), before.1));
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(unknown)?;
+        self.older.extend(self.current.replace(current).map(|Current { name, bytes, .. }| (name, bytes)));
         self.end = end;
-        self.is_closed = false;
         self.remove(&removed);
         Ok(lines)
     }
 
-    fn write(&mut self, lines: &[u8]) -> Result<(), StoreFault> {
-        if let Err(error) = self.file.write_all(lines) {
-            // Behind half a line nothing could be appended. Where it cannot be cut off, the next start does it.
-            self.file.set_len(self.bytes).map_err(unknown)?;
-            return Err(before_fsync(error));
-        }
-        self.file.sync_all().map_err(unknown)?;
-        self.bytes += size(lines);
-        Ok(())
-    }
-
     /// The oldest files, as many as make room for another one.
     fn files_to_remove(&self) -> io::Result<Vec<Removed>> {
-        let mut bytes = self.older.iter().map(|(_, bytes)| bytes).sum::<u64>() + self.bytes;
+        let current = self.current.as_ref().map_or(0, |current| current.bytes);
+        let mut bytes = self.older.iter().map(|(_, bytes)| bytes).sum::<u64>() + current;
         let mut removed = Vec::new();
         for (name, size) in &self.older {
             if bytes + self.bytes_max / FILES_MIN <= self.bytes_max {
@@ -175,6 +173,19 @@ impl Files {
             }
             self.older.pop_front();
         }
+    }
+}
+
+impl Current {
+    fn write(&mut self, lines: &[u8]) -> Result<(), StoreFault> {
+        if let Err(error) = self.file.write_all(lines) {
+            // Behind half a line nothing could be appended. Where it cannot be cut off, the next start does it.
+            self.file.set_len(self.bytes).map_err(unknown)?;
+            return Err(before_fsync(error));
+        }
+        self.file.sync_all().map_err(unknown)?;
+        self.bytes += size(lines);
+        Ok(())
     }
 }
 
@@ -268,7 +279,8 @@ fn encode(end: End, events: &[Timed]) -> Result<(Vec<u8>, End), StoreFault> {
     end.map(|end| (lines, end)).map_err(|error| StoreFault::failed("write a line of the audit log", error))
 }
 
-fn open_for_appending(path: &Path) -> io::Result<File> {
+/// Opens a new file, or one that is empty because a crash came right after it was made.
+fn open_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path)
 }
 

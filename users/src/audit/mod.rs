@@ -21,7 +21,7 @@ mod show;
 mod verify;
 mod writer;
 
-pub use self::settings::AuditSettings;
+pub use self::settings::{AuditSettings, Opener};
 pub(crate) use self::{
     event::{Account, Event, Initiator, Rejection},
     settings::{FOLDER, MIB_MAX_DEFAULT},

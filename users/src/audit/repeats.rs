@@ -1,47 +1,55 @@
-//! Decides which failures are written. An attacker can cause as many as it likes: in a window of a minute, the first of its kind
-//! by account and address is written at once, and at the end of the window how often it came again. Pure: time is a parameter.
+//! Decides which of the events are written that somebody can cause as often as they like: failures, and what users do to their
+//! own account. In a window of a minute, the first of its kind by account and address is written at once, and at the end of
+//! the window how often it came again. Pure: time is a parameter.
 
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
-use super::event::{Event, FailureKey};
+use super::event::{Event, RepeatKey, Repeatable};
 
-/// How long the same failures are counted before they are written.
+/// How long the same events are counted before they are written.
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
+/// Maximum number of accounts whose own events are counted, each with about 200 bytes; those of others are all written.
+const OWN_MAX: usize = 16_384;
 
-/// The failures of the present window.
+/// The events of the present window.
 pub(super) struct Repeats {
-    seen: HashMap<FailureKey, u64>,
-    keys_max: usize,
+    failures: HashMap<RepeatKey, u64>,
+    failures_max: usize,
+    own: HashMap<RepeatKey, u64>,
     /// Failures that were not listed, since there were too many different ones.
     not_listed: u64,
-    /// Begins with the first failure.
+    /// Begins with the first of them.
     window_end: Option<Instant>,
 }
 
 impl Repeats {
-    /// Counts up to `keys_max` different failures in each window.
-    pub(super) fn new(keys_max: usize) -> Self {
-        Self { seen: HashMap::new(), keys_max, not_listed: 0, window_end: None }
+    /// Lists up to `failures_max` different failures in each window.
+    pub(super) fn new(failures_max: usize) -> Self {
+        Self { failures: HashMap::new(), failures_max, own: HashMap::new(), not_listed: 0, window_end: None }
     }
 
     /// Whether this event is to be written now. If not, it is counted.
     pub(super) fn is_new(&mut self, event: &Event, now: Instant) -> bool {
-        let Some(key) = event.failure_key() else { return true };
+        let (seen, key, keys_max, is_failure) = match event.repeatable() {
+            Repeatable::No => return true,
+            Repeatable::Failure(key) => (&mut self.failures, key, self.failures_max, true),
+            Repeatable::OwnAccount(key) => (&mut self.own, key, OWN_MAX, false),
+        };
         self.window_end.get_or_insert(now + WINDOW);
-        if let Some(times) = self.seen.get_mut(&key) {
+        if let Some(times) = seen.get_mut(&key) {
             *times += 1;
             return false;
         }
-        let has_room = self.seen.len() < self.keys_max;
+        let has_room = seen.len() < keys_max;
         if has_room {
-            self.seen.insert(key, 0);
-        } else {
+            seen.insert(key, 0);
+        } else if is_failure {
             self.not_listed += 1;
         }
-        has_room
+        has_room || !is_failure
     }
 
     /// When the window ends, if there is one.
@@ -60,7 +68,7 @@ impl Repeats {
     /// Ends the window: what was counted in it.
     pub(super) fn take(&mut self) -> Vec<Event> {
         self.window_end = None;
-        let repeated = self.seen.drain().filter(|(_, times)| *times > 0);
+        let repeated = self.failures.drain().chain(self.own.drain()).filter(|(_, times)| *times > 0);
         let mut events: Vec<Event> = repeated.map(|(key, times)| Event::repeated(key, times)).collect();
         let not_listed = std::mem::take(&mut self.not_listed);
         events.extend((not_listed > 0).then(|| Event::failures_not_listed(not_listed)));
@@ -73,7 +81,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::audit::event::{Account, Initiator, Rejection};
+    use crate::audit::{
+        event::{Account, Initiator, Rejection},
+        settings::Opener,
+    };
 
     fn failure(name: &str, address: u8) -> Event {
         let account = Account::Unknown { name_hash: name.to_owned() };
@@ -115,7 +126,7 @@ mod tests {
         {
             assert_eq!(repeats.is_new(&failure(name, address), now), is_new, "{name} {address}");
         }
-        let started = Event::service_started();
+        let started = Event::ended(Opener::Command);
         assert!((0..9).all(|_| repeats.is_new(&started, now)), "what no client can cause is always written");
         let ended = json_of(&repeats.take());
         assert_eq!(ended.len(), 2);

@@ -12,6 +12,19 @@ pub struct AuditSettings {
     pub on_stdout: bool,
     /// Whether what cannot be recorded is refused. Otherwise it is done, and counted as lost.
     pub is_required: bool,
+    /// Which program keeps it.
+    pub opener: Opener,
+}
+
+/// What opens the log, and ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opener {
+    Service {
+        /// Whether it installs the demo users in an empty folder.
+        demo: bool,
+    },
+    /// A command, while no service runs.
+    Command,
 }
 
 /// A quarter of the volume that the chart asks for by default, 1 GiB, so that no flood of failed sign-ins takes the room of
@@ -20,6 +33,7 @@ pub(crate) const MIB_MAX_DEFAULT: u64 = 256;
 
 impl Default for AuditSettings {
     fn default() -> Self {
-        Self { mib_max: MIB_MAX_DEFAULT, on_stdout: false, is_required: true }
+        let opener = Opener::Service { demo: false };
+        Self { mib_max: MIB_MAX_DEFAULT, on_stdout: false, is_required: true, opener }
     }
 }

@@ -25,13 +25,12 @@ use chassis::{
 use hmac::{Hmac, Mac};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use sha2::Sha256;
-use tokio::sync::oneshot;
 
 use super::{
     event::{Account, Event},
     files::{Files, Found, Timed},
     repeats::{Repeats, WINDOW},
-    settings::{AuditSettings, FOLDER},
+    settings::{AuditSettings, FOLDER, Opener},
 };
 
 /// Maximum number of messages that wait for the thread: as many as two full batches of the store have changes, and as many
@@ -52,18 +51,19 @@ type Reply = Box<dyn FnOnce(Result<(), StoreFault>) + Send>;
 
 enum Message {
     Record(Vec<Timed>, Option<Reply>),
-    /// Everything has been recorded that will be.
-    Stop(Reply),
+    /// This program ends: the last event.
+    Stop(Opener, Reply),
 }
 
 /// The audit log. A clone is another handle to the same one.
 #[derive(Clone)]
 pub(crate) struct Audit {
     queue: SyncSender<Message>,
+    opener: Opener,
     is_required: bool,
     lost: Lost,
     /// Random, and gone with the process, so that nobody can ever try passwords against the hashes in the log.
-    name_key: Hmac<Sha256>,
+    name_key: Arc<Hmac<Sha256>>,
 }
 
 /// Counts the events that were lost since the last line.
@@ -81,8 +81,8 @@ impl Lost {
 }
 
 impl Audit {
-    /// Opens the log in a data folder that this process has locked, mends its end, and records that the service has
-    /// started.
+    /// Opens the log in a data folder that this process has locked, mends its end, and records that this program
+    /// has started.
     ///
     /// # Errors
     /// Names what cannot be used. A full disk is no error: the events are counted as lost.
@@ -92,23 +92,23 @@ impl Audit {
         let registry = registry.sub_registry_with_prefix("users_audit");
         registry.register("lines", "Lines written to the audit log", lines.clone());
         registry.register("lost_events", "Events that could not be written to the audit log", lost.total.clone());
-        let AuditSettings { on_stdout, is_required, mib_max } = settings;
+        let AuditSettings { on_stdout, is_required, mib_max, opener } = settings;
         let repeats = Repeats::new(usize::try_from(mib_max / MIB_PER_FAILURE).unwrap_or(usize::MAX));
         let mut writer = Writer { files, on_stdout, is_required, repeats, lost: lost.clone(), lines };
-        let started = [report(found), Some(Event::service_started())].into_iter().flatten().map(timed);
+        let started = [report(found), Some(Event::started(opener))].into_iter().flatten().map(timed);
         match writer.write(started.collect(), 1) {
             Ok(()) => {}
             Err(StoreFault::StorageFull(_)) => log::warn!("the disk is full: nothing can be written to the audit log"),
             Err(fault) => return Err(StartError::failed(format!("cannot write the audit log: {}", fault.chain()))),
         }
-        let name_key = name_key().map_err(StartError::failed)?;
+        let name_key = Arc::new(name_key().map_err(StartError::failed)?);
         let (queue, messages) = sync_channel(QUEUE_MAX);
         let run = move || {
             let _abort_on_panic = AbortOnPanic("audit log");
             writer.run(&messages);
         };
         thread::Builder::new().name("audit".to_owned()).spawn(run).map_err(StartError::failed)?;
-        Ok(Self { queue, is_required, lost, name_key })
+        Ok(Self { queue, opener, is_required, lost, name_key })
     }
 
     /// Records an event without waiting for it. Where it cannot be recorded, it is counted as lost.
@@ -116,19 +116,6 @@ impl Audit {
         if self.queue.try_send(Message::Record(vec![timed(event)], None)).is_err() {
             self.lost.add(1);
         }
-    }
-
-    /// Records an event. Resolves once it is durable.
-    ///
-    /// # Errors
-    /// It was not recorded, and must be, or the outcome is unknown.
-    pub(crate) async fn record(&self, event: Event) -> Result<(), StoreFault> {
-        let (sender, answered) = oneshot::channel();
-        // The caller may have stopped waiting.
-        let reply = Box::new(move |outcome| drop(sender.send(outcome)));
-        let sent = self.send(Message::Record(vec![timed(event)], Some(reply)));
-        let Ok(()) = sent else { return self.allowed(1, sent) };
-        answered.await.unwrap_or(Err(StoreFault::Stopping))
     }
 
     /// Records events, and returns once they are durable. Blocks this thread.
@@ -143,18 +130,18 @@ impl Audit {
 
     /// A name that no user has, as the log may have it.
     pub(crate) fn unknown(&self, name: &str) -> Account {
-        let hash = self.name_key.clone().chain_update(name).finalize().into_bytes();
+        let hash = Hmac::clone(&self.name_key).chain_update(name).finalize().into_bytes();
         let mut name_hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         name_hash.truncate(NAME_HASH_DIGITS);
         Account::Unknown { name_hash }
     }
 
-    /// Records that the service ends, as the last event, and closes the files. Blocks this thread.
+    /// Records that this program ends, as the last event, and closes the files. Blocks this thread.
     ///
     /// # Errors
     /// Not everything was recorded.
     pub(crate) fn stop_blocking(&self) -> Result<(), StoreFault> {
-        self.send_blocking(Message::Stop)
+        self.send_blocking(|reply| Message::Stop(self.opener, reply))
     }
 
     fn send_blocking(&self, message: impl FnOnce(Reply) -> Message) -> Result<(), StoreFault> {
@@ -241,12 +228,12 @@ impl Writer {
             batch.note(self.repeats.end_window(Instant::now()));
             let Batch { events, unawaited, replies, stop } = batch;
             let outcome = self.write(events, unawaited);
-            if let Err(fault @ StoreFault::OutcomeUnknown(_)) = &outcome {
-                fail(fault);
-            }
             replies.into_iter().for_each(|reply| reply(outcome.clone()));
             if let Some(reply) = stop {
                 return reply(outcome);
+            }
+            if let Err(fault @ StoreFault::OutcomeUnknown(_)) = &outcome {
+                return fail(fault);
             }
         }
     }
@@ -272,6 +259,8 @@ impl Writer {
             Err(fault) => fault,
         };
         log::error!("cannot write to the audit log: {}", fault.chain());
+        // What comes again must be written then. What was counted is lost.
+        self.lost.add(count(&self.repeats.take()));
         self.lost.since_last_line.fetch_add(lost, Ordering::Relaxed);
         let is_refused = self.is_required || matches!(fault, StoreFault::OutcomeUnknown(_));
         self.lost.add(if is_refused { unawaited } else { written });
@@ -296,20 +285,18 @@ impl Batch {
 
     fn add(&mut self, message: Message, repeats: &mut Repeats) {
         match message {
-            Message::Record(events, Some(reply)) => {
-                self.events.extend(events);
-                self.replies.push(reply);
+            Message::Record(events, reply) => {
+                let (now, before) = (Instant::now(), self.events.len());
+                self.events.extend(events.into_iter().filter(|(_, event)| repeats.is_new(event, now)));
+                match reply {
+                    Some(reply) => self.replies.push(reply),
+                    None => self.unawaited += count(&self.events[before..]),
+                }
             }
-            Message::Record(events, None) => {
-                let now = Instant::now();
-                let new = events.into_iter().filter(|(_, event)| repeats.is_new(event, now));
-                let before = self.events.len();
-                self.events.extend(new);
-                self.unawaited += count(&self.events[before..]);
-            }
-            Message::Stop(reply) => {
+            Message::Stop(opener, reply) => {
                 self.note(repeats.take());
-                self.note(vec![Event::service_stopped()]);
+                self.unawaited += 1;
+                self.events.push(timed(Event::ended(opener)));
                 self.stop = Some(reply);
             }
         }
@@ -323,7 +310,7 @@ impl Batch {
 
 /// Aborts the process as soon as the answers have had time to leave: after a failed fsync, nobody knows what the disk has.
 fn fail(fault: &StoreFault) {
-    log::error!("the audit log could not be made durable; the process ends: {}", fault.chain());
+    log::error!("an fsync failed, so that the state of the audit log is unknown; the process ends: {}", fault.chain());
     thread::spawn(|| {
         thread::sleep(ABORT_DELAY);
         process::abort();

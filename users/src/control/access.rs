@@ -22,7 +22,7 @@ use super::{
     socket::ControlClient,
 };
 use crate::{
-    audit::{AuditSettings, Event},
+    audit::{AuditSettings, Opener},
     domain::{PasswordPolicy, Protection, SessionLimits},
     passwords::Passwords,
     store::{OpenError, Rules, UsersStore},
@@ -176,9 +176,10 @@ impl Access {
 
 fn open_store(settings: &AccountSettings) -> Result<Operations, OpenError> {
     let rules = Rules { protection: Protection(settings.protected_ids.clone()), sessions: settings.sessions };
-    let nobody = |_| Ok((Vec::new(), Event::first_users_created(false, &[])));
+    // What a command prints is something else.
+    let audit = AuditSettings { opener: Opener::Command, on_stdout: false, ..settings.audit };
     let registry = &mut Registry::default();
-    let store = UsersStore::open(&settings.data_dir, rules, nobody, settings.audit, registry)?;
+    let store = UsersStore::open(&settings.data_dir, rules, |_| Ok(Vec::new()), audit, registry)?;
     // A command hashes one password.
     let passwords =
         Passwords::start(settings.bcrypt_cost, settings.bcrypt_cost, 1, registry).map_err(StartError::failed)?;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::message::{Account, CreateRequest, ListRequest, Password, Request};
 use crate::{
+    audit::Initiator,
     domain::{
         Email, FullName, Lock, NewPassword, NewUser, PasswordHash, PasswordPolicy, Remark, Search, User, UserFilter,
         UserName,
@@ -69,7 +70,7 @@ impl Operations {
         self.store.check_available(username.clone(), email.clone()).await.map_err(explain)?;
         let hashed_password = self.hash(password).await?;
         let new = NewUser { username, email, full_name, user_type, hashed_password, created_by: None };
-        let user = self.store.create(new).await.map_err(explain)?;
+        let user = self.store.by(Initiator::command()).create(new).await.map_err(explain)?;
         log::info!(user_id = user.id.0; "a user was created by a command");
         Ok(user)
     }
@@ -78,7 +79,7 @@ impl Operations {
         let user = self.find(user).await?;
         let password = self.policy.accept(&password.0, Some(&user.username)).map_err(named("the password"))?;
         let hashed_password = self.hash(password).await?;
-        self.store.reset_password(user.id, hashed_password).await.map_err(explain)?;
+        self.store.by(Initiator::command()).reset_password(user.id, hashed_password).await.map_err(explain)?;
         log::info!(user_id = user.id.0; "a password was set by a command");
         self.store.get(user.id).await.map_err(explain)
     }
@@ -94,7 +95,7 @@ impl Operations {
 
     async fn set_lock(&self, user: &str, locked: Option<Lock>) -> Result<Arc<User>, String> {
         let (user, is_locked) = (self.find(user).await?, locked.is_some());
-        let user = self.store.set_lock(user.id, locked).await.map_err(explain)?;
+        let user = self.store.by(Initiator::command()).set_lock(user.id, locked).await.map_err(explain)?;
         log::info!(user_id = user.id.0, is_locked; "a user was locked or unlocked by a command");
         Ok(user)
     }

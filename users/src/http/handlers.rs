@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, we
 use chassis::{
     conditional::{ETag, IfMatch, is_not_modified},
     extract::{JsonBody, PathId},
-    identity::{Admin, ClientAddress, UserId},
+    identity::{Admin, UserId},
     openapi::{IfMatchIn, IfNoneMatchIn},
     page::{CursorKey, refuse_unknown_parameters},
     problem::{Code, Problem},
@@ -64,14 +64,12 @@ pub(super) async fn login(
     let user = user.filter(|_| is_right).ok_or_else(wrong_credentials)?;
     let rehashed = passwords.rehash(&password, &user.hashed_password, client).await;
     let user_agent = request.headers().get(header::USER_AGENT).map(|value| UserAgent::new(value.as_bytes()));
-    let opened = store.open_session(user, rehashed, Origin { user_agent, address: client }).await;
-    let grant = opened.map_err(|error| match error {
+    let opened = store.by(initiator).open_session(user, rehashed, Origin { user_agent, address: client }).await;
+    opened.map(|grant| sessions::answer(&grant)).map_err(|error| match error {
         // While the password was verified, the user was deleted or locked, or got another password.
         StoreError::Refused(_) => wrong_credentials(),
         StoreError::Fault(fault) => fault.into(),
-    })?;
-    store.audit().record(Event::signed_in(&grant.user, initiator)).await?;
-    Ok(sessions::answer(&grant))
+    })
 }
 
 /// Why a password was not accepted, where the client is to blame.
@@ -139,7 +137,7 @@ pub(super) async fn list(
     security(("bearer" = [])),
 )]
 pub(super) async fn create(
-    (Admin(caller), ClientAddress(client)): (Admin, ClientAddress),
+    (Admin(caller), By(initiator)): (Admin, By),
     body: JsonBody,
     store: Data<UsersStore>,
     passwords: Data<Passwords>,
@@ -147,8 +145,8 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let (new, password) = contract::read_create(body, **policy)?;
     store.check_available(new.username.clone(), new.email.clone()).await?;
-    let hash = passwords.hash(password, client).await?;
-    let user = store.create(new.with_hash(hash, caller.user_id)).await?;
+    let hash = passwords.hash(password, initiator.address).await?;
+    let user = store.by(initiator).create(new.with_hash(hash, caller.user_id)).await?;
     let location = format!("{USERS_PATH}/{}", user.id);
     Ok(answer(HttpResponse::Created().insert_header((header::LOCATION, location)), &user))
 }
@@ -184,13 +182,13 @@ pub(super) async fn read(
     security(("bearer" = [])),
 )]
 pub(super) async fn put(
-    _admin: Admin,
+    (_, By(initiator)): (Admin, By),
     id: PathId,
     request: HttpRequest,
     body: JsonBody,
     store: Data<UsersStore>,
 ) -> Result<HttpResponse, Problem> {
-    update(id, &request, contract::read_put(body)?, &store).await
+    update(id, &request, contract::read_put(body)?, &store.by(initiator)).await
 }
 
 /// Change a user by a JSON merge patch (RFC 7396): null clears. With another `user_type`, its sessions end.
@@ -204,13 +202,13 @@ pub(super) async fn put(
     security(("bearer" = [])),
 )]
 pub(super) async fn patch(
-    _admin: Admin,
+    (_, By(initiator)): (Admin, By),
     id: PathId,
     request: HttpRequest,
     body: JsonBody,
     store: Data<UsersStore>,
 ) -> Result<HttpResponse, Problem> {
-    update(id, &request, contract::read_patch(body)?, &store).await
+    update(id, &request, contract::read_patch(body)?, &store.by(initiator)).await
 }
 
 async fn update(
@@ -237,7 +235,7 @@ async fn update(
     security(("bearer" = [])),
 )]
 pub(super) async fn reset_password(
-    (Admin(caller), ClientAddress(client), id): (Admin, ClientAddress, PathId),
+    (Admin(caller), By(initiator), id): (Admin, By, PathId),
     body: JsonBody,
     store: Data<UsersStore>,
     passwords: Data<Passwords>,
@@ -250,8 +248,8 @@ pub(super) async fn reset_password(
     }
     let user = store.get(id).await?;
     let password = contract::read_password_reset(body, **policy, &user.username)?;
-    let hash = passwords.hash(password, client).await?;
-    store.reset_password(id, hash).await?;
+    let hash = passwords.hash(password, initiator.address).await?;
+    store.by(initiator).reset_password(id, hash).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -265,13 +263,13 @@ pub(super) async fn reset_password(
     security(("bearer" = [])),
 )]
 pub(super) async fn delete(
-    _admin: Admin,
+    (_, By(initiator)): (Admin, By),
     id: PathId,
     request: HttpRequest,
     store: Data<UsersStore>,
 ) -> Result<HttpResponse, Problem> {
     refuse_unknown_parameters(request.query_string(), &[])?;
-    store.delete(UserId(id.0), IfMatch::from_headers(request.headers())?).await?;
+    store.by(initiator).delete(UserId(id.0), IfMatch::from_headers(request.headers())?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use chassis::{identity::Assertion, problem::Problem, trace::RequestContext};
 
-use crate::audit::Initiator;
+use crate::audit::{Account, Initiator};
 
 /// The initiator of a request.
 pub(super) struct By(pub(super) Initiator);
@@ -19,7 +19,7 @@ impl FromRequest for By {
         let assertion = extensions.get::<Assertion>();
         let request_id = extensions.get::<RequestContext>().map(|context| context.request_id().to_owned());
         ready(Ok(Self(Initiator {
-            user: assertion.and_then(|assertion| assertion.sub.as_deref()?.parse().ok()),
+            user: assertion.and_then(|assertion| assertion.sub.as_deref()?.parse().ok()).map(|id| Account::Id { id }),
             session: assertion.and_then(|assertion| assertion.sid.clone()),
             address: assertion.and_then(|assertion| assertion.client_ip),
             request_id,

@@ -68,7 +68,7 @@ async fn own_account(store: &UsersStore, caller: &Caller) -> Result<Arc<User>, P
     security(("bearer" = [])),
 )]
 pub(super) async fn patch(
-    caller: Caller,
+    (caller, By(initiator)): (Caller, By),
     request: HttpRequest,
     body: JsonBody,
     store: Data<UsersStore>,
@@ -76,7 +76,7 @@ pub(super) async fn patch(
     let edit = contract::read_own_patch(body)?;
     let if_match = IfMatch::from_headers(request.headers())?;
     own_account(&store, &caller).await?;
-    let user = store.update(caller.user_id, if_match, edit).await.map_err(of_own_account)?;
+    let user = store.by(initiator).update(caller.user_id, if_match, edit).await.map_err(of_own_account)?;
     Ok(answer(&mut HttpResponse::Ok(), &user))
 }
 
@@ -105,13 +105,14 @@ pub(super) async fn change_password(
     let sign_in = SignIn::new(Some(user.username.folded().clone()), client);
     let verified = passwords.verify(current, Some(user.hashed_password.clone()), sign_in).await;
     if let Some(why) = rejection(&verified) {
-        store.audit().note(Event::current_password_rejected(why, &user, initiator));
+        store.audit().note(Event::current_password_rejected(why, &user, initiator.clone()));
     }
     if !verified? {
         return Err(contract::wrong_current_password());
     }
     let hash = passwords.hash(new, client).await?;
     let keep = session.and_then(|id| id.parse().ok());
-    store.change_password(user.id, user.hashed_password.clone(), hash, keep).await.map_err(of_own_account)?;
+    let changed = store.by(initiator).change_password(user.id, user.hashed_password.clone(), hash, keep).await;
+    changed.map_err(of_own_account)?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::{
     contract::{self, RefreshIn, SessionOut, TokenOut, UserOut},
     error::of_own_account,
+    initiator::By,
     parameters::{
         AdminProblems, IdIn, MalformedProblems, OwnAccountProblems, RefreshProblems, SessionIdIn, UnknownProblems,
         WriteProblems,
@@ -75,9 +76,13 @@ pub(super) fn answer(grant: &Grant) -> HttpResponse {
     request_body = RefreshIn, security(()),
     responses((status = 201, description = "Refreshed", body = TokenOut), RefreshProblems, WriteProblems),
 )]
-pub(super) async fn refresh(body: JsonBody, store: Data<UsersStore>) -> Result<HttpResponse, Problem> {
+pub(super) async fn refresh(
+    By(initiator): By,
+    body: JsonBody,
+    store: Data<UsersStore>,
+) -> Result<HttpResponse, Problem> {
     let token = contract::read_refresh(body)?.ok_or(StoreError::Refused(Refusal::InvalidRefreshToken))?;
-    Ok(answer(&store.refresh(token).await?))
+    Ok(answer(&store.by(initiator).refresh(token).await?))
 }
 
 /// Sign out: end the session of the access token.
@@ -89,13 +94,13 @@ pub(super) async fn refresh(body: JsonBody, store: Data<UsersStore>) -> Result<H
     security(("bearer" = [])),
 )]
 pub(super) async fn logout(
-    (caller, CallerSession(session)): (Caller, CallerSession),
+    (caller, CallerSession(session), By(initiator)): (Caller, CallerSession, By),
     request: HttpRequest,
     store: Data<UsersStore>,
 ) -> Result<HttpResponse, Problem> {
     refuse_unknown_parameters(request.query_string(), &[])?;
     if let Some(id) = session.and_then(|id| id.parse().ok()) {
-        match store.end_session(caller.user_id, id, EndReason::SignedOut).await {
+        match store.by(initiator).end_session(caller.user_id, id, EndReason::SignedOut).await {
             // It has ended before.
             Ok(()) | Err(StoreError::Refused(_)) => {}
             Err(StoreError::Fault(fault)) => return Err(fault.into()),
@@ -130,14 +135,14 @@ pub(super) async fn list(
     security(("bearer" = [])),
 )]
 pub(super) async fn end(
-    caller: Caller,
+    (caller, By(initiator)): (Caller, By),
     id: Path<String>,
     request: HttpRequest,
     store: Data<UsersStore>,
 ) -> Result<HttpResponse, Problem> {
     refuse_unknown_parameters(request.query_string(), &[])?;
     let id: SessionId = id.parse().map_err(|_| Problem::not_found())?;
-    store.end_session(caller.user_id, id, EndReason::EndedByUser).await?;
+    store.by(initiator).end_session(caller.user_id, id, EndReason::EndedByUser).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -170,12 +175,12 @@ pub(super) async fn list_of_user(
     security(("bearer" = [])),
 )]
 pub(super) async fn end_of_user(
-    (_admin, id): (Admin, PathId),
+    (_, By(initiator), id): (Admin, By, PathId),
     request: HttpRequest,
     store: Data<UsersStore>,
 ) -> Result<HttpResponse, Problem> {
     refuse_unknown_parameters(request.query_string(), &[])?;
-    store.end_sessions(UserId(id.0), EndReason::EndedByAdmin).await?;
+    store.by(initiator).end_sessions(UserId(id.0), EndReason::EndedByAdmin).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -47,7 +47,7 @@ pub(crate) use self::{
         session_writes::Grant,
     },
 };
-use crate::audit::{Audit, AuditSettings, Event};
+use crate::audit::{Audit, AuditSettings, Event, Initiator};
 use crate::domain::{
     Email, EndReason, Folded, Lock, NONCE_BYTES, NewUser, Nonce, Origin, PasswordHash, RefreshToken, Session,
     SessionId, TOKEN_BYTES, User, UserEdit, UserFilter, UserName, UserType,
@@ -66,21 +66,22 @@ pub(crate) struct UsersStore {
     reads: Queue,
     writes: Queue,
     audit: Audit,
+    /// Who makes the changes that are asked for by this handle.
+    initiator: Initiator,
     hash_cost_max: Option<u32>,
     ended: EndedFeed,
 }
 
 impl UsersStore {
     /// Locks and reads the data folder, opens the audit log in it and starts the actor, on a thread of its own. Where there
-    /// are no users yet, `first_users` makes them, with ids from the first one that was never used, and the event to record.
-    /// Needs an actix `System`.
+    /// are no users yet, `first_users` makes them, with ids from the first one that was never used. Needs an actix `System`.
     ///
     /// # Errors
     /// Names the folder and everything that is wrong with it, which is left as it is; or the error of `first_users`.
     pub(crate) fn open(
         path: &Path,
         rules: Rules,
-        first_users: impl FnOnce(UserId) -> Result<(Vec<User>, Event), StartError>,
+        first_users: impl FnOnce(UserId) -> Result<Vec<User>, StartError>,
         audit: AuditSettings,
         registry: &mut Registry,
     ) -> Result<Self, OpenError> {
@@ -94,8 +95,8 @@ impl UsersStore {
         let (files, mut loaded) = Files::open(path, &metrics)?;
         let audit = Audit::open(path, audit, registry)?;
         if loaded.is_empty() {
-            let (users, event) = first_users(loaded.next_id())?;
-            if !users.is_empty() {
+            let users = first_users(loaded.next_id())?;
+            if let Some(event) = Event::first_users_created(&users) {
                 // Before the users are: see `audit`.
                 let recorded = audit.record_blocking(vec![event]);
                 recorded
@@ -114,7 +115,8 @@ impl UsersStore {
             context.set_mailbox_capacity(WRITES_MAX + READS_MAX + 1);
             StoreActor::new(files, loaded, rules, Reports { audit: audit_of_actor, metrics, ended_count })
         });
-        Ok(Self { actor, arbiter, reads, writes, audit, hash_cost_max, ended })
+        let initiator = Initiator::default();
+        Ok(Self { actor, arbiter, reads, writes, audit, initiator, hash_cost_max, ended })
     }
 
     /// The highest bcrypt cost among the password hashes, as of the start.
@@ -127,21 +129,26 @@ impl UsersStore {
         &self.audit
     }
 
+    /// A handle for the changes that somebody asks for: the audit log says by whom they are.
+    pub(crate) fn by(&self, initiator: Initiator) -> Self {
+        Self { initiator, ..self.clone() }
+    }
+
     /// Creates a user. Resolves once it is durable on disk.
     ///
     /// The user is created even if the caller stops waiting: the message is queued by then.
     pub(crate) async fn create(&self, new: NewUser) -> Result<Arc<User>, StoreError> {
-        self.writes.send(&self.actor, Create(new)).await
+        self.writes.send(&self.actor, Create { new, initiator: self.initiator.clone() }).await
     }
 
     /// Changes a user whose version satisfies `if_match`. With other rights, its sessions end. Resolves once the change is durable on disk.
     pub(crate) async fn update(&self, id: UserId, if_match: IfMatch, edit: UserEdit) -> Result<Arc<User>, StoreError> {
-        self.writes.send(&self.actor, Update { id, if_match, edit }).await
+        self.writes.send(&self.actor, Update { id, if_match, edit, initiator: self.initiator.clone() }).await
     }
 
     /// Deletes a user whose version satisfies `if_match`, and ends its sessions. Resolves once the deletion is durable on disk.
     pub(crate) async fn delete(&self, id: UserId, if_match: IfMatch) -> Result<(), StoreError> {
-        self.writes.send(&self.actor, Delete { id, if_match }).await
+        self.writes.send(&self.actor, Delete { id, if_match, initiator: self.initiator.clone() }).await
     }
 
     /// Sets another password, unless the one that was `verified` has changed since, and ends all sessions of the user but
@@ -156,19 +163,21 @@ impl UsersStore {
         hashed_password: PasswordHash,
         keep: Option<SessionId>,
     ) -> Result<(), StoreError> {
-        self.writes.send(&self.actor, SetPassword { id, verified: Some(verified), hashed_password, keep }).await
+        let (verified, initiator) = (Some(verified), self.initiator.clone());
+        self.writes.send(&self.actor, SetPassword { id, verified, hashed_password, keep, initiator }).await
     }
 
     /// Sets another password, whatever the user has, and ends all sessions of the user. Resolves once it is durable on
     /// disk.
     pub(crate) async fn reset_password(&self, id: UserId, hashed_password: PasswordHash) -> Result<(), StoreError> {
-        self.writes.send(&self.actor, SetPassword { id, verified: None, hashed_password, keep: None }).await
+        let initiator = self.initiator.clone();
+        self.writes.send(&self.actor, SetPassword { id, verified: None, hashed_password, keep: None, initiator }).await
     }
 
     /// Locks a user, who then cannot sign in and whose sessions end, or unlocks it; one that is locked, or is not, stays as it is. Resolves once it
     /// is durable on disk.
     pub(crate) async fn set_lock(&self, id: UserId, locked: Option<Lock>) -> Result<Arc<User>, StoreError> {
-        self.writes.send(&self.actor, SetLock { id, locked }).await
+        self.writes.send(&self.actor, SetLock { id, locked, initiator: self.initiator.clone() }).await
     }
 
     /// Opens a session for a user whose password was `verified`, unless the user was deleted or the password has changed
@@ -183,7 +192,8 @@ impl UsersStore {
         origin: Origin,
     ) -> Result<Grant, StoreError> {
         let token = RefreshToken::new(&*random::<TOKEN_BYTES>()?);
-        self.writes.send(&self.actor, OpenSession { verified, rehashed, origin, token }).await
+        let initiator = self.initiator.clone();
+        self.writes.send(&self.actor, OpenSession { verified, rehashed, origin, token, initiator }).await
     }
 
     /// Exchanges a refresh token for the next one. Resolves once that is durable on disk.
@@ -193,7 +203,7 @@ impl UsersStore {
     /// session has ended.
     pub(crate) async fn refresh(&self, token: RefreshToken) -> Result<Grant, StoreError> {
         let nonce = Nonce(*random::<NONCE_BYTES>()?);
-        self.writes.send(&self.actor, Refresh { token, nonce }).await
+        self.writes.send(&self.actor, Refresh { token, nonce, initiator: self.initiator.clone() }).await
     }
 
     /// Ends a session of a user. Resolves once that is durable on disk.
@@ -206,7 +216,7 @@ impl UsersStore {
         id: SessionId,
         reason: EndReason,
     ) -> Result<(), StoreError> {
-        self.writes.send(&self.actor, EndSession { user_id, id, reason }).await
+        self.writes.send(&self.actor, EndSession { user_id, id, reason, initiator: self.initiator.clone() }).await
     }
 
     /// Ends all sessions of a user. Resolves once that is durable on disk.
@@ -214,7 +224,7 @@ impl UsersStore {
     /// # Errors
     /// [`Refusal::NotFound`](crate::domain::Refusal::NotFound) where there is no such user.
     pub(crate) async fn end_sessions(&self, user_id: UserId, reason: EndReason) -> Result<(), StoreError> {
-        self.writes.send(&self.actor, EndSessions { user_id, reason }).await
+        self.writes.send(&self.actor, EndSessions { user_id, reason, initiator: self.initiator.clone() }).await
     }
 
     /// The open sessions of a user, those used last first.
@@ -358,7 +368,7 @@ mod tests {
             let day = Duration::from_secs(86_400);
             let sessions = SessionLimits { idle: day, max: day, ended_kept: day };
             let rules = Rules { protection: Protection::default(), sessions };
-            let nobody = |_| Ok((Vec::new(), Event::first_users_created(false, &[])));
+            let nobody = |_| Ok(Vec::new());
             let settings = AuditSettings::default();
             let store = UsersStore::open(folder.path(), rules, nobody, settings, registry).unwrap();
             assert!(store.ping().await.is_ok());

@@ -75,13 +75,24 @@ fn the_life_of_a_service_is_recorded() {
     let lines = lines(&folder);
     let events: Vec<&Value> = lines.iter().map(|line| &line["event"]).collect();
     assert_eq!(events, ["service_started", "first_users_created", "service_stopped"]);
-    assert_eq!(lines[0]["details"]["process"], std::process::id());
+    let started = json!({"version": env!("CARGO_PKG_VERSION"), "process": std::process::id(), "demo": false});
+    assert_eq!(lines[0]["details"], started);
     let admin = json!({"id": 1, "name": "admin", "user_type": "admin"});
-    assert_eq!(lines[1]["details"], json!({"demo": false, "users": [admin]}));
+    assert_eq!(lines[1]["details"], json!({"users": [admin]}));
     let folder = Users::demo().stop();
-    let demo = &self::lines(&folder)[1]["details"];
-    assert_eq!((&demo["demo"], demo["users"].as_array().unwrap().len()), (&json!(true), 3));
+    let lines = self::lines(&folder);
+    assert_eq!(lines[0]["details"]["demo"], true);
+    assert_eq!(lines[1]["details"]["users"].as_array().unwrap().len(), 3);
     assert!(!text(&folder).contains("$2b$"), "no hash of a password is in it");
+}
+
+#[test]
+fn a_command_that_uses_the_folder_is_recorded_too() {
+    let folder = finished();
+    let (code, said) = refused(command(&folder.data()).env("USERS_AUDIT_STDOUT", "true").arg("list"));
+    assert_eq!((code, said.lines().count()), (0, 4), "{said}");
+    assert_eq!(events(&folder)[5..], ["command_started", "command_ended"]);
+    whole(&folder);
 }
 
 #[test]

@@ -1,19 +1,26 @@
 //! What is recorded in the audit log, what waits for it, and what an attacker cannot do to it.
 
-use std::{collections::HashSet, io::ErrorKind, process::Command};
+use std::{
+    collections::HashSet,
+    io::ErrorKind,
+    net::SocketAddr,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use chassis::{
     identity::Assertion,
-    testing::{Answer, Call, FaultyDisk, Process, get, post, until},
+    testing::{Answer, Call, FaultyDisk, Process, User, call, get, post, until},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     audit::{audit, lines, text, whole},
-    fixture::{ADMIN, Folder, GATEWAY, PASSWORD, Users, demo},
+    fixture::{ADMIN, DEMO, Folder, GATEWAY, PASSWORD, Users, demo},
     hashing::login_from,
-    process::command,
+    process::{command, creating, full_name, rename},
 };
 
 /// The lines with an event, of a service that may not have written them yet.
@@ -53,26 +60,19 @@ impl AuditDisk {
     }
 }
 
-/// A call to change the password of the first admin.
-fn change_password(current: &str, new: &str) -> Call {
-    let assertion = Assertion {
-        client_ip: Some([203, 0, 113, 9].into()),
-        sid: Some("the-session".to_owned()),
-        ..ADMIN.assertion()
-    };
-    post("/api/me/password", &json!({"current_password": current, "new_password": new}))
-        .header("gateway-assertion", &GATEWAY.sign(&assertion))
-}
-
 #[test]
 fn a_sign_in_is_recorded_before_it_is_answered_with_who_and_from_where() {
     let users = Users::demo();
     let call = login_from("203.0.113.9", "Demo", "b").header("X-Request-Id", "request-7");
-    assert_eq!(users.send(&call).status, 200);
+    let answer = users.send(&call);
+    assert_eq!(answer.status, 200);
     let line = lines(&users.folder).pop().unwrap();
     assert_eq!(line["request_id"], "request-7");
-    let user = json!({"id": 2, "name": "demo"});
-    assert_eq!(told(&line), json!({"event": "signed_in", "outcome": "done", "user": user, "address": "203.0.113.9"}));
+    let expected = json!({
+        "event": "signed_in", "outcome": "done", "user": {"id": 2, "name": "demo"}, "address": "203.0.113.9",
+        "details": {"session": answer.json()["session"]["id"]}
+    });
+    assert_eq!(told(&line), expected);
 }
 
 #[test]
@@ -105,7 +105,8 @@ fn a_failed_sign_in_names_the_user_only_if_there_is_one() {
 #[test]
 fn a_wrong_current_password_is_recorded_with_the_session() {
     let users = Users::demo();
-    assert_eq!(users.send(&change_password("wrong", PASSWORD)).status, 422);
+    let change = post("/api/me/password", &json!({"current_password": "wrong", "new_password": PASSWORD}));
+    assert_eq!(users.send(&from_session(ADMIN, change)).status, 422);
     let account = json!({"id": 1, "name": "admin"});
     let expected = json!({
         "event": "password_change_failed", "outcome": "refused", "user": account, "by": {"id": 1},
@@ -217,8 +218,140 @@ fn a_log_that_cannot_be_made_durable_ends_the_process() {
     let answer = login_from("203.0.113.9", "admin", "a").send(process.addr());
     assert_eq!((answer.status, answer.problem().as_str()), (503, "outcome_unknown"));
     let (status, log) = process.ended();
-    assert!(!status.success() && log.contains("the audit log could not be made durable"), "{status}: {log}");
+    assert!(!status.success() && log.contains("the state of the audit log is unknown"), "{status}: {log}");
     disk.faults.heal("fsync");
     Process::serve(&mut disk.command()).terminate();
     whole(&disk.folder);
+}
+
+/// A call of a user from an address, in a session.
+fn from_session(user: User, call: Call) -> Call {
+    let assertion =
+        Assertion { client_ip: Some([203, 0, 113, 9].into()), sid: Some("the-session".to_owned()), ..user.assertion() };
+    call.header("gateway-assertion", &GATEWAY.sign(&assertion))
+}
+
+#[test]
+fn every_change_of_a_user_is_recorded_with_who_made_it() {
+    let users = Users::demo();
+    let admin = |method: &str, target: &str, body: &Value| {
+        let answer = users.send(&from_session(ADMIN, call(method, target).json(body)));
+        assert!(answer.status < 300, "{}", answer.text());
+        answer
+    };
+    let new = json!({"username": "ann", "password": PASSWORD, "user_type": "default"});
+    let id = admin("POST", "/api/users", &new).json()["id"].as_i64().unwrap();
+    let target = format!("/api/users/{id}");
+    admin("PATCH", &target, &json!({"username": "Ann", "email": "ann@example.com", "user_type": "admin"}));
+    admin("PUT", &target, &json!({"email": "ann@example.com"}));
+    admin("POST", &format!("{target}/password"), &json!({"new_password": "another four words nobody guesses"}));
+    let ann = User { id, user_type: "admin" };
+    let own = json!({"current_password": "another four words nobody guesses", "new_password": PASSWORD});
+    assert_eq!(users.send(&from_session(ann, post("/api/me/password", &own))).status, 204);
+    let full_name = call("PATCH", "/api/me").json(&json!({"full_name": "Ann"}));
+    assert_eq!(users.send(&from_session(ann, full_name)).status, 200);
+    assert_eq!(users.send(&from_session(ADMIN, call("DELETE", &target))).status, 204);
+
+    let (admin, named) = (json!({"id": 1, "name": "admin"}), |name: &str| json!({"id": id, "name": name}));
+    let fields = json!(["username", "email", "user_type"]);
+    let changed = json!({
+        "fields": fields, "new_name": "Ann", "old_user_type": "default", "new_user_type": "admin"
+    });
+    let expected = [
+        ("user_created", named("ann"), admin.clone(), json!({"user_type": "default"})),
+        ("user_changed", named("ann"), admin.clone(), changed),
+        ("password_reset", named("Ann"), admin.clone(), Value::Null),
+        ("password_changed", named("Ann"), named("Ann"), Value::Null),
+        ("user_changed", named("Ann"), named("Ann"), json!({"fields": ["full_name"]})),
+        ("user_deleted", named("Ann"), admin, Value::Null),
+    ];
+    let lines = lines(&users.folder);
+    let lines: Vec<&Value> = lines.iter().filter(|line| line["session"] == "the-session").collect();
+    let found: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (line["event"].as_str().unwrap(), line["user"].clone(), line["by"].clone(), line["details"].clone())
+        })
+        .collect();
+    assert_eq!(found, expected);
+    assert!(lines.iter().all(|line| line["address"] == "203.0.113.9" && line["request_id"].is_string()));
+    let folder = users.stop();
+    assert!(!text(&folder).contains("$2b$") && !text(&folder).contains("four words"), "no password and no hash");
+    let (_, shown) = audit(&folder, &["show", "--user", &id.to_string()]);
+    assert_eq!(shown.lines().count(), 6, "{shown}");
+}
+
+#[test]
+fn a_change_that_cannot_be_recorded_is_not_made() {
+    let disk = AuditDisk::new();
+    let process = Process::serve(&mut disk.command());
+    disk.faults.fail("full");
+    assert_eq!(rename(&process, 3, "lost").status, 507);
+    assert_eq!(full_name(&process, 3), "");
+    disk.faults.heal("full");
+    assert_eq!(rename(&process, 3, "kept").status, 200);
+    process.kill();
+    assert_eq!(recorded(&disk.folder, "user_changed", 1).len(), 1);
+}
+
+#[test]
+fn a_change_that_fails_after_it_was_recorded_is_recorded_as_failed() {
+    let (folder, control) = (Folder::new(), TempDir::new().unwrap());
+    let log = FaultyDisk::new(&folder.data().join("users.log"), control.path());
+    let process = Process::serve(log.attach_to(&mut command(&folder.data())));
+    log.fail("full");
+    assert_eq!(rename(&process, 3, "lost").status, 507);
+    let lines = recorded(&folder, "user_changed", 2);
+    assert_eq!([&lines[0]["outcome"], &lines[1]["outcome"]], ["done", "failed"]);
+    assert_eq!(lines[0]["request_id"], lines[1]["request_id"]);
+}
+
+#[test]
+fn users_who_change_their_own_account_again_and_again_do_not_push_others_out_of_the_log() {
+    let users = Users::demo();
+    for number in 0..20 {
+        let change = call("PATCH", "/api/me").json(&json!({"full_name": number.to_string()}));
+        assert_eq!(users.send(&GATEWAY.signed(change, Some(DEMO))).status, 200);
+    }
+    let folder = users.stop();
+    let lines = recorded(&folder, "user_changed", 2);
+    assert!(lines.len() <= 4, "{lines:?}");
+    let times = |line: &Value| line["details"]["times"].as_u64().unwrap_or(1);
+    assert_eq!(lines.iter().map(times).sum::<u64>(), 20);
+}
+
+/// Makes users as fast as they are acknowledged, until the process no longer answers; the names of those that were.
+fn create_until_gone(addr: SocketAddr, prefix: &str, acknowledged: &AtomicUsize) -> Vec<String> {
+    let names = (0..).map(|number| format!("{prefix}-{number}"));
+    let is_made = |name: &String| creating(name).try_send(addr).is_some_and(|answer| answer.status == 201);
+    let count = |_: &String| {
+        acknowledged.fetch_add(1, Ordering::Relaxed);
+    };
+    names.take_while(is_made).inspect(count).collect()
+}
+
+#[test]
+fn after_kill_9_every_change_that_was_acknowledged_has_its_line_and_the_chain_holds() {
+    let folder = Folder::new();
+    for (round, count) in [9, 23, 14, 31, 5].into_iter().enumerate() {
+        let process = Process::serve(&mut command(&folder.data()));
+        let (addr, acknowledged) = (process.addr(), AtomicUsize::new(0));
+        let names: Vec<String> = thread::scope(|scope| {
+            let acknowledged = &acknowledged;
+            let creators: Vec<_> = (0..4)
+                .map(|n| scope.spawn(move || create_until_gone(addr, &format!("r{round}-{n}"), acknowledged)))
+                .collect();
+            until("enough changes are acknowledged", || acknowledged.load(Ordering::Relaxed) >= count);
+            process.kill();
+            creators.into_iter().flat_map(|creator| creator.join().unwrap()).collect()
+        });
+        // The next start mends the end.
+        Process::serve(&mut command(&folder.data())).kill();
+        whole(&folder);
+        let created = recorded(&folder, "user_created", names.len());
+        let recorded: HashSet<&str> = created.iter().filter_map(|line| line["user"]["name"].as_str()).collect();
+        for name in &names {
+            assert!(recorded.contains(name.as_str()), "round {round}: nothing tells of {name}");
+        }
+    }
 }

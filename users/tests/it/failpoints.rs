@@ -11,6 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
+    audit::whole,
     fixture::{Folder, as_admin},
     process::{command, create, creating, full_name, read, rename, renaming},
 };
@@ -273,6 +274,7 @@ fn fail_each(runs_min: u32, failing: impl Fn(u32) -> Vec<FailingCalls>, check: i
         let id = create(&process, "afterwards")["id"].as_i64().unwrap();
         assert!(id > expected.id_max, "{context}: the id {id} was given again");
         process.terminate();
+        whole(&folder);
         let names = folder.names();
         assert!(!names.iter().any(|name| name.contains(".log") || name.contains(".tmp")), "{context}: {names:?}");
         if !run.has_failed {

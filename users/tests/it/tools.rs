@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     fixture::{Folder, GATEWAY, PASSWORD, login},
     process::{command, read},
+    session_ends::SignedIn,
 };
 
 /// A bcrypt hash of cost 4, which nobody signs in with.
@@ -344,6 +345,8 @@ fn a_locked_user_is_answered_like_a_wrong_password_until_it_is_unlocked() {
         call.send(service.addr()).status
     };
     assert_eq!((sign_in(&service, "bob", PASSWORD), own(&service)), (200, 200));
+    let session = SignedIn::at(service.addr(), "bob", PASSWORD);
+    assert!(session.is_open(service.addr()));
 
     let locked = users(&data, &["lock", "BOB", "--reason", "lost laptop"]).env("USER", "olga").output().unwrap();
     assert_eq!(said(locked), (0, "user 7 (bob) is locked\n".to_owned(), String::new()));
@@ -353,6 +356,7 @@ fn a_locked_user_is_answered_like_a_wrong_password_until_it_is_unlocked() {
         problem["request_id"].take();
         (answer.status, problem)
     };
+    assert!(!session.is_open(service.addr()), "the sessions end");
     assert_eq!(answer("bob"), answer("nobody"));
     assert_eq!((answer("bob").0, own(&service)), (401, 401), "also with the token of before");
     let shown = succeed(&data, &["show", "bob"]);
@@ -370,6 +374,10 @@ fn a_locked_user_is_answered_like_a_wrong_password_until_it_is_unlocked() {
     assert_eq!((sign_in(&service, "bob", PASSWORD), own(&service)), (200, 200));
     assert!(succeed(&data, &["list", "--locked", "--json"]).is_empty());
     service.terminate();
+    for (event, times) in [("user_locked", 1), ("user_unlocked", 1), ("user_changed", 0)] {
+        let recorded = lines(&succeed(&data, &["audit", "show", "--json", "--event", event]));
+        assert_eq!(recorded.len(), times, "{event}: {recorded:?}");
+    }
 }
 
 #[test]

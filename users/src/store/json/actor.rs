@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use super::{
+    events,
     files::{CompactionDue, Contents, Files, Loaded},
     folder::WriteError,
     log_line::Change,
@@ -33,7 +34,7 @@ use super::{
     table::Users,
 };
 use crate::{
-    audit::Audit,
+    audit::{Audit, Event, Initiator},
     domain::{EndedSession, Protection, Session, SessionLimits},
     store::{error::StoreError, metrics::StoreMetrics},
 };
@@ -168,9 +169,11 @@ impl StoreActor {
         context: &mut Context<Self>,
         permit: Permit,
         effects: Vec<Effect>,
+        initiator: Initiator,
     ) -> ResponseFuture<Result<(), StoreError>> {
         let (reply, answered) = oneshot::channel();
-        let change = Staged { effects, reply, permit };
+        let events = events::of_effects(&effects, initiator, &self.latest.users);
+        let change = Staged { effects, events, reply, permit };
         change.apply(&mut self.latest);
         self.queue.push_back(change);
         self.write_next_batch(context);
@@ -185,10 +188,11 @@ impl StoreActor {
         }
         self.writing = staged::next_batch(&mut self.queue);
         let changes: Vec<Change> = self.writing.iter().flat_map(Staged::to_changes).collect();
+        let events = self.writing.iter_mut().flat_map(|change| mem::take(&mut change.events)).collect();
         let next_id = self.next_id;
-        let files = Arc::clone(&self.files);
+        let (files, audit) = (Arc::clone(&self.files), self.audit.clone());
         let started = Instant::now();
-        let written = spawn_blocking(move || files.append(&changes, next_id));
+        let written = spawn_blocking(move || audited(&audit, events, || files.append(&changes, next_id)));
         context.spawn(written.into_actor(self).map(move |outcome, actor, context| {
             actor.batch_written(joined(outcome), started.elapsed());
             actor.go_on(context);
@@ -202,7 +206,7 @@ impl StoreActor {
         self.close_if_done(context);
     }
 
-    fn batch_written(&mut self, outcome: Result<CompactionDue, WriteError>, elapsed: Duration) {
+    fn batch_written(&mut self, outcome: Result<CompactionDue, StoreFault>, elapsed: Duration) {
         let batch = mem::take(&mut self.writing);
         self.metrics.commits.batch_finished(batch.len(), elapsed, outcome.is_ok());
         match outcome {
@@ -214,7 +218,7 @@ impl StoreActor {
                     self.upkeep = Upkeep::RotationDue;
                 }
             }
-            Err(error) => self.undo(batch, error),
+            Err(fault) => self.undo(batch, fault),
         }
     }
 
@@ -318,12 +322,11 @@ impl StoreActor {
     }
 
     /// Undoes the batch that failed, and with it everything that was checked against it.
-    fn undo(&mut self, batch: Vec<Staged>, error: WriteError) {
+    fn undo(&mut self, batch: Vec<Staged>, fault: StoreFault) {
         let gathered: Vec<Staged> = self.queue.drain(..).collect();
         for change in batch.iter().chain(&gathered).rev() {
             change.undo(&mut self.latest);
         }
-        let fault = StoreFault::from(error);
         if matches!(fault, StoreFault::OutcomeUnknown(_)) {
             self.fail(&fault);
             staged::answer(gathered, &Err(StoreFault::Stopping));
@@ -388,6 +391,20 @@ impl StoreActor {
             waiters.into_iter().for_each(notify);
         }
     }
+}
+
+/// Makes changes durable, once the audit log says so durably. A crash in between leaves lines about changes that were not
+/// made; where they fail, the log says that, too.
+fn audited(
+    audit: &Audit,
+    events: Vec<Event>,
+    write: impl FnOnce() -> Result<CompactionDue, WriteError>,
+) -> Result<CompactionDue, StoreFault> {
+    audit.record_blocking(events.clone())?;
+    write().map_err(|error| {
+        events.into_iter().for_each(|event| audit.note(event.failed()));
+        error.into()
+    })
 }
 
 fn notify(waiter: oneshot::Sender<()>) {

@@ -17,6 +17,7 @@ pub(super) mod repair;
 pub(super) mod session_writes;
 pub(super) mod writes;
 
+mod events;
 mod folder;
 mod log_file;
 mod log_line;

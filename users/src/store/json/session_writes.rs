@@ -17,6 +17,7 @@ use super::{
     staged::Effect,
 };
 use crate::{
+    audit::Initiator,
     domain::{
         EndReason, EndedSession, Nonce, Origin, PasswordHash, Presented, RefreshToken, Refusal, SESSIONS_PER_USER_MAX,
         Session, SessionId, User,
@@ -43,6 +44,7 @@ pub(crate) struct OpenSession {
     /// The hash of the same password with another cost, which replaces the one that was verified.
     pub(crate) rehashed: Option<PasswordHash>,
     pub(crate) origin: Origin,
+    pub(crate) initiator: Initiator,
     /// The first refresh token of the session.
     pub(crate) token: RefreshToken,
 }
@@ -55,8 +57,9 @@ impl Handler<Admitted<OpenSession>> for StoreActor {
         Admitted { message, permit, .. }: Admitted<OpenSession>,
         context: &mut Context<Self>,
     ) -> Self::Result {
+        let initiator = message.initiator.clone();
         match self.check_open_session(message) {
-            Ok((grant, effects)) => self.grant(context, permit, grant, effects),
+            Ok((grant, effects)) => self.grant(context, permit, (grant, effects), initiator),
             Err(error) => Box::pin(async { Err(error) }),
         }
     }
@@ -69,6 +72,7 @@ pub(crate) struct Refresh {
     pub(crate) token: RefreshToken,
     /// Makes the next token, unless the token was used before.
     pub(crate) nonce: Nonce,
+    pub(crate) initiator: Initiator,
 }
 
 impl Handler<Admitted<Refresh>> for StoreActor {
@@ -80,9 +84,11 @@ impl Handler<Admitted<Refresh>> for StoreActor {
         context: &mut Context<Self>,
     ) -> Self::Result {
         match self.check_refresh(&message) {
-            Ok(Checked::Granted(grant, effect)) => self.grant(context, permit, *grant, vec![effect]),
+            Ok(Checked::Granted(grant, effect)) => {
+                self.grant(context, permit, (*grant, vec![effect]), message.initiator)
+            }
             Ok(Checked::Replayed(effect)) => {
-                let ended = self.stage(context, permit, vec![effect]);
+                let ended = self.stage(context, permit, vec![effect], message.initiator);
                 Box::pin(async { ended.await.and(Err(Refusal::InvalidRefreshToken.into())) })
             }
             Err(error) => Box::pin(async { Err(error) }),
@@ -97,6 +103,7 @@ pub(crate) struct EndSession {
     pub(crate) user_id: UserId,
     pub(crate) id: SessionId,
     pub(crate) reason: EndReason,
+    pub(crate) initiator: Initiator,
 }
 
 impl Handler<Admitted<EndSession>> for StoreActor {
@@ -108,7 +115,7 @@ impl Handler<Admitted<EndSession>> for StoreActor {
         context: &mut Context<Self>,
     ) -> Self::Result {
         match self.check_end_session(&message) {
-            Ok(effects) => self.stage(context, permit, effects),
+            Ok(effects) => self.stage(context, permit, effects, message.initiator),
             Err(error) => Box::pin(async { Err(error) }),
         }
     }
@@ -120,6 +127,7 @@ impl Handler<Admitted<EndSession>> for StoreActor {
 pub(crate) struct EndSessions {
     pub(crate) user_id: UserId,
     pub(crate) reason: EndReason,
+    pub(crate) initiator: Initiator,
 }
 
 impl Handler<Admitted<EndSessions>> for StoreActor {
@@ -130,11 +138,11 @@ impl Handler<Admitted<EndSessions>> for StoreActor {
         Admitted { message, permit, .. }: Admitted<EndSessions>,
         context: &mut Context<Self>,
     ) -> Self::Result {
-        let EndSessions { user_id, reason } = message;
+        let EndSessions { user_id, reason, initiator } = message;
         match self.check_open().map_err(StoreError::from).and_then(|()| Ok(self.latest.users.get(user_id).map(drop)?)) {
             Ok(()) => {
                 let effects = self.ends_of(user_id, None, reason);
-                self.stage(context, permit, effects)
+                self.stage(context, permit, effects, initiator)
             }
             Err(error) => Box::pin(async { Err(error) }),
         }
@@ -149,7 +157,7 @@ enum Checked {
 
 impl StoreActor {
     fn check_open_session(&mut self, message: OpenSession) -> Result<(Grant, Vec<Effect>), StoreError> {
-        let OpenSession { verified, rehashed, origin, token } = message;
+        let OpenSession { verified, rehashed, origin, token, .. } = message;
         self.check_open()?;
         let (before, now) = (Arc::clone(self.latest.users.get(verified.id)?), now());
         let has_same_hash = before.hashed_password == verified.hashed_password;
@@ -168,7 +176,10 @@ impl StoreActor {
         Ok((Grant { user: rehashed.unwrap_or(before), session, token }, effects))
     }
 
-    fn check_end_session(&self, EndSession { user_id, id, reason }: &EndSession) -> Result<Vec<Effect>, StoreError> {
+    fn check_end_session(
+        &self,
+        EndSession { user_id, id, reason, .. }: &EndSession,
+    ) -> Result<Vec<Effect>, StoreError> {
         self.check_open()?;
         let of_user = |session: &&Arc<Session>| session.user_id == *user_id;
         if let Some(session) = self.latest.sessions.get(*id).filter(of_user) {
@@ -194,7 +205,7 @@ impl StoreActor {
         sessions.into_iter().take(too_many).map(|session| end(session, EndReason::TooMany)).collect()
     }
 
-    fn check_refresh(&self, Refresh { token, nonce }: &Refresh) -> Result<Checked, StoreError> {
+    fn check_refresh(&self, Refresh { token, nonce, .. }: &Refresh) -> Result<Checked, StoreError> {
         self.check_open()?;
         let session = self.latest.sessions.get(token.session_id()).ok_or(Refusal::InvalidRefreshToken)?;
         let user = Arc::clone(self.latest.users.get(session.user_id).map_err(|_| Refusal::InvalidRefreshToken)?);
@@ -220,10 +231,10 @@ impl StoreActor {
         &mut self,
         context: &mut Context<Self>,
         permit: Permit,
-        grant: Grant,
-        effects: Vec<Effect>,
+        (grant, effects): (Grant, Vec<Effect>),
+        initiator: Initiator,
     ) -> ResponseFuture<Result<Grant, StoreError>> {
-        let durable = self.stage(context, permit, effects);
+        let durable = self.stage(context, permit, effects, initiator);
         Box::pin(async { durable.await.map(|()| grant) })
     }
 }

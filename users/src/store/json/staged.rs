@@ -12,6 +12,7 @@ use chassis::{
 use tokio::sync::oneshot;
 
 use super::{log_line::Change, record, session_record, sessions::Sessions, table::Table};
+use crate::audit::Event;
 use crate::domain::{EndReason, EndedSession, Session, User};
 
 /// Maximum size of a batch, so that its first change does not wait long for the last: 512 changes of at most about 2 KiB
@@ -31,6 +32,8 @@ pub(super) struct Tables {
 /// A change that has passed all checks, with the sender of its answer.
 pub(super) struct Staged {
     pub(super) effects: Vec<Effect>,
+    /// What the audit log says of it.
+    pub(super) events: Vec<Event>,
     pub(super) reply: oneshot::Sender<Result<(), StoreFault>>,
     /// Held until the answer, even if the caller has stopped waiting: it is what bounds the queue.
     pub(super) permit: Permit,

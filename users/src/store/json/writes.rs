@@ -15,13 +15,17 @@ use super::{
     staged::Effect,
 };
 use crate::{
+    audit::Initiator,
     domain::{EndReason, ID_MAX, Lock, NewUser, PasswordHash, Refusal, SessionId, User, UserEdit},
     store::error::StoreError,
 };
 
 #[derive(Message)]
 #[rtype(result = "Result<Arc<User>, StoreError>")]
-pub(crate) struct Create(pub(crate) NewUser);
+pub(crate) struct Create {
+    pub(crate) new: NewUser,
+    pub(crate) initiator: Initiator,
+}
 
 impl Handler<Admitted<Create>> for StoreActor {
     type Result = ResponseFuture<Result<Arc<User>, StoreError>>;
@@ -31,10 +35,10 @@ impl Handler<Admitted<Create>> for StoreActor {
         Admitted { message, permit, .. }: Admitted<Create>,
         context: &mut Context<Self>,
     ) -> Self::Result {
-        let checked = self.check_create(message.0);
+        let checked = self.check_create(message.new);
         let Ok(user) = checked else { return answer(checked) };
         let effect = Effect::User { id: user.id, before: None, after: Some(Arc::clone(&user)) };
-        let durable = self.stage(context, permit, vec![effect]);
+        let durable = self.stage(context, permit, vec![effect], message.initiator);
         Box::pin(async { durable.await.map(|()| user) })
     }
 }
@@ -45,6 +49,7 @@ pub(crate) struct Update {
     pub(crate) id: UserId,
     pub(crate) if_match: IfMatch,
     pub(crate) edit: UserEdit,
+    pub(crate) initiator: Initiator,
 }
 
 impl Handler<Admitted<Update>> for StoreActor {
@@ -55,6 +60,7 @@ impl Handler<Admitted<Update>> for StoreActor {
         Admitted { message, permit, .. }: Admitted<Update>,
         context: &mut Context<Self>,
     ) -> Self::Result {
+        let initiator = message.initiator.clone();
         let (before, after) = match self.check_update(message) {
             Ok(change) => change,
             Err(error) => return answer(Err(error)),
@@ -64,7 +70,7 @@ impl Handler<Admitted<Update>> for StoreActor {
             effects = self.ends_of(after.id, None, EndReason::RightsChanged);
         }
         effects.push(Effect::User { id: after.id, before: Some(before), after: Some(Arc::clone(&after)) });
-        let durable = self.stage(context, permit, effects);
+        let durable = self.stage(context, permit, effects, initiator);
         Box::pin(async { durable.await.map(|()| after) })
     }
 }
@@ -74,6 +80,7 @@ impl Handler<Admitted<Update>> for StoreActor {
 pub(crate) struct Delete {
     pub(crate) id: UserId,
     pub(crate) if_match: IfMatch,
+    pub(crate) initiator: Initiator,
 }
 
 impl Handler<Admitted<Delete>> for StoreActor {
@@ -88,7 +95,7 @@ impl Handler<Admitted<Delete>> for StoreActor {
             Ok(before) => {
                 let mut effects = self.ends_of(before.id, None, EndReason::UserDeleted);
                 effects.push(Effect::User { id: before.id, before: Some(before), after: None });
-                self.stage(context, permit, effects)
+                self.stage(context, permit, effects, message.initiator)
             }
             Err(error) => answer(Err(error)),
         }
@@ -105,6 +112,7 @@ pub(crate) struct SetPassword {
     pub(crate) hashed_password: PasswordHash,
     /// The session that goes on; all others of the user end.
     pub(crate) keep: Option<SessionId>,
+    pub(crate) initiator: Initiator,
 }
 
 impl Handler<Admitted<SetPassword>> for StoreActor {
@@ -115,12 +123,12 @@ impl Handler<Admitted<SetPassword>> for StoreActor {
         Admitted { message, permit, .. }: Admitted<SetPassword>,
         context: &mut Context<Self>,
     ) -> Self::Result {
-        let keep = message.keep;
+        let (keep, initiator) = (message.keep, message.initiator.clone());
         match self.check_set_password(message) {
             Ok((before, after)) => {
                 let mut effects = self.ends_of(after.id, keep, EndReason::PasswordChanged);
                 effects.push(Effect::User { id: after.id, before: Some(before), after: Some(after) });
-                self.stage(context, permit, effects)
+                self.stage(context, permit, effects, initiator)
             }
             Err(error) => answer(Err(error)),
         }
@@ -133,6 +141,7 @@ impl Handler<Admitted<SetPassword>> for StoreActor {
 pub(crate) struct SetLock {
     pub(crate) id: UserId,
     pub(crate) locked: Option<Lock>,
+    pub(crate) initiator: Initiator,
 }
 
 impl Handler<Admitted<SetLock>> for StoreActor {
@@ -143,6 +152,7 @@ impl Handler<Admitted<SetLock>> for StoreActor {
         Admitted { message, permit, .. }: Admitted<SetLock>,
         context: &mut Context<Self>,
     ) -> Self::Result {
+        let initiator = message.initiator.clone();
         let (before, after) = match self.check_set_lock(message) {
             Ok(change) => change,
             Err(error) => return answer(Err(error)),
@@ -155,7 +165,7 @@ impl Handler<Admitted<SetLock>> for StoreActor {
             effects = self.ends_of(after.id, None, EndReason::UserLocked);
         }
         effects.push(Effect::User { id: after.id, before: Some(before), after: Some(Arc::clone(&after)) });
-        let durable = self.stage(context, permit, effects);
+        let durable = self.stage(context, permit, effects, initiator);
         Box::pin(async { durable.await.map(|()| after) })
     }
 }
@@ -173,7 +183,7 @@ impl StoreActor {
         Ok(Arc::new(user))
     }
 
-    fn check_update(&self, Update { id, if_match, edit }: Update) -> Result<(Arc<User>, Arc<User>), StoreError> {
+    fn check_update(&self, Update { id, if_match, edit, .. }: Update) -> Result<(Arc<User>, Arc<User>), StoreError> {
         let before = self.check_state(id, &if_match)?;
         let after = before.edited(edit, now());
         self.protection.check(before, Some(&after), self.latest.users.active_admins())?;
@@ -181,7 +191,7 @@ impl StoreActor {
         Ok((Arc::clone(before), Arc::new(after)))
     }
 
-    fn check_delete(&self, Delete { id, if_match }: &Delete) -> Result<Arc<User>, StoreError> {
+    fn check_delete(&self, Delete { id, if_match, .. }: &Delete) -> Result<Arc<User>, StoreError> {
         let before = self.check_state(*id, if_match)?;
         self.protection.check(before, None, self.latest.users.active_admins())?;
         Ok(Arc::clone(before))
@@ -196,7 +206,7 @@ impl StoreActor {
         Ok((Arc::clone(before), Arc::new(before.with_password(message.hashed_password, now()))))
     }
 
-    fn check_set_lock(&self, SetLock { id, locked }: SetLock) -> Result<(Arc<User>, Arc<User>), StoreError> {
+    fn check_set_lock(&self, SetLock { id, locked, .. }: SetLock) -> Result<(Arc<User>, Arc<User>), StoreError> {
         self.check_open()?;
         let before = self.latest.users.get(id)?;
         if before.locked.is_some() == locked.is_some() {
