@@ -39,7 +39,7 @@ pub(crate) use self::{
     error::{OpenError, StoreError},
     json::{
         actor::Rules,
-        files::Summary,
+        contents::Summary,
         import::{Imported, export, import, rehearse_import},
         record::read_users,
         rehearsal::{check, rehearse},

@@ -25,8 +25,9 @@ use tokio::{
 };
 
 use super::{
+    contents::{Contents, Loaded},
     events,
-    files::{CompactionDue, Contents, Files, Loaded},
+    files::{CompactionDue, Files},
     folder::WriteError,
     log_line::Change,
     sessions::{EndedSessions, LiveSessions},

@@ -17,7 +17,8 @@ use serde::{
 use serde_json::{Value, json};
 
 use super::{
-    files::{Files, Loaded},
+    contents::Loaded,
+    files::Files,
     record::{self, Reader},
     rehearsal,
 };

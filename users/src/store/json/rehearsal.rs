@@ -16,7 +16,8 @@ use chassis::config::StartError;
 use prometheus_client::registry::Registry;
 
 use super::{
-    files::{self, Files, Loaded, META_FILE, SESSIONS_FILE, Summary, USERS_FILE},
+    contents::{self, Loaded, META_FILE, SESSIONS_FILE, Summary, USERS_FILE},
+    files::Files,
     log_file::{LOG_FILE, OLD_LOG_FILE},
 };
 use crate::store::metrics::StoreMetrics;
@@ -37,7 +38,7 @@ const NAMES: [&str; 5] = [META_FILE, SESSIONS_FILE, USERS_FILE, LOG_FILE, OLD_LO
 /// # Errors
 /// Lists everything that is wrong with the files, or says why they cannot be read.
 pub(crate) fn check(data: &Path) -> Result<Summary, StartError> {
-    read_with(data, files::check)
+    read_with(data, contents::check)
 }
 
 /// Reads the users as of one moment, and changes no file.
@@ -45,7 +46,7 @@ pub(crate) fn check(data: &Path) -> Result<Summary, StartError> {
 /// # Errors
 /// Lists everything that is wrong with the files, or says why they cannot be read.
 pub(super) fn snapshot(data: &Path) -> Result<Loaded, StartError> {
-    read_with(data, files::read)
+    read_with(data, contents::read)
 }
 
 fn read_with<T>(data: &Path, read: fn(&Path) -> Result<T, StartError>) -> Result<T, StartError> {

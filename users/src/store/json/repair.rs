@@ -17,7 +17,8 @@ use chassis::{config::StartError, identity::UserId, store::StoreFault, timestamp
 use prometheus_client::registry::Registry;
 
 use super::{
-    files::{self, Loaded, Logs, META_FILE, SESSIONS_FILE, USERS_FILE},
+    contents::{self, Loaded, Logs, META_FILE, SESSIONS_FILE, USERS_FILE},
+    files,
     folder::{self, Folder, WriteError},
     log_file::{LOG_FILE, OLD_LOG_FILE},
     log_line::{self, Damage},
@@ -136,10 +137,10 @@ fn read(folder: &Path, losses: &mut Vec<String>) -> Result<Loaded, StartError> {
     }
     let mut logs = Logs { old, current, ..Logs::default() };
     let next_id = logs.old.as_ref().map_or(0, |old| old.next_id).max(logs.current.next_id).max(meta.next_id);
-    let mut replayed = files::replay(users.users, sessions, &mut logs);
+    let mut replayed = contents::replay(users.users, sessions, &mut logs);
     replayed.users = without_doubles(replayed.users, losses);
     let mut loaded =
-        files::loaded(Table::from_users(replayed.users, losses), replayed.sessions, replayed.ended, next_id);
+        contents::loaded(Table::from_users(replayed.users, losses), replayed.sessions, replayed.ended, next_id);
     if are_ids_lost {
         loaded.next_id = (loaded.next_id + SKIPPED_IDS).min(ID_MAX + 1);
         losses.push(format!("ids that were given may be unknown: the next id is {}", loaded.next_id));
