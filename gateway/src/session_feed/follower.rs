@@ -60,6 +60,8 @@ struct Shared {
     is_running: AtomicBool,
     /// When everything that the feed has was last known.
     last_read: watch::Sender<Option<Instant>>,
+    /// Whether it was read once, or could not be from any target.
+    was_tried: watch::Sender<bool>,
     /// Why it cannot be read; `None` while it can.
     failure: Mutex<Option<String>>,
 }
@@ -121,6 +123,7 @@ impl Default for SessionFeed {
             plan: watch::Sender::new(None),
             is_running: AtomicBool::new(false),
             last_read: watch::Sender::new(None),
+            was_tried: watch::Sender::new(false),
             failure: Mutex::default(),
         }))
     }
@@ -154,11 +157,12 @@ impl SessionFeed {
         }
     }
 
-    /// Waits until the feed was read once, for [`FIRST_READ_TIMEOUT`] at most.
+    /// Waits until the feed was read once, or could not be, for [`FIRST_READ_TIMEOUT`] at most. A service that is not there
+    /// makes nobody wait: what becomes of tokens meanwhile is configured.
     pub(crate) async fn first_read(&self) {
         if self.0.plan.borrow().is_some() {
-            let mut last_read = self.0.last_read.subscribe();
-            let _ = timeout(FIRST_READ_TIMEOUT, last_read.wait_for(Option::is_some)).await;
+            let mut was_tried = self.0.was_tried.subscribe();
+            let _ = timeout(FIRST_READ_TIMEOUT, was_tried.wait_for(|was_tried| *was_tried)).await;
         }
     }
 
@@ -184,7 +188,7 @@ impl SessionFeed {
     pub(crate) fn readiness(&self, uptime: Duration) -> Result<Option<Value>, String> {
         let Some(FeedStatus { upstream, is_known, was_read, age, .. }) = self.status() else { return Ok(None) };
         match (was_read, is_known) {
-            (false, _) if uptime < FIRST_READ_TIMEOUT => {
+            (false, _) if uptime < FIRST_READ_TIMEOUT && !*self.0.was_tried.borrow() => {
                 Err(format!("the ended sessions have not been read from {upstream} yet"))
             }
             (false, _) => Ok(Some(Value::from("never read"))),
@@ -331,6 +335,7 @@ impl<'a> Follower<'a> {
     fn succeeded(&mut self) {
         (self.failures, self.is_caught_up) = (0, true);
         self.shared.ended.refuse_all(false);
+        self.shared.was_tried.send_replace(true);
         let is_first = self.shared.last_read.send_replace(Some(Instant::now())).is_none();
         if self.shared.set_failure(None) || is_first {
             let (upstream, known) = (self.plan.upstream.name(), self.shared.ended.len());
@@ -353,6 +358,9 @@ impl<'a> Follower<'a> {
         }
         self.target += 1;
         self.failures = self.failures.saturating_add(1);
+        if self.target >= self.plan.upstream.settings().targets.len() {
+            self.shared.was_tried.send_replace(true);
+        }
         back_off(self.failures)
     }
 }
